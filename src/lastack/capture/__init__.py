@@ -1,0 +1,1 @@
+"""Reads captures: formats, compression, merging; hands out frames, knows nothing of TCP."""

@@ -1,0 +1,1 @@
+"""The command line: one module a verb; talks to people, holds no knowledge of TCP."""

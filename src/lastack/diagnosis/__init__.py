@@ -1,0 +1,1 @@
+"""Says why a session ended, from the session record."""

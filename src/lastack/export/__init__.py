@@ -1,0 +1,1 @@
+"""Turns rows into files that other programs read: one exporter each."""

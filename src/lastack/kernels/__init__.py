@@ -1,0 +1,1 @@
+"""Compiled loops. Numba is imported in `_jit` only."""

@@ -1,0 +1,137 @@
+"""The one door to Numba: the `kernel` decorator, raw loads and prefetch.
+
+Kernels take raw addresses and records, never arrays in helper signatures (an array argument costs atomic
+reference counts on every call). With `NUMBA_DISABLE_JIT=1` the same source runs as plain Python, through ctypes.
+The cache of compiled code is named by a digest of the sources, because Numba's own cache only notices a change in
+the file of the entry kernel and would run stale code in silence.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def _sources_digest() -> str:
+    digest = hashlib.sha256(os.environ.get("NUMBA_BOUNDSCHECK", "").encode())
+    for folder in ("kernels", "model"):
+        for path in sorted((_PACKAGE / folder).glob("*.py")):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def cache_folder() -> Path:
+    """Return the folder of compiled kernels for exactly these sources; `LASTACK_CACHE` moves its parent."""
+    root = os.environ.get("LASTACK_CACHE")
+    if root is None:
+        root = os.path.join(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "lastack")
+    return Path(root) / f"kernels-{_sources_digest()}"
+
+
+USE_CACHE = os.environ.get("LASTACK_NO_CACHE", "") == ""
+if USE_CACHE:
+    try:
+        _folder = cache_folder()
+        _folder.mkdir(parents=True, exist_ok=True)
+        os.environ["NUMBA_CACHE_DIR"] = str(_folder)
+    except OSError:
+        USE_CACHE = False
+
+import numba  # noqa: E402  (the cache folder must be set before)
+from llvmlite import ir  # noqa: E402
+from numba import types  # noqa: E402
+from numba.core import cgutils  # noqa: E402
+from numba.extending import intrinsic  # noqa: E402
+
+if USE_CACHE:
+    numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"]
+
+INTERPRETED = bool(numba.config.DISABLE_JIT)
+
+
+def kernel(function: F) -> F:
+    """Compile a function to machine code that releases the interpreter lock."""
+    return numba.njit(nogil=True, cache=USE_CACHE, boundscheck=None)(function)  # type: ignore[no-any-return]
+
+
+def helper(function: F) -> F:
+    """Compile a function that is called from kernels only; it is inlined and never cached by itself."""
+    return numba.njit(nogil=True, inline="never")(function)  # type: ignore[no-any-return]
+
+
+if INTERPRETED:
+
+    def load_u8(address: int) -> Any:
+        """Return the byte at an address."""
+        return ctypes.c_uint8.from_address(int(address)).value
+
+    def load_be16(address: int) -> Any:
+        """Return the big-endian 16-bit number at an address."""
+        return int.from_bytes(ctypes.string_at(int(address), 2), "big")
+
+    def load_be32(address: int) -> Any:
+        """Return the big-endian 32-bit number at an address."""
+        return int.from_bytes(ctypes.string_at(int(address), 4), "big")
+
+    def load_be64(address: int) -> Any:
+        """Return the big-endian 64-bit number at an address."""
+        return int.from_bytes(ctypes.string_at(int(address), 8), "big")
+
+    def load_le16(address: int) -> Any:
+        """Return the little-endian 16-bit number at an address."""
+        return int.from_bytes(ctypes.string_at(int(address), 2), "little")
+
+    def load_le32(address: int) -> Any:
+        """Return the little-endian 32-bit number at an address."""
+        return int.from_bytes(ctypes.string_at(int(address), 4), "little")
+
+    def load_le64(address: int) -> Any:
+        """Return the little-endian 64-bit number at an address."""
+        return int.from_bytes(ctypes.string_at(int(address), 8), "little")
+
+    def prefetch(address: int) -> None:
+        """Do nothing: there is no cache to warm in interpreted mode."""
+
+else:
+
+    def _loader(bits: int, swap: bool, result: Any, doc: str) -> Any:
+        def typer(typingctx: Any, address: Any) -> Any:
+            def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+                int_type = ir.IntType(bits)
+                value = builder.load(builder.inttoptr(args[0], int_type.as_pointer()), align=1)
+                return builder.bswap(value) if swap else value
+
+            return result(types.uint64), codegen
+
+        typer.__doc__ = doc
+        return intrinsic(typer)
+
+    load_u8 = _loader(8, False, types.uint8, "Return the byte at an address.")
+    load_be16 = _loader(16, True, types.uint16, "Return the big-endian 16-bit number at an address.")
+    load_be32 = _loader(32, True, types.uint32, "Return the big-endian 32-bit number at an address.")
+    load_be64 = _loader(64, True, types.uint64, "Return the big-endian 64-bit number at an address.")
+    load_le16 = _loader(16, False, types.uint16, "Return the little-endian 16-bit number at an address.")
+    load_le32 = _loader(32, False, types.uint32, "Return the little-endian 32-bit number at an address.")
+    load_le64 = _loader(64, False, types.uint64, "Return the little-endian 64-bit number at an address.")
+
+    @intrinsic
+    def prefetch(typingctx: Any, address: Any) -> Any:
+        """Ask for the cache line at an address, to be written soon."""
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            i32, pointer = ir.IntType(32), ir.IntType(8).as_pointer()
+            kind = ir.FunctionType(ir.VoidType(), [pointer, i32, i32, i32])
+            function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+            hints = [ir.Constant(i32, n) for n in (1, 3, 1)]
+            builder.call(function, [builder.inttoptr(args[0], pointer), *hints])
+            return context.get_dummy_value()
+
+        return types.void(types.uint64), codegen

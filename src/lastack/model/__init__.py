@@ -1,0 +1,1 @@
+"""The session record and its vocabularies: what every other part speaks."""

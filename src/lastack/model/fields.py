@@ -1,0 +1,134 @@
+"""The session record: every column declared once, read by kernels, exports, filters, pages and docs.
+
+Order here is the order of columns everywhere. Names ending in `_clt` and `_srv` are the two ends of one
+quantity; the filter language writes them `name.clt` and `name.srv`, and `name` for their sum.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+from lastack.model import enums
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One column of the session record.
+
+    Attributes:
+        name: Column name in every output.
+        type: `uint8 uint16 uint32 uint64 int16 int32 int64 float32 address string enum gaps`.
+        unit: `ns`, `ns since epoch`, `bytes`, `packets`, `hops` or empty.
+        help: One sentence for people.
+        nullable: Whether the value can be absent.
+        enum: The vocabulary when `type` is `enum`.
+    """
+
+    name: str
+    type: str
+    unit: str
+    help: str
+    nullable: bool = False
+    enum: type[IntEnum] | None = None
+
+
+def _both(name: str, type_: str, unit: str, help_: str) -> tuple[Field, Field]:
+    return (
+        Field(f"{name}_clt", type_, unit, f"{help_} (client)"),
+        Field(f"{name}_srv", type_, unit, f"{help_} (server)"),
+    )
+
+
+def _enum(name: str, vocabulary: type[IntEnum], help_: str) -> Field:
+    return Field(name, "enum", "", help_, enum=vocabulary)
+
+
+FIELDS: tuple[Field, ...] = (
+    Field("session_id", "uint64", "", "stable id: the same input gives the same id on every run and engine"),
+    Field("sensor", "string", "", "capture point (file name or interface) that saw the first packet"),
+    Field("client_ip", "address", "", "address of the client, the active opener"),
+    Field("client_port", "uint16", "", "port of the client"),
+    Field("server_ip", "address", "", "address of the server"),
+    Field("server_port", "uint16", "", "port of the server"),
+    _enum("client_by", enums.ClientBy, "how the client was decided"),
+    _enum("encap", enums.Encap, "what carried the TCP segment (innermost wrapping, first packet)"),
+    Field("vlan", "uint16", "", "innermost VLAN id of the first packet, 0 without a tag"),
+    Field("client_zone", "string", "", "zone of the client, from the zones configuration", nullable=True),
+    Field("server_zone", "string", "", "zone of the server, from the zones configuration", nullable=True),
+    Field("app", "string", "", "application, from the applications configuration, else `unclassified`"),
+    Field("start_ns", "int64", "ns since epoch", "time of the first packet"),
+    Field("end_ns", "int64", "ns since epoch", "time of the last packet"),
+    *_both("packets", "uint64", "packets", "packets sent"),
+    *_both("bytes", "uint64", "bytes", "payload sent, from the IP length, retransmissions included"),
+    *_both("new_bytes", "uint64", "bytes", "payload sent, each sequence number counted once"),
+    *_both("retx_packets", "uint64", "packets", "packets that carry only sequence numbers already seen"),
+    *_both("syn", "uint32", "packets", "SYN without ACK sent"),
+    *_both("synack", "uint32", "packets", "SYN with ACK sent"),
+    *_both("fin", "uint32", "packets", "FIN sent, repeats included"),
+    *_both("rst", "uint32", "packets", "RST sent, repeats included"),
+    Field("fin_clt_uniq", "uint32", "", "distinct sequence positions of the client's FINs"),
+    Field("fin_srv_uniq", "uint32", "", "distinct sequence positions of the server's FINs"),
+    Field("ct_count", "uint8", "handshakes", "1 when the three-way handshake was seen to complete, else 0"),
+    Field("ct_ns", "int64", "ns", "connection time: first SYN to the ACK that completes the handshake", True),
+    Field("syn_to_synack_ns", "int64", "ns", "first SYN to first SYN-ACK", True),
+    Field("synack_to_ack_ns", "int64", "ns", "first SYN-ACK to the ACK that completes the handshake", True),
+    _enum("opening", enums.Opening, "how the session opened"),
+    _enum("first_closer", enums.Closer, "who sent the first FIN or RST"),
+    Field("close_order", "string", "", "order of the first FIN and RST of each end: F R client, f r server"),
+    Field("first_fin_ns", "int64", "ns since epoch", "first FIN of either end", True),
+    Field("second_fin_ns", "int64", "ns since epoch", "first FIN of the other end", True),
+    Field("closed_ns", "int64", "ns since epoch", "ACK of the second FIN", True),
+    Field("first_rst_ns", "int64", "ns since epoch", "first RST of either end", True),
+    _enum("ending", enums.Ending, "what was seen of the end"),
+    _enum("half_closed_by", enums.Closer, "who sent the first FIN while nobody had reset"),
+    Field("half_closed_ns", "int64", "ns", "first FIN to second FIN, first RST or last packet", True),
+    Field("half_closed_bytes", "uint64", "bytes", "new payload in segments that acknowledge the first FIN"),
+    Field("half_closed_max_gap_ns", "int64", "ns", "longest silence while half-closed", True),
+    *_both("bytes_after_fin", "uint64", "bytes", "payload beyond the sender's own FIN, a violation"),
+    Field("packets_after_rst", "uint32", "packets", "sent by either end after the first RST"),
+    *_both("unacked_bytes", "uint64", "bytes", "sent and not acknowledged when the session ended"),
+    Field("max_idle_ns", "int64", "ns", "longest silence while established"),
+    Field("idle_before_close_ns", "int64", "ns", "silence just before the first FIN or RST", True),
+    *_both("keepalives", "uint32", "packets", "keepalive probes sent"),
+    _enum("rst_seq", enums.RstSeq, "place of the first RST in the receiver's window"),
+    Field("rst_ttl_delta", "int16", "hops", "TTL of the first RST minus the sender's usual TTL", True),
+    Field("rst_ipid_jump", "int32", "", "IP-ID step to the first RST, where its sender counts", True),
+    _enum("state_clt", enums.EndpointState, "state of the client at the end (RFC 9293)"),
+    _enum("state_srv", enums.EndpointState, "state of the server at the end (RFC 9293)"),
+    _enum("conn_state", enums.ConnState, "Zeek's conn_state"),
+    Field("history", "string", "", "Zeek's history letters: S H A D F R I Q, upper case for the client"),
+    Field("completeness", "uint8", "", "Wireshark's tcp.completeness bits"),
+    Field("previous_id", "uint64", "", "the earlier session on the same four-tuple", True),
+    _enum("cause", enums.Cause, "the verdict: why it ended"),
+    Field("cause_confidence", "float32", "0..1", "how sure the verdict is"),
+    _enum("actor", enums.Actor, "who ended it"),
+    _enum("phase", enums.Phase, "phase in which it ended"),
+    _enum("harm", enums.Harm, "what the ending cost"),
+    _enum("observed", enums.Observed, "how much of it the observer saw"),
+    Field("first_packet", "uint64", "", "number of the first packet in its capture, from 1"),
+    Field("gaps", "gaps", "", "left-to-right maxima of the silences of 1 s and more in each timer phase"),
+)
+
+BY_NAME: dict[str, Field] = {field.name: field for field in FIELDS}
+
+#: Members of one entry of `gaps`: what is needed to know when an idle timer would have expired, and what it cost.
+GAP_MEMBERS: tuple[Field, ...] = (
+    Field("phase", "enum", "", "timer phase of the silence", enum=enums.TimerPhase),
+    Field("start_ns", "int64", "ns since epoch", "packet before the silence"),
+    Field("gap_ns", "int64", "ns", "length of the silence"),
+    Field("bytes_clt", "uint64", "bytes", "payload the client had sent before it"),
+    Field("bytes_srv", "uint64", "bytes", "payload the server had sent before it"),
+)
+
+
+def sides(name: str) -> tuple[str, str] | None:
+    """Return the client's and the server's column of a two-sided quantity, or None if there is no such pair."""
+    for pattern in ("{}_{}", "{}_{}_uniq"):
+        stem = name.removesuffix("_uniq") if pattern.endswith("_uniq") else name
+        pair = (pattern.format(stem, "clt"), pattern.format(stem, "srv"))
+        if pair[0] in BY_NAME and pair[1] in BY_NAME and (not pattern.endswith("_uniq") or name.endswith("_uniq")):
+            return pair
+    return None

@@ -1,0 +1,1 @@
+"""The filter language and the questions asked of sessions."""

@@ -1,0 +1,1 @@
+"""Datasets on disk: immutable Parquet segments and a manifest."""

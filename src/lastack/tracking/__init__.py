@@ -1,0 +1,1 @@
+"""Follows TCP sessions: feed segments, take rows."""

@@ -1,0 +1,1 @@
+"""Turns rows into text and pictures for people."""
