@@ -43,7 +43,7 @@ SEGMENT = np.dtype(
         ("ttl", "u1"),       # TTL or hop limit
         ("encap", "u1"),     # lastack.model.enums.Encap
         ("wscale", "u1"),    # window scale option, NO_WSCALE without one
-        ("pad", "u1"),
+        ("shard", "u1"),      # top 8 bits of the same hash, for splitting work
     ]
 )  # fmt: skip
 assert SEGMENT.itemsize == 80
