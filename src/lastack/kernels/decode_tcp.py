@@ -1,0 +1,103 @@
+"""The last step of decoding: a TCP header, or its first 8 bytes in an ICMP quotation, becomes a segment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lastack.kernels._jit import helper
+from lastack.kernels.decode_words import BAD_HEADER, TRUNCATED, be16_at, be32_at, i64, u8_at, u64
+from lastack.kernels.flowhash import flow_hash
+from lastack.model.batch import META_FROM_HI, META_ICMP, NO_WSCALE, SYN
+
+TCP_HEADER = 20
+_WITH_FLAGS = 14  # bytes of header up to and with the flags
+_WITH_WINDOW = 16
+_QUOTED = 8  # what every router quotes of a transport header (RFC 792): ports and sequence number
+_OPT_END, _OPT_NOP, _OPT_WSCALE = 0, 1, 3
+
+
+@helper
+def set_key(seg: Any, src0: int, src1: int, dst0: int, dst1: int, ports: int, meta: int) -> None:
+    """Fill the ends, hash, shard and meta of a segment; `ports` is source << 16 | destination.
+
+    The direction of a packet is a coin toss to the branch predictor, so the swap is written to become selects.
+    """
+    swapped = (ports & 0xFFFF) << 16 | ports >> 16
+    above = src1 > dst1 or (src1 == dst1 and ports > swapped)
+    from_hi = src0 > dst0 or (src0 == dst0 and above)
+    lo0 = dst0 if from_hi else src0
+    lo1 = dst1 if from_hi else src1
+    hi0 = src0 if from_hi else dst0
+    hi1 = src1 if from_hi else dst1
+    lo_hi = swapped if from_hi else ports
+    seg.lo0 = lo0
+    seg.lo1 = lo1
+    seg.hi0 = hi0
+    seg.hi1 = hi1
+    seg.ports = lo_hi
+    seg.meta = meta | (META_FROM_HI if from_hi else 0)
+    h = flow_hash(lo0, lo1, hi0, hi1, u64(lo_hi))
+    seg.hash = i64(h & u64(0xFFFFFFFF))
+    seg.shard = i64(h >> u64(56))
+
+
+@helper
+def window_scale(address: int, at: int, end: int) -> int:
+    """Return the shift of the window scale option among the options at [at, end), or NO_WSCALE."""
+    while at < end:
+        kind = u8_at(address, at)
+        if kind == _OPT_END:
+            break
+        if kind == _OPT_NOP:
+            at += 1
+            continue
+        if at + 1 >= end:
+            break
+        length = u8_at(address, at + 1)
+        if kind == _OPT_WSCALE and length == 3 and at + 2 < end:
+            return u8_at(address, at + 2)
+        if length < 2:
+            break
+        at += length
+    return NO_WSCALE
+
+
+@helper
+def read_tcp(address: int, at: int, end: int, wire_end: int, seg: Any) -> int:
+    """Return 0 with the segment of the TCP header at an offset, or a negated drop reason.
+
+    Addresses (source in `lo`, destination in `hi`), `meta`, `ttl`, `ipid`, `vlan` and `encap` are in place.
+    """
+    have = min(end, wire_end) - at
+    if have < _WITH_FLAGS:
+        return TRUNCATED
+    header = u8_at(address, at + 12) >> 4 << 2
+    if header < TCP_HEADER:
+        return BAD_HEADER
+    flags = u8_at(address, at + 13)
+    seg.seq = be32_at(address, at + 4)
+    seg.ack = be32_at(address, at + 8)
+    seg.tcp_flags = flags
+    seg.window = be16_at(address, at + 14) if have >= _WITH_WINDOW else 0
+    seg.payload = max(wire_end - at - header, 0)
+    seg.wscale = window_scale(address, at + TCP_HEADER, at + min(header, have)) if flags & SYN else NO_WSCALE
+    ports = be32_at(address, at)
+    set_key(seg, u64(seg.lo0), u64(seg.lo1), u64(seg.hi0), u64(seg.hi1), ports, i64(seg.meta))
+    return 0
+
+
+@helper
+def read_quoted_tcp(address: int, at: int, end: int, type_code: int, seg: Any) -> int:
+    """Return True with the key of the TCP header that an ICMP error quotes, False if too little is there."""
+    if end - at < _QUOTED:
+        return False
+    seg.seq = be32_at(address, at + 4)
+    seg.ack = 0
+    seg.tcp_flags = 0
+    seg.window = type_code
+    seg.payload = 0
+    seg.wscale = NO_WSCALE
+    ports = be32_at(address, at)
+    meta = i64(seg.meta) | META_ICMP
+    set_key(seg, u64(seg.lo0), u64(seg.lo1), u64(seg.hi0), u64(seg.hi1), ports, meta)
+    return True
