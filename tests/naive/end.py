@@ -1,0 +1,144 @@
+"""What one end of a session has said so far: its sequence numbers, acknowledgements and windows.
+
+Readings of definitions.md made here: the numbers of a RST (seq, ack, window) are never the stream's, so a RST moves
+neither the highest `end`, nor the highest ack, nor the last window; "highest" is a running maximum in serial
+arithmetic; positions become unbounded integers by their distance to the sender's highest `end`.
+"""
+
+from __future__ import annotations
+
+from tests.naive.packets import ACK, FIN, RST, SYN, Packet
+from tests.naive.serial import MOD, Ranges, distance, less
+
+LARGEST_SCALE = 14  # RFC 7323, 2.3
+
+
+def kind_of(packet: Packet) -> str:
+    """Return how a packet is read for opening a session: `syn`, `synack` or `other`."""
+    if packet.flags & RST or not packet.flags & SYN or packet.flags & FIN:
+        return "other"
+    return "synack" if packet.flags & ACK else "syn"
+
+
+class End:
+    """One end of a session, fed with the packets it sent."""
+
+    def __init__(self) -> None:
+        self.packets = 0  # RST included
+        self.bytes = 0
+        self.fins = 0
+        self.isn: int | None = None  # of its first SYN or SYN-ACK
+        self.isn_kind = ""
+        self.wscale: int | None = None  # of that same packet
+        self.sent_syn = False
+        self.sent_synack = False
+        self.synack_ack: int | None = None  # ack of its first SYN-ACK
+        self.lowest_seq: int | None = None
+        self.first_ack: int | None = None
+        self.highest_ack: int | None = None
+        self.top: int | None = None  # highest `end`, unwrapped
+        self.low_data: int | None = None  # lowest data position, unwrapped
+        self.top_data: int | None = None  # highest data position + payload, of packets with payload
+        self.window: int | None = None
+        self.window_of_syn = False
+        self.covered = Ranges()  # sequence numbers seen: SYN, payload, FIN
+        self.payload = Ranges()  # payload positions seen
+        self.first_fin: int | None = None  # position of the first FIN, modulo 2³²
+
+    @property
+    def highest_end(self) -> int | None:
+        """Highest `end` sent, modulo 2³²."""
+        return None if self.top is None else self.top % MOD
+
+    def unwrap(self, number: int) -> int:
+        """Return a sequence number as the unbounded integer nearest to the highest `end`."""
+        if self.top is None:
+            return number + MOD
+        return self.top + distance(number, self.top % MOD)
+
+    def spans(self, packet: Packet) -> tuple[int, int, int, int]:
+        """Return seq, data position, data position + payload and `end` of a packet without RST, unwrapped."""
+        syn, fin = bool(packet.flags & SYN), bool(packet.flags & FIN)
+        end = self.unwrap((packet.seq + syn + packet.payload + fin) % MOD)
+        last = end - fin
+        return last - packet.payload - syn, last - packet.payload, last, end
+
+    def keepalive_shape(self, packet: Packet, other: End) -> bool:
+        """Return whether a packet repeats the last acknowledged sequence number: a keepalive or a zero-window probe."""
+        return (
+            not packet.flags & (SYN | FIN | RST)
+            and packet.payload <= 1
+            and self.highest_end is not None
+            and (packet.seq + 1) % MOD == self.highest_end
+            and other.highest_ack == self.highest_end
+        )
+
+    def all_seen(self, packet: Packet) -> bool:
+        """Return whether a packet carries sequence numbers and all of them were seen before."""
+        if packet.flags & RST:
+            return False
+        low, _, _, high = self.spans(packet)
+        return low < high and self.covered.holds(low, high)
+
+    def send(self, packet: Packet, probe: bool) -> int:
+        """Take in a packet that this end sent; return the bytes of payload not seen before.
+
+        `probe` says that it is a keepalive: its byte is not of the stream.
+        """
+        self.packets += 1
+        self.fins += bool(packet.flags & FIN)
+        if packet.flags & RST:
+            if packet.flags & FIN and self.first_fin is None:
+                self.first_fin = (packet.seq + bool(packet.flags & SYN)) % MOD
+            return 0
+        self.bytes += packet.payload
+        self._note_opening(packet)
+        low, data, last, end = self.spans(packet)
+        if packet.flags & FIN and self.first_fin is None:
+            self.first_fin = last % MOD
+        if self.top is None or end > self.top:
+            self.top = end
+        self.low_data = data if self.low_data is None else min(self.low_data, data)
+        if packet.payload and not probe and (self.top_data is None or last > self.top_data):
+            self.top_data = last
+        if self.lowest_seq is None or less(packet.seq, self.lowest_seq):
+            self.lowest_seq = packet.seq
+        if packet.flags & ACK:
+            if self.first_ack is None:
+                self.first_ack = packet.ack
+            if self.highest_ack is None or less(self.highest_ack, packet.ack):
+                self.highest_ack = packet.ack
+        self.window = packet.window
+        self.window_of_syn = bool(packet.flags & SYN)
+        if probe:
+            return 0
+        self.covered.add(low, end)
+        return self.payload.add(data, last)
+
+    def _note_opening(self, packet: Packet) -> None:
+        kind = kind_of(packet)
+        if kind == "other":
+            return
+        if self.isn is None:
+            self.isn, self.isn_kind, self.wscale = packet.seq, kind, packet.wscale
+        if kind == "synack" and not self.sent_synack:
+            self.synack_ack = packet.ack
+        self.sent_syn |= kind == "syn"
+        self.sent_synack |= kind == "synack"
+
+    def receive_window(self, other: End) -> int:
+        """Return the last window in bytes, for judging a RST sent to this end."""
+        assert self.window is not None, "a window is asked for only once an ACK was seen"
+        if self.window_of_syn:
+            return self.window
+        if self.isn is None:
+            return self.window << LARGEST_SCALE
+        if self.wscale is None or other.wscale is None:
+            return self.window
+        return self.window << min(self.wscale, LARGEST_SCALE)
+
+    def fin_acked_by(self, other: End) -> bool:
+        """Return whether the other end has acknowledged this end's first FIN."""
+        if self.first_fin is None or other.highest_ack is None:
+            return False
+        return distance(other.highest_ack, (self.first_fin + 1) % MOD) >= 0

@@ -1,0 +1,61 @@
+"""What the observer saw of data and silence: holes, unacknowledged bytes, gaps (sections 4 and 5)."""
+
+from __future__ import annotations
+
+from tests.naive.closing import first_flag, silence
+from tests.naive.packets import FIN, RST
+from tests.naive.session import Session
+
+SECOND = 10**9
+MOST_GAPS = 64
+
+
+def unacked_bytes(session: Session, end: int) -> int:
+    """Return the payload positions from the other end's highest ack to the highest sent."""
+    me, other = session.ends[end], session.ends[1 - end]
+    if me.top_data is None or me.low_data is None:
+        return 0
+    low = me.low_data if other.highest_ack is None else me.unwrap(other.highest_ack)
+    return max(0, me.top_data - low)
+
+
+def lossy(session: Session) -> bool:
+    """Return whether an end acknowledged what the observer never saw.
+
+    That is an ack above everything the sender was seen to send, or a hole below the ack between what was seen.
+    """
+    for end in (0, 1):
+        me, other = session.ends[end], session.ends[1 - end]
+        if me.top is None or other.highest_ack is None:
+            continue
+        ack = me.unwrap(other.highest_ack)
+        if me.covered:
+            if ack > me.covered.highs[0]:
+                return True
+        elif ack > me.top:
+            return True
+    return False
+
+
+def max_idle_ns(session: Session) -> int:
+    """Return the longest silence while established, up to and with the one that the first FIN or RST ends."""
+    begin, stop = session.established, first_flag(session, FIN | RST)
+    if begin is None:
+        return 0
+    last = len(session.events) - 1 if stop is None else stop
+    return max((silence(session, i) for i in range(begin, last)), default=0)
+
+
+def gaps(session: Session, client: int) -> list[tuple[str, int, int, int, int]]:
+    """Return the left-to-right maxima of the silences of 1 s and more in each timer phase."""
+    found: list[tuple[str, int, int, int, int]] = []
+    longest: dict[str, int] = {}
+    for i, event in enumerate(session.events[:-1]):
+        gap = silence(session, i)
+        if gap < SECOND or gap <= longest.get(event.phase, 0):
+            continue
+        longest[event.phase] = gap
+        if len(found) < MOST_GAPS:
+            sent = (event.sent[client], event.sent[1 - client])
+            found.append((event.phase, event.packet.ts_ns, gap, *sent))
+    return found
