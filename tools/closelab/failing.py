@@ -1,0 +1,165 @@
+"""Recipes of sessions that something breaks: lost FINs, crashed or vanished hosts, dead windows, middleboxes."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import socket
+
+from closelab import netns
+from closelab.lab import Lab
+from closelab.packet import FIN, RST
+from closelab.recipe import Recipe, ended
+from closelab.talk import Talk, listen, talk
+
+_TCP_USER_TIMEOUT = 18
+
+
+def _started(lab: Lab, version: int = 4) -> Talk:
+    made = talk(lab, version)
+    made.say("clt", 5)
+    made.say("srv", 7)
+    made.acknowledged("srv")
+    return made
+
+
+def _keepalive(sock: socket.socket, probes: int) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        (socket.TCP_KEEPIDLE, 1), (socket.TCP_KEEPINTVL, 1), (socket.TCP_KEEPCNT, probes)
+    ):  # fmt: skip
+        sock.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def peer_vanished(lab: Lab) -> None:
+    made = _started(lab)
+    made.clt.setsockopt(socket.IPPROTO_TCP, _TCP_USER_TIMEOUT, 1500)
+    lab.rules("srv", rule="meta l4proto tcp drop")
+    made.clt.sendall(b"x" * 50)
+    made.expect_error("clt", errno.ETIMEDOUT)
+
+
+def peer_rebooted(lab: Lab) -> None:
+    made = _started(lab)
+    made.crash("srv")
+    made.clt.sendall(b"x" * 50)
+    made.expect_error("clt", errno.ECONNRESET)
+
+
+def keepalive_death(lab: Lab) -> None:
+    made = _started(lab)
+    lab.rules("srv", rule="meta l4proto tcp drop")
+    _keepalive(made.clt, 2)
+    made.expect_error("clt", errno.ETIMEDOUT)
+
+
+def keepalive_rebooted(lab: Lab) -> None:
+    made = _started(lab)
+    made.crash("srv")
+    _keepalive(made.clt, 2)
+    made.expect_error("clt", errno.ECONNRESET)
+
+
+def keepalive_answered(lab: Lab) -> None:
+    made = _started(lab)
+    count = len(lab.wire.segments())
+    _keepalive(made.srv, 5)
+    netns.wait_until(lambda: len(lab.wire.segments()) >= count + 4, "two keepalives and their answers")
+
+
+def zero_window_death(lab: Lab) -> None:
+    made = talk(lab, listener=listen(lab, receive_buffer=4096))
+    made.clt.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)
+    made.clt.setblocking(False)
+
+    def window_closed() -> bool:
+        with contextlib.suppress(BlockingIOError):
+            made.clt.send(b"x" * 1024)
+        return any(segment.src == lab.server[4] and segment.window == 0 for segment in lab.wire.segments())
+
+    netns.wait_until(window_closed, "the window of the reader that does not read to close")
+    made.clt.setsockopt(socket.IPPROTO_TCP, _TCP_USER_TIMEOUT, 2500)
+    lab.rules("srv", rule="meta l4proto tcp drop")
+    made.expect_error("clt", errno.ETIMEDOUT)
+
+
+def fin_lost(lab: Lab) -> None:
+    made = _started(lab)
+    lab.rules("srv", rule="tcp flags & fin == fin drop")
+    made.shut("clt")
+    lab.wait_segments(1, lambda s: bool(s.flags & FIN), "FIN")
+    lab.rules("srv")
+    made.wait_readable_end("srv")
+    made.close("srv")
+    made.wait_readable_end("clt")
+    made.wait_state("clt", "TIME_WAIT")
+    made.wait_state("srv", "CLOSED")
+
+
+def last_ack_lost(lab: Lab) -> None:
+    # the ACK of the second FIN is lost before the observer: the server sends its FIN again
+    made = _started(lab)
+    made.shut("clt")
+    made.wait_readable_end("srv")
+    made.wait_state("clt", "FIN_WAIT_2")
+    lab.rules("clt", "output", "meta l4proto tcp drop")
+    made.shut("srv")
+    made.wait_state("clt", "TIME_WAIT")
+    lab.rules("clt")
+    made.wait_state("srv", "CLOSED")
+
+
+def middlebox_reset(lab: Lab) -> None:
+    made = _started(lab)
+    lab.rules("srv", rule="meta l4proto tcp reject with tcp reset")
+    made.clt.sendall(b"x" * 50)
+    made.expect_error("clt", errno.ECONNRESET)
+    lab.wait_segments(1, lambda s: bool(s.flags & RST), "RST")
+
+
+def retransmitted(lab: Lab) -> None:
+    made = _started(lab)
+    lab.rules("srv", rule="meta l4proto tcp drop")
+    made.clt.sendall(b"x" * 50)
+    lab.wait_segments(3, lambda s: s.payload == 50, "segment")
+    lab.rules("srv")
+    made.acknowledged("clt")
+    made.reset("srv")
+    made.expect_error("clt", errno.ECONNRESET)
+
+
+_RESET_BY_SERVER = ended(
+    "CLOSED", "CLOSED", ending="rst", first_closer="server", close_order="r", half_closed_by="none",
+    conn_state="RSTR", phase="established",
+)  # fmt: skip
+_RESET_BY_CLIENT = _RESET_BY_SERVER | {"first_closer": "client", "close_order": "R", "conn_state": "RSTO"}
+_CLOSED_BY_CLIENT = ended(
+    "TIME_WAIT", "CLOSED", ending="closed", first_closer="client", close_order="Ff", half_closed_by="client",
+    conn_state="SF", phase="closed", fin_clt_uniq=1, fin_srv_uniq=1,
+)  # fmt: skip
+_OPEN = ended(
+    "ESTABLISHED", "ESTABLISHED", ending="open", first_closer="none", close_order="", conn_state="S1",
+    phase="established", observed="end_missing",
+)  # fmt: skip
+
+RECIPES = (
+    Recipe("peer_vanished", "the server is cut off; the client sends again and gives up after 1.5 s", peer_vanished,
+           (_OPEN | {"ending": "vanished", "unacked_bytes_clt": 50},), quick=False),
+    Recipe("peer_rebooted", "the server has lost its state and resets what comes", peer_rebooted,
+           (_RESET_BY_SERVER | {"unacked_bytes_clt": 50, "rst_seq": "exact"},)),
+    Recipe("keepalive_death", "two keepalives of the client stay unanswered; it gives up with a RST", keepalive_death,
+           (_RESET_BY_CLIENT | {"keepalives_clt": 2, "keepalives_srv": 0},), quick=False),
+    Recipe("keepalive_rebooted", "a keepalive finds that the server has lost its state", keepalive_rebooted,
+           (_RESET_BY_SERVER | {"keepalives_clt": 1},), quick=False),
+    Recipe("keepalive_answered", "the server's keepalives are answered", keepalive_answered,
+           (_OPEN | {"keepalives_srv": 2, "keepalives_clt": 0},), quick=False),
+    Recipe("zero_window_death", "the server stops reading, then is cut off; the client's window probes die",
+           zero_window_death, (_OPEN | {"ending": "vanished", "keepalives_clt": 0},), quick=False),
+    Recipe("fin_lost", "the client's first FIN is lost behind the observer", fin_lost, (_CLOSED_BY_CLIENT,)),
+    Recipe("last_ack_lost", "the last ACK is lost before the observer; the server sends its FIN again", last_ack_lost,
+           (_CLOSED_BY_CLIENT,)),
+    Recipe("middlebox_reset", "a firewall in front of the server resets the session in its name", middlebox_reset,
+           (_RESET_BY_SERVER | {"unacked_bytes_clt": 50},)),
+    Recipe("retransmitted", "a segment of the client is sent three times, then the server resets", retransmitted,
+           (_RESET_BY_SERVER | {"new_bytes_clt": 55},), quick=False),
+)  # fmt: skip
