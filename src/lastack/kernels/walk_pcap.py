@@ -1,0 +1,76 @@
+"""The walk over the records of a classic pcap file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lastack.kernels._jit import helper, load_be32, load_le32, prefetch
+from lastack.kernels.walk_state import SWAP_ALWAYS, SWAP_NEVER, WALK_CORRUPT, WALK_END, WALK_MORE
+
+_AHEAD = np.uint64(4096)  # the hardware prefetcher stops at page ends; this carries it over
+
+
+@helper
+def walk_pcap(base: Any, position: Any, end: Any, state: Any, frames: Any) -> Any:
+    """Fill frames from the records that lie whole between two offsets and return their number.
+
+    Args:
+        base: Address of the buffer, uint64; offsets count from it.
+        position: Offset of a record header.
+        end: Offset after the last byte of the buffer that may be read.
+        state: WALK_STATE record; `status` and `next` tell where and why the walk stopped.
+        frames: FRAME array; at most its length is filled.
+    """
+    big_endian = state["big_endian"] != 0
+    header = np.int64(state["header"])
+    swap = state["swap_lengths"]
+    limit = np.int64(state["limit"])
+    tick_ns = np.int64(state["tick_ns"])
+    link = state["link"]
+    room = len(frames)
+    status = WALK_MORE
+    n = 0
+    while n < room:
+        if position + header > end:
+            status = WALK_END
+            break
+        address = base + np.uint64(position)
+        prefetch(address + _AHEAD)
+        if big_endian:
+            seconds = np.int64(load_be32(address))
+            fraction = np.int64(load_be32(address + np.uint64(4)))
+            caplen = np.int64(load_be32(address + np.uint64(8)))
+            wirelen = np.int64(load_be32(address + np.uint64(12)))
+        else:
+            seconds = np.int64(load_le32(address))
+            fraction = np.int64(load_le32(address + np.uint64(4)))
+            caplen = np.int64(load_le32(address + np.uint64(8)))
+            wirelen = np.int64(load_le32(address + np.uint64(12)))
+        if swap != SWAP_NEVER and (swap == SWAP_ALWAYS or caplen > wirelen):
+            caplen, wirelen = wirelen, caplen
+        if caplen > limit:
+            status = WALK_CORRUPT
+            break
+        data = position + header
+        if data + caplen > end:
+            status = WALK_END
+            break
+        frame = frames[n]
+        # A fraction of a second or more is nonsense that occurs; it is added as it stands, as other readers
+        # do.
+        frame["ts_ns"] = seconds * 1_000_000_000 + fraction * tick_ns
+        frame["offset"] = np.uint64(data)
+        frame["caplen"] = caplen
+        frame["wirelen"] = wirelen
+        frame["link"] = link
+        frame["iface"] = 0
+        n += 1
+        position = data + caplen
+    state["next"] = position
+    state["status"] = status
+    state["packets"] += np.uint64(n)
+    if n > 0:
+        state["last_ns"] = frames[n - 1]["ts_ns"]
+    return n
