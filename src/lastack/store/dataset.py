@@ -1,0 +1,165 @@
+"""Reads a dataset: checks it, and answers filters over its segments through DuckDB, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import duckdb
+import pyarrow as pa
+
+from lastack.model.arrow import session_schema
+from lastack.model.errors import InputError, UsageError
+from lastack.model.fields import BY_NAME
+from lastack.query.ast import Node
+from lastack.query.metrics import METRICS, nearest
+from lastack.query.sql import filter_sql, metric_sql
+from lastack.store.conform import conform
+from lastack.store.manifest import Manifest, Run, read_manifest
+
+_BATCH_ROWS = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Sort by one metric, smallest first unless `descending`; nulls come last either way."""
+
+    metric: str
+    descending: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the order that a text names: `duration`, or `-duration` for largest first.
+
+        Raises:
+            UsageError: No metric has that name.
+        """
+        name = text.removeprefix("-").removeprefix("+")
+        if name not in METRICS:
+            near = nearest(name, list(METRICS))
+            hint = f"did you mean {near}?" if near else "`lastack fields` lists the names"
+            raise UsageError(f"sort: no field is called {name!r}: {hint}")
+        return cls(name, text.startswith("-"))
+
+    @property
+    def sql(self) -> str:
+        """The ORDER BY term."""
+        return f"{metric_sql(METRICS[self.metric])} {'DESC' if self.descending else 'ASC'} NULLS LAST"
+
+
+class Dataset:
+    """A dataset that was checked when it was opened; later writers do not change what it reads."""
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.path = path
+        self.manifest = manifest
+
+    @classmethod
+    def open(cls, path: str | Path, *, partial: bool = False) -> Dataset:
+        """Return the dataset in a folder.
+
+        Args:
+            path: The folder.
+            partial: Accept one whose run did not finish; it holds what was written so far.
+
+        Raises:
+            InputError: It is no dataset, newer than this LastACK, lacks a segment, or is not complete.
+        """
+        folder = Path(path)
+        manifest = read_manifest(folder)
+        if manifest.state != "complete" and not partial:
+            raise InputError(f"{folder}: {incomplete(manifest)}")
+        for segment in manifest.segments:
+            file = folder / segment.file
+            if not file.is_file():
+                raise InputError(f"{folder}: segment {segment.file} is missing; restore it or analyze again")
+            if file.stat().st_size != segment.size:
+                raise InputError(
+                    f"{file}: {file.stat().st_size} bytes instead of {segment.size}; it is damaged"
+                )
+        return cls(folder, manifest)
+
+    @property
+    def summary(self) -> Run:
+        """What was read to make it, all runs as one."""
+        return self.manifest.run
+
+    @property
+    def rows(self) -> int:
+        """Sessions in it."""
+        return self.manifest.rows
+
+    def scan(
+        self,
+        where: Node | None = None,
+        columns: Sequence[str] | None = None,
+        order: Order | None = None,
+        limit: int | None = None,
+    ) -> Iterator[Any]:
+        """Yield the rows that pass a filter as RecordBatches in the record's own types."""
+        return scan_datasets([self], where, columns, order, limit)
+
+
+def incomplete(manifest: Manifest) -> str:
+    """Return a sentence about a dataset that is not whole."""
+    if manifest.state == "growing":
+        how = "a run is still writing it, or was killed"
+    else:
+        how = "the run that wrote it stopped early"
+    return f"not complete: {how}; it has {manifest.rows:,} sessions so far"
+
+
+def connect(threads: int | None = None) -> duckdb.DuckDBPyConnection:
+    """Return a DuckDB connection that keeps everything in memory, loads nothing and reads files only."""
+    connection = duckdb.connect(":memory:")
+    connection.execute("SET autoinstall_known_extensions = false")
+    connection.execute("SET autoload_known_extensions = false")
+    if threads is not None:
+        connection.execute(f"SET threads = {int(threads)}")
+    return connection
+
+
+def scan_datasets(
+    datasets: Sequence[Dataset],
+    where: Node | None = None,
+    columns: Sequence[str] | None = None,
+    order: Order | None = None,
+    limit: int | None = None,
+) -> Iterator[Any]:
+    """Yield the rows of several datasets that pass a filter, one after the other or sorted together."""
+    files = [str(d.path / segment.file) for d in datasets for segment in d.manifest.segments]
+    names = list(columns) if columns is not None else list(session_schema().names)
+    if not files or limit == 0:
+        return
+    condition, params = filter_sql(where)
+    wanted = ", ".join(f'"{BY_NAME[name].name}"' for name in names)
+    text = f"SELECT {wanted} FROM read_parquet(?) WHERE {condition}"
+    if order is not None:
+        text += f" ORDER BY {order.sql}"
+    if limit is not None:
+        text += f" LIMIT {int(limit)}"
+    with connect() as connection:
+        try:
+            reader = _reader(connection, text, [files, *params])
+            for batch in reader:
+                if batch.num_rows:
+                    yield conform(batch)
+        except duckdb.IOException as reason:
+            raise InputError(f"{datasets[0].path}: cannot be read: {reason}") from None
+
+
+def _reader(connection: duckdb.DuckDBPyConnection, text: str, params: list[Any]) -> Any:
+    """Return a reader of Arrow batches; DuckDB 1 and 2 name the method differently."""
+    relation: Any = connection.sql(text, params=params)
+    if hasattr(relation, "to_arrow_reader"):
+        return relation.to_arrow_reader(_BATCH_ROWS)
+    return relation.fetch_record_batch(_BATCH_ROWS)
+
+
+def empty_batch(columns: Sequence[str]) -> Any:
+    """Return a batch of the record's types with no rows."""
+    whole = session_schema()
+    fields = [whole.field(name) for name in columns]
+    return pa.RecordBatch.from_arrays([pa.array([], f.type) for f in fields], schema=pa.schema(fields))

@@ -1,0 +1,201 @@
+"""The manifest of a dataset: which segments count, what was read to make them, whether that was all.
+
+The manifest decides: a file that it does not name is no part of the dataset. It is replaced by a rename, so
+that a reader sees either the old state or the new one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lastack import __version__
+from lastack.model.errors import AccessError, InputError
+from lastack.model.fields import SCHEMA_VERSION
+
+NAME = "manifest.json"
+FORMAT = "lastack-dataset"
+#: `growing`: a run is writing it (or was killed); `partial`: a run said that it stopped early; `complete`.
+STATES = ("growing", "partial", "complete")
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One immutable Parquet file.
+
+    Attributes:
+        file: Name in the dataset's folder.
+        rows: Sessions in it.
+        size: Bytes of the file.
+        start_ns: Earliest and latest `start_ns` of its rows.
+    """
+
+    file: str
+    rows: int
+    size: int
+    start_ns: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one run read: the ledger of its packets, and the time it covers.
+
+    Attributes:
+        captures: Names of what was read, in order.
+        first_ns: Time of the first packet, None without packets.
+        last_ns: Time of the last packet, None without packets.
+        sessions: Rows written.
+        evicted: Rows that left early because the session table was full.
+        packets: Packets read.
+        segments: Packets of sessions.
+        stray: Packets of stray rows.
+        drops: Packets that are in no row, by reason.
+        encaps: Packets of each wrapping.
+        links: Packets of each link type number.
+        balances: Whether packets = segments + stray + drops.
+        problems: What was wrong with the input, for people.
+    """
+
+    captures: tuple[str, ...] = ()
+    first_ns: int | None = None
+    last_ns: int | None = None
+    sessions: int = 0
+    evicted: int = 0
+    packets: int = 0
+    segments: int = 0
+    stray: int = 0
+    drops: Mapping[str, int] = field(default_factory=dict)
+    encaps: Mapping[str, int] = field(default_factory=dict)
+    links: Mapping[str, int] = field(default_factory=dict)
+    balances: bool = True
+    problems: tuple[str, ...] = ()
+
+    @property
+    def residual(self) -> int:
+        """Packets that are neither in a row nor counted as dropped; 0 when the ledger balances."""
+        return self.packets - self.segments - self.stray - sum(self.drops.values())
+
+    def merged(self, other: Run) -> Run:
+        """Return both runs as one."""
+        firsts = [ns for ns in (self.first_ns, other.first_ns) if ns is not None]
+        lasts = [ns for ns in (self.last_ns, other.last_ns) if ns is not None]
+        return Run(
+            captures=self.captures + other.captures,
+            first_ns=min(firsts, default=None),
+            last_ns=max(lasts, default=None),
+            sessions=self.sessions + other.sessions,
+            evicted=self.evicted + other.evicted,
+            packets=self.packets + other.packets,
+            segments=self.segments + other.segments,
+            stray=self.stray + other.stray,
+            drops=_summed(self.drops, other.drops),
+            encaps=_summed(self.encaps, other.encaps),
+            links=_summed(self.links, other.links),
+            balances=self.balances and other.balances,
+            problems=self.problems + other.problems,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Everything about a dataset that is not a row."""
+
+    state: str
+    segments: tuple[Segment, ...] = ()
+    runs: tuple[Run, ...] = ()
+    schema_version: int = SCHEMA_VERSION
+    lastack_version: str = __version__
+
+    @property
+    def rows(self) -> int:
+        """Sessions in all segments."""
+        return sum(segment.rows for segment in self.segments)
+
+    @property
+    def run(self) -> Run:
+        """All runs as one."""
+        whole = Run()
+        for run in self.runs:
+            whole = whole.merged(run)
+        return whole
+
+
+def _summed(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
+    return {name: first.get(name, 0) + second.get(name, 0) for name in [*first, *second]}
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Replace the manifest of a dataset at once."""
+    content = {"format": FORMAT, **asdict(manifest), "rows": manifest.rows}
+    handle, temporary = tempfile.mkstemp(prefix=f".{NAME}.", suffix=".tmp", dir=folder)
+    with os.fdopen(handle, "w", encoding="utf-8") as stream:
+        json.dump(content, stream, indent=1, ensure_ascii=False)
+        stream.write("\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    Path(temporary).chmod(0o644)
+    Path(temporary).replace(folder / NAME)
+
+
+def is_dataset(path: Path) -> bool:
+    """Return whether a path is a folder with a manifest."""
+    return (path / NAME).is_file()
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Return the manifest of a dataset.
+
+    Raises:
+        InputError: The folder is not a dataset, or one of a newer LastACK, or its manifest is damaged.
+        AccessError: It cannot be read.
+    """
+    try:
+        content = json.loads((folder / NAME).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(
+            f"{folder}: not a dataset (it has no {NAME}); `lastack analyze CAPTURE -o {folder}` makes one"
+        ) from None
+    except NotADirectoryError:
+        raise InputError(f"{folder}: not a dataset, which is a folder; is it a capture?") from None
+    except PermissionError:
+        raise AccessError(f"{folder / NAME}: may not be read; ask its owner") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as reason:
+        raise InputError(f"{folder / NAME}: damaged ({reason}); analyze the captures again") from None
+    return _checked(folder, content)
+
+
+def _checked(folder: Path, content: Any) -> Manifest:
+    where = folder / NAME
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise InputError(f"{where}: not the manifest of a LastACK dataset")
+    version = content.get("schema_version")
+    if not isinstance(version, int) or version > SCHEMA_VERSION:
+        raise InputError(
+            f"{where}: schema version {version} is newer than {SCHEMA_VERSION}, which this LastACK "
+            f"({__version__}) reads; use LastACK {content.get('lastack_version')} or later"
+        )
+    try:
+        segments = tuple(
+            Segment(
+                str(s["file"]), int(s["rows"]), int(s["size"]), (int(s["start_ns"][0]), int(s["start_ns"][1]))
+            )
+            for s in content["segments"]
+        )
+        runs = tuple(
+            Run(**{**run, "captures": tuple(run["captures"]), "problems": tuple(run["problems"])})
+            for run in content["runs"]
+        )
+        state = content["state"]
+    except (KeyError, TypeError, ValueError, IndexError) as reason:
+        raise InputError(f"{where}: damaged ({reason!r}); analyze the captures again") from None
+    if state not in STATES:
+        raise InputError(f"{where}: damaged (state {state!r}); analyze the captures again")
+    for segment in segments:
+        if Path(segment.file).name != segment.file:  # a manifest must not make us read elsewhere
+            raise InputError(f"{where}: damaged (segment {segment.file!r} is not in the folder)")
+    return Manifest(state, segments, runs, version, str(content.get("lastack_version")))
