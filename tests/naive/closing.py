@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.naive.packets import ACK, FIN, RST
 from tests.naive.serial import MOD, distance
-from tests.naive.session import Session
+from tests.naive.session import Event, Session
 
 
 def first_flag(session: Session, flag: int, end: int | None = None) -> int | None:
@@ -46,6 +46,11 @@ def closing_fields(session: Session, client: int) -> dict[str, Any]:
 def silence(session: Session, i: int) -> int:
     """Return the silence after packet i; a time that goes backwards counts as 0."""
     return max(0, session.events[i + 1].packet.ts_ns - session.events[i].packet.ts_ns)
+
+
+def acknowledges(event: Event, fin_position: int) -> bool:
+    """Return whether a packet acknowledges a FIN."""
+    return bool(event.packet.flags & ACK) and distance(event.packet.ack, (fin_position + 1) % MOD) >= 0
 
 
 def word(end: int, client: int) -> str:
@@ -99,9 +104,8 @@ def closed_at(session: Session, fins: list[int], rst: int | None) -> int | None:
         if rst is not None and rst <= i:
             return None
         event = session.events[i]
-        if event.end == closer and event.packet.flags & ACK:
-            if distance(event.packet.ack, (position + 1) % MOD) >= 0:
-                return i
+        if event.end == closer and acknowledges(event, position):
+            return i
     return None
 
 
@@ -121,9 +125,8 @@ def half_close(session: Session, client: int, fins: list[int], rst: int | None) 
     end = min(ends)
     used = 0
     for event in events[begin + 1 : end + 1]:
-        if event.end != closer and event.packet.flags & ACK:
-            if distance(event.packet.ack, (position + 1) % MOD) >= 0:
-                used += event.new
+        if event.end != closer and acknowledges(event, position):
+            used += event.new
     return {
         "half_closed_by": word(closer, client),
         "half_closed_ns": max(0, events[end].packet.ts_ns - events[begin].packet.ts_ns),

@@ -1,6 +1,6 @@
 """The expected rows that come with the real captures, put into the words of the session record.
 
-Matched by addresses, ports and time of the first packet; their client may differ from ours where no flag decides.
+Matched by addresses, ports and time of the first packet.
 """
 
 from __future__ import annotations
@@ -30,9 +30,15 @@ COUNTS = {
         ("synack", "synack"), ("fin", "fin"), ("rst", "rst"), ("bytes_after_fin", "bytes_beyond_own_fin"),
     ]
     for side in ("clt", "srv")
-} | {"fin_clt_uniq": "fin_clt_uniq", "fin_srv_uniq": "fin_srv_uniq", "half_closed_bytes": "hc_bytes"}  # fmt: skip
-TIMES = {"start_ns": "t_first", "end_ns": "t_last", "first_fin_ns": "t_fin1", "second_fin_ns": "t_fin2",
-         "first_rst_ns": "t_rst1"}  # fmt: skip
+}  # fmt: skip
+COUNTS |= {"fin_clt_uniq": "fin_clt_uniq", "fin_srv_uniq": "fin_srv_uniq", "half_closed_bytes": "hc_bytes"}
+TIMES = {
+    "start_ns": "t_first",
+    "end_ns": "t_last",
+    "first_fin_ns": "t_fin1",
+    "second_fin_ns": "t_fin2",
+    "first_rst_ns": "t_rst1",
+}
 TICK_NS = 1_000  # their times are floats of seconds
 
 
@@ -100,6 +106,7 @@ def _compare(row: dict[str, Any], theirs: dict[str, str]) -> Iterator[str]:
         yield f"opening: {row['opening']}, expected {theirs['open']}"
     yield from check("ct_count", int(theirs["handshake_complete"] == "True"))
     if theirs["open"] != "no-synack" and row["opening"] != "stray":
-        # One way: they leave the client in SYN_SENT, we call it established. Strays: they say ESTABLISHED, we do not know.
+        # One way: they leave the client in SYN_SENT, we call it established.
+        # Strays: they say ESTABLISHED, we do not know.
         yield from check("state_clt", STATES.get(theirs["state_clt"], theirs["state_clt"]))
         yield from check("state_srv", STATES.get(theirs["state_srv"], theirs["state_srv"]))

@@ -1,4 +1,4 @@
-"""Frames of a capture file: classic pcap in its eight magics, pcapng, and either under gzip. Slow and plain."""
+"""Frames of a capture file: classic pcap in all its magics, pcapng, and either under gzip."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ledger: every packet of the input is in exactly one session row or counted as dropped for one reason."""
+"""The ledger: every packet of the input is in exactly one session row or dropped for one reason."""
 
 from __future__ import annotations
 

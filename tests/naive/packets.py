@@ -1,4 +1,4 @@
-"""What the twin's reader hands to the twin's tracker: one TCP segment, or the quotation of one in an ICMP error."""
+"""What the reader hands to the tracker: a TCP segment, or the quotation of one in an ICMP error."""
 
 from __future__ import annotations
 

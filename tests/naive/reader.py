@@ -159,7 +159,9 @@ def icmp(frame: Frame, data: bytes, wrap: Wrap, v6: bool) -> Packet:
         raise Drop("icmp_error")
     if v6 and quote[0] >> 4 == 6 and len(quote) >= 48 and quote[6] == TCP:
         src, dst, inner, ttl = address(quote[8:24]), address(quote[24:40]), quote[40:], quote[7]
-    elif not v6 and quote[0] >> 4 == 4 and len(quote) >= 28 and quote[9] == TCP and not u16(quote, 6) & 0x1FFF:
+    elif not v6 and quote[0] >> 4 == 4 and len(quote) >= 28 and quote[9] == TCP:
+        if u16(quote, 6) & 0x1FFF:
+            raise Drop("icmp_error")
         header = (quote[0] & 15) * 4
         src, dst, inner, ttl = address(quote[12:16]), address(quote[16:20]), quote[header:], quote[8]
     else:

@@ -1,7 +1,8 @@
-"""From a session of the twin to its row: identity, counts, opening times and sequence facts (sections 3 and 4)."""
+"""From a session to its row: identity, counts, opening times and RST facts (sections 3 and 4)."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 from tests.naive.closing import closing_fields
@@ -134,6 +135,6 @@ def ipid_jump(rst: Event, earlier: list[Event]) -> int | None:
     ids = [event.packet.ipid for event in earlier if event.packet.ipid is not None]
     if rst.packet.ipid is None or len(ids) < 3:
         return None
-    if not all(1 <= (b - a) % 65536 <= 256 for a, b in zip(ids, ids[1:], strict=False)):
+    if not all(1 <= (b - a) % 65536 <= 256 for a, b in pairwise(ids)):
         return None
     return (rst.packet.ipid - ids[-1] + 32768) % 65536 - 32768

@@ -22,7 +22,7 @@ def unacked_bytes(session: Session, end: int) -> int:
 def lossy(session: Session) -> bool:
     """Return whether an end acknowledged what the observer never saw.
 
-    That is an ack above everything the sender was seen to send, or a hole below the ack between what was seen.
+    That is an ack above what the sender was seen to send, or a hole below the ack.
     """
     for end in (0, 1):
         me, other = session.ends[end], session.ends[1 - end]

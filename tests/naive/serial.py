@@ -44,9 +44,7 @@ class Ranges:
             return 0
         first = bisect_left(self.highs, low)
         last = bisect_right(self.lows, high)
-        known = sum(
-            max(0, min(high, self.highs[i]) - max(low, self.lows[i])) for i in range(first, last)
-        )
+        known = sum(max(0, min(high, self.highs[i]) - max(low, self.lows[i])) for i in range(first, last))
         if first < last:
             new_low, new_high = min(low, self.lows[first]), max(high, self.highs[last - 1])
         else:

@@ -1,4 +1,4 @@
-"""One session of the twin: takes packets in order and remembers, for each, the facts that verdicts are made of."""
+"""One session: takes packets in order and remembers, for each, the facts that verdicts are made of."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class Session:
         self.reset = False  # an effective RST was seen
         self.paid = False  # payload was seen
         self.established: int | None = 0 if self.mid_start else None  # index of the event
-        self.plain_ack: list[int | None] = [None, None]  # event that first acknowledged the end's SYN or SYN-ACK
-        self.any_ack: list[int | None] = [None, None]  # the same, a SYN-ACK allowed
+        self.plain_ack: list[int | None] = [None, None]  # event that first acknowledged the end's SYN-ACK
+        self.any_ack: list[int | None] = [None, None]  # event that first acknowledged its ISN at all
 
     def sender(self, packet: Packet) -> int:
         """Return which end sent a packet; an end that talks to itself is end 0."""
@@ -134,18 +134,22 @@ class Session:
         index = len(self.events)
         acks = bool(packet.flags & ACK) and not packet.flags & RST
         plain = acks and not packet.flags & SYN
-        if acks and other.isn is not None and other.highest_end is not None:
-            if within(packet.ack, (other.isn + 1) % MOD, other.highest_end):
-                if self.any_ack[1 - end] is None:
-                    self.any_ack[1 - end] = index
-                if plain and self.plain_ack[1 - end] is None and other.sent_synack:
-                    self.plain_ack[1 - end] = index
+        if (
+            acks
+            and other.isn is not None
+            and within(packet.ack, (other.isn + 1) % MOD, other.highest_end or 0)
+        ):
+            if self.any_ack[1 - end] is None:
+                self.any_ack[1 - end] = index
+            if plain and self.plain_ack[1 - end] is None and other.sent_synack:
+                self.plain_ack[1 - end] = index
         client = self.client_by_flags
         if self.established is not None or client is None:
             return
         if end == client:
             # The handshake's last ACK, or (SYN-ACK lost to the observer) the client going on after its SYN.
-            done = plain and (self.plain_ack[1 - end] == index or (me.sent_syn and self.first_synack_by is None))
+            unanswered = me.sent_syn and self.first_synack_by is None
+            done = plain and (self.plain_ack[1 - end] == index or unanswered)
         else:
             answers = kind == "other" and acks and other.sent_syn and self._acks_syn(packet, client)
             served = me.sent_synack and packet.payload > 0 and not packet.flags & (SYN | RST)
@@ -181,4 +185,3 @@ class Session:
         if self.established is not None:
             return "established"
         return "syn_recv" if self.first_synack_by is not None else "syn_sent"
-

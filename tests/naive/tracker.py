@@ -77,7 +77,7 @@ class Tracker:
         return False
 
     def _choose(self, slot: Slot, packet: Packet, kind: str) -> int:
-        """Return the current session or its shadow, and end the shadow when the current has more than SYNs."""
+        """Return the current session or its shadow; end the shadow when the current has more than SYNs."""
         if slot.shadow is None:
             return slot.current
         session = self.sessions[slot.current]
@@ -107,7 +107,7 @@ class Tracker:
 
 
 def track(packets: Iterable[Packet]) -> list[dict[str, Any]]:
-    """Return one row for each session, in the order in which they began; `previous` is an index into the rows."""
+    """Return one row for each session in the order in which they began; `previous` is an index into them."""
     tracker = Tracker()
     for packet in packets:
         tracker.feed(packet)

@@ -220,4 +220,3 @@ def observed(r: Roles, lossy: bool) -> str:
     if how in ("midstream", "synack_only", "stray"):
         return "start_missing"
     return "end_missing" if ending(r) in ("open", "half_closed", "vanished") else "complete"
-

@@ -1,9 +1,8 @@
-"""The twin against the expected rows of real captures: where both were made by different hands, they must agree."""
+"""The twin against the expected rows of real captures, which another hand made."""
 
 from __future__ import annotations
 
 import pytest
-
 from tests.naive import expected
 from tests.naive.ledger import balance
 from tests.naive.reader import read
@@ -16,14 +15,14 @@ pytestmark = [
 
 #: What differs on purpose, as (capture, field) -> reason.
 KNOWN = {
-    ("PcapPlusPlus__expected_output_ipfragutil_ip_ids.pcap", "bytes_clt"): "later fragments are dropped, not joined",
-    ("PcapPlusPlus__expected_output_ipfragutil_ip_ids.pcap", "new_bytes_clt"): "later fragments are dropped, not joined",
-    ("nDPI__pcap_ajp.pcap", "end_ns"): "the last packet of the input, not the latest time: two files laid end to end",
-    ("nDPI__pcap_tls_invalid_reads.pcap", "bytes_srv"): "packet 2 claims an IP length of 4148 in a frame of 66 bytes",
-    ("nDPI__pcap_tls_invalid_reads.pcap", "new_bytes_srv"): "packet 2 claims an IP length of 4148 in a frame of 66 bytes",
-    ("tcpdump__tests_tcp_rst_diag_payload-trunc.pcap", "bytes_clt"): "the payload of a RST is not stream data",
-    ("tcpdump__tests_tcp_rst_diag_payload.pcap", "bytes_clt"): "the payload of a RST is not stream data",
-}  # fmt: skip
+    ("PcapPlusPlus__expected_output_ipfragutil_ip_ids.pcap", "bytes_clt"): "later fragments are dropped",
+    ("PcapPlusPlus__expected_output_ipfragutil_ip_ids.pcap", "new_bytes_clt"): "later fragments are dropped",
+    ("nDPI__pcap_ajp.pcap", "end_ns"): "last packet of the input, not the latest time: two files end to end",
+    ("nDPI__pcap_tls_invalid_reads.pcap", "bytes_srv"): "packet 2: IP length 4148 in a frame of 66 bytes",
+    ("nDPI__pcap_tls_invalid_reads.pcap", "new_bytes_srv"): "packet 2: IP length 4148 in a frame of 66 bytes",
+    ("tcpdump__tests_tcp_rst_diag_payload-trunc.pcap", "bytes_clt"): "a RST's payload is not stream data",
+    ("tcpdump__tests_tcp_rst_diag_payload.pcap", "bytes_clt"): "a RST's payload is not stream data",
+}
 
 
 @pytest.mark.parametrize("name", expected.names())
