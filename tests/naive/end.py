@@ -1,8 +1,8 @@
 """What one end of a session has said so far: its sequence numbers, acknowledgements and windows.
 
 The numbers of a RST (seq, ack, window) are never the stream's: a RST moves neither the highest `end`, nor the
-highest ack, nor the last window. "Highest" is a running maximum in serial arithmetic; positions become unbounded
-integers by their distance to the sender's highest `end`. See readings.md.
+highest ack, nor the last window. "Highest" is a running maximum in serial arithmetic; positions become
+unbounded integers by their distance to the sender's highest `end`. See readings.md.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class End:
         return last - packet.payload - syn, last - packet.payload, last, end
 
     def keepalive_shape(self, packet: Packet, other: End) -> bool:
-        """Return whether a packet repeats the last acknowledged number: a keepalive or a zero-window probe."""
+        """Return whether a packet repeats the last acknowledged number: a keepalive or a window probe."""
         return (
             not packet.flags & (SYN | FIN | RST)
             and packet.payload <= 1
