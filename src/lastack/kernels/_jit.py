@@ -46,6 +46,7 @@ if USE_CACHE:
         USE_CACHE = False
 
 import numba  # noqa: E402  (the cache folder must be set before)
+import numpy as np  # noqa: E402
 from llvmlite import ir  # noqa: E402
 from numba import types  # noqa: E402
 from numba.core import cgutils  # noqa: E402
@@ -67,7 +68,39 @@ def helper(function: F) -> F:
     return numba.njit(nogil=True, inline="never")(function)  # type: ignore[no-any-return]
 
 
+def _no_record(dtype: np.dtype[Any]) -> Any:
+    """Return a function that views memory as one record, for interpreted mode."""
+    record = np.dtype((np.record, dtype))
+
+    def view(address: int) -> Any:
+        raw = (ctypes.c_char * dtype.itemsize).from_address(int(address))
+        return np.frombuffer(raw, record, 1)[0]
+
+    return view
+
+
 if INTERPRETED:
+    record_at = _no_record
+
+    def store_u8(address: int, value: int) -> None:
+        """Write a byte."""
+        ctypes.c_uint8.from_address(int(address)).value = int(value) & 0xFF
+
+    def store_u16(address: int, value: int) -> None:
+        """Write a 16-bit number."""
+        ctypes.c_uint16.from_address(int(address)).value = int(value) & 0xFFFF
+
+    def store_u32(address: int, value: int) -> None:
+        """Write a 32-bit number."""
+        ctypes.c_uint32.from_address(int(address)).value = int(value) & 0xFFFFFFFF
+
+    def store_u64(address: int, value: int) -> None:
+        """Write a 64-bit number."""
+        ctypes.c_uint64.from_address(int(address)).value = int(value) & 0xFFFFFFFFFFFFFFFF
+
+    def store_be64(address: int, value: int) -> None:
+        """Write a 64-bit number in network order."""
+        store_u64(address, int.from_bytes((int(value) & 0xFFFFFFFFFFFFFFFF).to_bytes(8, "little"), "big"))
 
     def load_u8(address: int) -> Any:
         """Return the byte at an address."""
@@ -101,6 +134,36 @@ if INTERPRETED:
         """Do nothing: there is no cache to warm in interpreted mode."""
 
 else:
+
+    def record_at(dtype: np.dtype[Any]) -> Any:
+        """Return an intrinsic that views the memory at an address as one record of this type, without a copy."""
+        record = numba.from_dtype(dtype)
+
+        def typer(typingctx: Any, address: Any) -> Any:
+            def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+                return builder.inttoptr(args[0], context.get_value_type(record))
+
+            return record(types.uint64), codegen
+
+        return intrinsic(typer)
+
+    def _storer(bits: int, swap: bool, kind: Any, doc: str) -> Any:
+        def typer(typingctx: Any, address: Any, value: Any) -> Any:
+            def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+                number = builder.bswap(args[1]) if swap else args[1]
+                builder.store(number, builder.inttoptr(args[0], ir.IntType(bits).as_pointer()), align=1)
+                return context.get_dummy_value()
+
+            return types.void(types.uint64, kind), codegen
+
+        typer.__doc__ = doc
+        return intrinsic(typer)
+
+    store_u8 = _storer(8, False, types.uint8, "Write a byte.")
+    store_u16 = _storer(16, False, types.uint16, "Write a 16-bit number.")
+    store_u32 = _storer(32, False, types.uint32, "Write a 32-bit number.")
+    store_u64 = _storer(64, False, types.uint64, "Write a 64-bit number.")
+    store_be64 = _storer(64, True, types.uint64, "Write a 64-bit number in network order.")
 
     def _loader(bits: int, swap: bool, result: Any, doc: str) -> Any:
         def typer(typingctx: Any, address: Any) -> Any:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from lastack.kernels._jit import helper
 from lastack.kernels.decode_link import by_ethertype
 from lastack.kernels.decode_words import (
     BAD_HEADER,
     NOT_IP,
     TRUNCATED,
-    WRAP_SHIFT,
     be16_at,
     be32_at,
     go,
+    part,
     u8_at,
     unwrap,
+    wrapped,
 )
 from lastack.model.enums import Encap
 from lastack.wire import layers
@@ -25,19 +25,13 @@ _FABRICPATH = int(Encap.fabricpath)
 _TAG1, _TAG2, _TAG3, _TAG4 = layers.VLAN_TYPES
 
 
-@helper
+@part
 def is_vlan(ethertype: int) -> bool:
     """Return whether an Ethertype announces a VLAN tag."""
     return ethertype == _TAG1 or ethertype == _TAG2 or ethertype == _TAG3 or ethertype == _TAG4
 
 
-@helper
-def wrapped(step: int, encap: int) -> int:
-    """Return a step with the mark that a wrapping was taken off, unless it is a drop."""
-    return step if step < 0 else step | (encap + 1) << WRAP_SHIFT
-
-
-@helper
+@part
 def looks_like_ethernet(address: int, at: int, end: int) -> bool:
     """Return whether an Ethernet frame that leads to IP seems to start at an offset."""
     if end - at < 15:
@@ -51,7 +45,7 @@ def looks_like_ethernet(address: int, at: int, end: int) -> bool:
     return is_vlan(ethertype) or ethertype == layers.MPLS or ethertype == layers.PPPOE
 
 
-@helper
+@part
 def looks_like_ip(address: int, at: int, end: int, wire_end: int) -> bool:
     """Return whether an IP packet that fits the frame seems to start at an offset."""
     if end - at < 20:
@@ -62,7 +56,7 @@ def looks_like_ip(address: int, at: int, end: int, wire_end: int) -> bool:
     return first >> 4 == 6 and at + 40 + be16_at(address, at + 4) <= wire_end
 
 
-@helper
+@part
 def read_mpls(address: int, at: int, end: int, wire_end: int) -> int:
     """Return the step past a label stack.
 
@@ -88,7 +82,7 @@ def read_mpls(address: int, at: int, end: int, wire_end: int) -> int:
     return NOT_IP
 
 
-@helper
+@part
 def read_nsh(address: int, at: int, end: int) -> int:
     """Return the step past a network service header (RFC 8300)."""
     if end - at < 8:
@@ -99,7 +93,7 @@ def read_nsh(address: int, at: int, end: int) -> int:
     return wrapped(go_next_protocol(u8_at(address, at + 3), at + length), _OTHER)
 
 
-@helper
+@part
 def go_next_protocol(protocol: int, at: int) -> int:
     """Return the step for a "next protocol" number of NSH and VXLAN-GPE."""
     if protocol == 1:
@@ -113,7 +107,7 @@ def go_next_protocol(protocol: int, at: int) -> int:
     return go(layers.MPLS, at) if protocol == 5 else NOT_IP
 
 
-@helper
+@part
 def read_ethernet_in_ethernet(layer: int, address: int, at: int, end: int) -> int:
     """Return the step past a header between two Ethernet headers, or between one and its Ethertype."""
     if end - at < 6:
@@ -135,7 +129,7 @@ def read_ethernet_in_ethernet(layer: int, address: int, at: int, end: int) -> in
     return wrapped(by_ethertype(address, at + (14 if control & 0x20 else 6), end), _OTHER)
 
 
-@helper
+@part
 def read_ethertype(layer: int, address: int, at: int, end: int, wire_end: int, seg: Any) -> int:
     """Return the step past the payload header of an Ethertype that is not IP."""
     if is_vlan(layer):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from lastack.kernels._jit import helper
 from lastack.kernels.decode_words import (
     BAD_HEADER,
     FRAGMENT,
@@ -17,6 +16,7 @@ from lastack.kernels.decode_words import (
     be32_at,
     be64_at,
     go,
+    part,
     u8_at,
     u64,
 )
@@ -33,7 +33,7 @@ _OPT_PAD1, _OPT_JUMBO = 0, 0xC2
 _MAX_U32 = 0xFFFFFFFF
 
 
-@helper
+@part
 def read_ipv4(address: int, at: int, end: int, quoted: int, seg: Any) -> int:
     """Return the step past an IPv4 header.
 
@@ -64,7 +64,7 @@ def read_ipv4(address: int, at: int, end: int, quoted: int, seg: Any) -> int:
     return go(PROTOCOL + u8_at(address, at + 9), at + header)
 
 
-@helper
+@part
 def jumbo_length(address: int, at: int, end: int) -> int:
     """Return the length in a jumbo payload option (RFC 2675) among the options at [at, end), or 0."""
     while at + 6 <= end:
@@ -75,7 +75,7 @@ def jumbo_length(address: int, at: int, end: int) -> int:
     return 0
 
 
-@helper
+@part
 def read_ipv6(address: int, at: int, end: int, quoted: int, seg: Any) -> int:
     """Return the step past an IPv6 header and its extension headers."""
     if end - at < IPV6_HEADER:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from lastack.kernels._jit import helper
 from lastack.kernels.decode_ethertype import read_ethertype
 from lastack.kernels.decode_ip import read_ipv4, read_ipv6
 from lastack.kernels.decode_link import read_link, start_of
@@ -23,6 +22,7 @@ from lastack.kernels.decode_words import (
     WRAP_SHIFT,
     be16_at,
     i64,
+    part,
     u8_at,
 )
 from lastack.model.enums import Encap
@@ -33,7 +33,7 @@ _MAX_U32 = 0xFFFFFFFF
 _IS_QUOTED = 0x10000
 
 
-@helper
+@part
 def read_ip(address: int, at: int, end: int, quoted: int, seg: Any) -> int:
     """Return the step past an IP header of the version that its first nibble tells."""
     if end - at < 1:
@@ -44,7 +44,7 @@ def read_ip(address: int, at: int, end: int, quoted: int, seg: Any) -> int:
     return read_ipv6(address, at, end, quoted, seg) if version == 6 else BAD_HEADER
 
 
-@helper
+@part
 def is_icmp_error(layer: int, kind: int) -> bool:
     """Return whether an ICMP type is an error message (RFC 1122, 3.2.2; RFC 4443, 2.1)."""
     if layer == layers.ICMPV6:
@@ -52,7 +52,7 @@ def is_icmp_error(layer: int, kind: int) -> bool:
     return kind == 3 or kind == 4 or kind == 5 or kind == 11 or kind == 12
 
 
-@helper
+@part
 def quotes_a_lost_packet(layer: int, kind: int) -> bool:
     """Return whether an ICMP type says that the packet it quotes did not arrive."""
     if layer == layers.ICMPV6:
@@ -60,7 +60,7 @@ def quotes_a_lost_packet(layer: int, kind: int) -> bool:
     return kind == 3 or kind == 11
 
 
-@helper
+@part
 def decode_layers(address: int, caplen: int, wirelen: int, link: int, seg: Any) -> int:
     """Return what `decode_frame` returns, for any link type and wrapping."""
     wire_end = min(max(wirelen, caplen), _MAX_U32)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from lastack.kernels._jit import helper
 from lastack.kernels.decode_wifi import read_avs, read_prism, read_radiotap, read_wifi
 from lastack.kernels.decode_words import (
     BAD_HEADER,
@@ -20,6 +19,7 @@ from lastack.kernels.decode_words import (
     i64,
     le16_at,
     le32_at,
+    part,
     u8_at,
 )
 from lastack.wire import layers
@@ -39,7 +39,7 @@ _SLL_LLC = 4
 _NFULA_PAYLOAD = 9
 
 
-@helper
+@part
 def start_of(link: int, at: int) -> int:
     """Return the step to the first header of a link type that has a reader."""
     start = i64(STARTS[link]) if 0 <= link < _KNOWN else 0
@@ -48,13 +48,13 @@ def start_of(link: int, at: int) -> int:
     return go(start & 0xFFFF, at + (start >> _SKIP_SHIFT))
 
 
-@helper
+@part
 def typed(ethertype: int, at: int) -> int:
     """Return the step to the payload of an Ethertype."""
     return go(ethertype, at) if ethertype >= layers.FIRST_ETHERTYPE else NOT_IP
 
 
-@helper
+@part
 def by_ethertype(address: int, at: int, end: int) -> int:
     """Return the step past the Ethertype or 802.3 length at an offset."""
     if end - at < 2:
@@ -65,7 +65,7 @@ def by_ethertype(address: int, at: int, end: int) -> int:
     return typed(ethertype, at + 2)
 
 
-@helper
+@part
 def read_nlpid(address: int, at: int, end: int) -> int:
     """Return the step past a network layer protocol identifier (RFC 2427)."""
     if end - at < 1:
@@ -90,7 +90,7 @@ def read_nlpid(address: int, at: int, end: int) -> int:
     return NOT_IP
 
 
-@helper
+@part
 def read_llc(address: int, at: int, end: int) -> int:
     """Return the step past an 802.2 header and what it announces: SNAP, an NLPID or IPv4."""
     if end - at < 3:
@@ -115,7 +115,7 @@ def read_llc(address: int, at: int, end: int) -> int:
     return NOT_IP
 
 
-@helper
+@part
 def read_ppp(address: int, at: int, end: int) -> int:
     """Return the step past PPP's protocol field, which may be compressed to one byte (RFC 1661, 6.5)."""
     if end - at >= 2 and be16_at(address, at) == 0xFF03:
@@ -138,7 +138,7 @@ def read_ppp(address: int, at: int, end: int) -> int:
     return NOT_IP
 
 
-@helper
+@part
 def read_frame_relay(address: int, at: int, end: int) -> int:
     """Return the step past a Q.922 address and an NLPID, or the Ethertype of Cisco's encapsulation."""
     if end - at < 2:
@@ -162,7 +162,7 @@ def read_frame_relay(address: int, at: int, end: int) -> int:
     return read_nlpid(address, at + 2 if u8_at(address, at + 1) == 0 else at + 1, end)
 
 
-@helper
+@part
 def read_cooked(protocol: int, hardware: int, at: int) -> int:
     """Return the step into a Linux cooked frame."""
     if hardware == _ARPHRD_RADIOTAP:
@@ -176,7 +176,7 @@ def read_cooked(protocol: int, hardware: int, at: int) -> int:
     return typed(protocol, at)
 
 
-@helper
+@part
 def read_token_ring(address: int, at: int, end: int) -> int:
     """Return the step past a token ring header and its routing information."""
     if end - at < 14:
@@ -190,7 +190,7 @@ def read_token_ring(address: int, at: int, end: int) -> int:
     return go(layers.LLC, at + 14 + (u8_at(address, at + 14) & 0x1F))
 
 
-@helper
+@part
 def read_nflog(address: int, at: int, end: int) -> int:
     """Return the step to the packet among the attributes of a netfilter log message."""
     at += 4
@@ -207,7 +207,7 @@ def read_nflog(address: int, at: int, end: int) -> int:
     return TRUNCATED
 
 
-@helper
+@part
 def read_family(address: int, at: int, end: int) -> int:
     """Return the step past the address family of a BSD loopback; every system has its own number for IPv6."""
     if end - at < 4:
@@ -221,7 +221,7 @@ def read_family(address: int, at: int, end: int) -> int:
     return NOT_IP
 
 
-@helper
+@part
 def read_capture_header(layer: int, address: int, at: int, end: int) -> int:
     """Return the step past the header that a capture program put in front of a frame."""
     if layer == layers.PPI:
@@ -261,7 +261,7 @@ def read_capture_header(layer: int, address: int, at: int, end: int) -> int:
     return read_avs(address, at, end)
 
 
-@helper
+@part
 def read_link(layer: int, address: int, at: int, end: int) -> int:
     """Return the step past a link header."""
     if layer == layers.ETHERNET:
@@ -292,9 +292,9 @@ def read_link(layer: int, address: int, at: int, end: int) -> int:
     if layer == layers.FRELAY:
         return read_frame_relay(address, at, end)
     if layer == layers.WIFI:
-        return read_wifi(address, at, end, 0)
+        return read_wifi(address, at, end, i64(0))
     if layer == layers.WIFI_PADDED:
-        return read_wifi(address, at, end, 3)
+        return read_wifi(address, at, end, i64(3))
     if layer == layers.FDDI:
         if end - at < 13:
             return TRUNCATED

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lastack.kernels._jit import helper
-from lastack.kernels.decode_words import BAD_HEADER, TRUNCATED, be16_at, be32_at, i64, u8_at, u64
+from lastack.kernels.decode_words import BAD_HEADER, TRUNCATED, be16_at, be32_at, i64, part, u8_at, u64
 from lastack.kernels.flowhash import flow_hash
 from lastack.model.batch import META_FROM_HI, META_ICMP, NO_WSCALE, SYN
 
@@ -16,7 +15,7 @@ _QUOTED = 8  # what every router quotes of a transport header (RFC 792): ports a
 _OPT_END, _OPT_NOP, _OPT_WSCALE = 0, 1, 3
 
 
-@helper
+@part
 def set_key(seg: Any, src0: int, src1: int, dst0: int, dst1: int, ports: int, meta: int) -> None:
     """Fill the ends, hash, shard and meta of a segment; `ports` is source << 16 | destination.
 
@@ -41,7 +40,7 @@ def set_key(seg: Any, src0: int, src1: int, dst0: int, dst1: int, ports: int, me
     seg.shard = i64(h >> u64(56))
 
 
-@helper
+@part
 def window_scale(address: int, at: int, end: int) -> int:
     """Return the shift of the window scale option among the options at [at, end), or NO_WSCALE."""
     while at < end:
@@ -62,7 +61,7 @@ def window_scale(address: int, at: int, end: int) -> int:
     return NO_WSCALE
 
 
-@helper
+@part
 def read_tcp(address: int, at: int, end: int, wire_end: int, seg: Any) -> int:
     """Return 0 with the segment of the TCP header at an offset, or a negated drop reason.
 
@@ -86,7 +85,7 @@ def read_tcp(address: int, at: int, end: int, wire_end: int, seg: Any) -> int:
     return 0
 
 
-@helper
+@part
 def read_quoted_tcp(address: int, at: int, end: int, type_code: int, seg: Any) -> int:
     """Return True with the key of the TCP header that an ICMP error quotes, False if too little is there."""
     if end - at < _QUOTED:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from lastack.kernels._jit import helper
-from lastack.kernels.decode_ethertype import go_next_protocol, looks_like_ethernet, wrapped
+from lastack.kernels.decode_ethertype import go_next_protocol, looks_like_ethernet
 from lastack.kernels.decode_link import typed
 from lastack.kernels.decode_words import (
     BAD_HEADER,
@@ -12,8 +11,10 @@ from lastack.kernels.decode_words import (
     be16_at,
     be32_at,
     go,
+    part,
     u8_at,
     unwrap,
+    wrapped,
 )
 from lastack.model.enums import Encap
 from lastack.wire import layers
@@ -25,7 +26,7 @@ _GRE_CHECKSUM, _GRE_ROUTING, _GRE_KEY, _GRE_SEQUENCE, _PPTP_ACK = 0x8000, 0x4000
 _L2TP_CONTROL, _L2TP_LENGTH, _L2TP_SEQUENCE, _L2TP_OFFSET = 0x8000, 0x4000, 0x0800, 0x0200
 
 
-@helper
+@part
 def tunnelled(ethertype: int, at: int) -> int:
     """Return the step to what a tunnel carries, named by an Ethertype."""
     if ethertype == layers.BRIDGED:
@@ -35,7 +36,7 @@ def tunnelled(ethertype: int, at: int) -> int:
     return typed(ethertype, at)
 
 
-@helper
+@part
 def read_gre(address: int, at: int, end: int) -> int:
     """Return the step past a GRE header (RFC 2784, 2890), version 1 being PPTP's, and past ERSPAN's and WCCP's."""
     if end - at < 4:
@@ -73,7 +74,7 @@ def read_gre(address: int, at: int, end: int) -> int:
     return wrapped(tunnelled(ethertype, at), _GRE)
 
 
-@helper
+@part
 def read_vxlan(address: int, at: int, end: int) -> int:
     """Return the step past a VXLAN header (RFC 7348), with its generic protocol extension."""
     if end - at < 8:
@@ -86,7 +87,7 @@ def read_vxlan(address: int, at: int, end: int) -> int:
     return unwrap(layers.ETHERNET, at + 8, _VXLAN)
 
 
-@helper
+@part
 def read_gtpu(address: int, at: int, end: int) -> int:
     """Return the step past a GTP-U header (TS 29.281, 5.1) and its extension headers to an IP packet."""
     if end - at < 8:
@@ -117,7 +118,7 @@ def read_gtpu(address: int, at: int, end: int) -> int:
     return unwrap(layers.IP, at, _GTPU) if nibble == 4 or nibble == 6 else NOT_TCP
 
 
-@helper
+@part
 def read_teredo(address: int, at: int, end: int) -> int:
     """Return the step past Teredo's authentication and origin indications (RFC 4380, 5.1.1) to an IPv6 packet."""
     if end - at < 4:
@@ -133,7 +134,7 @@ def read_teredo(address: int, at: int, end: int) -> int:
     return unwrap(layers.IPV6, at, _TEREDO) if u8_at(address, at) >> 4 == 6 else NOT_TCP
 
 
-@helper
+@part
 def read_l2tp3_data(address: int, at: int, end: int) -> int:
     """Return the step into an L2TPv3 session: sizes of cookie and sublayer are agreed elsewhere, so each is tried."""
     for skip in range(0, 16, 4):
@@ -142,7 +143,7 @@ def read_l2tp3_data(address: int, at: int, end: int) -> int:
     return NOT_TCP
 
 
-@helper
+@part
 def read_l2tp(address: int, at: int, end: int) -> int:
     """Return the step past an L2TP header over UDP (RFC 2661, RFC 3931)."""
     if end - at < 8:
@@ -163,7 +164,7 @@ def read_l2tp(address: int, at: int, end: int) -> int:
     return unwrap(layers.PPP, at, _L2TP)
 
 
-@helper
+@part
 def read_udp(address: int, at: int, end: int) -> int:
     """Return the step into a tunnel over UDP, known by its port."""
     if end - at < 8:
@@ -191,7 +192,7 @@ def read_udp(address: int, at: int, end: int) -> int:
     return go(layers.MPLS, at) if port == layers.MPLS_PORT else NOT_TCP
 
 
-@helper
+@part
 def read_protocol(layer: int, address: int, at: int, end: int) -> int:
     """Return the step past the payload header of an IP protocol that is neither TCP nor ICMP."""
     if layer == layers.UDP:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from lastack.kernels._jit import helper
 from lastack.kernels.decode_words import (
     BAD_HEADER,
     NOT_IP,
@@ -11,6 +10,7 @@ from lastack.kernels.decode_words import (
     go,
     le16_at,
     le32_at,
+    part,
     u8_at,
 )
 from lastack.wire import layers
@@ -23,7 +23,7 @@ _PADDED = 0x20  # radiotap flag: the 802.11 header is padded to 4 bytes
 _AVS_MAGIC = 0x80211000
 
 
-@helper
+@part
 def read_wifi(address: int, at: int, end: int, round_up: int) -> int:
     """Return the step into a data frame that is not encrypted; of an A-MSDU, its first frame.
 
@@ -50,7 +50,7 @@ def read_wifi(address: int, at: int, end: int, round_up: int) -> int:
     return go(layers.LLC, at + 14 if aggregated else at)
 
 
-@helper
+@part
 def read_radiotap(address: int, at: int, end: int) -> int:
     """Return the step past a radiotap header; only its flags are read, for the padding."""
     if end - at < 8:
@@ -72,7 +72,7 @@ def read_radiotap(address: int, at: int, end: int) -> int:
     return go(layers.WIFI, after)
 
 
-@helper
+@part
 def read_prism(address: int, at: int, end: int) -> int:
     """Return the step past a Prism header, whose length is in the byte order of its host."""
     if end - at < 8:
@@ -85,7 +85,7 @@ def read_prism(address: int, at: int, end: int) -> int:
     return go(layers.WIFI, at + length) if 8 <= length <= 0xFFFF else BAD_HEADER
 
 
-@helper
+@part
 def read_avs(address: int, at: int, end: int) -> int:
     """Return the step past an AVS header."""
     if end - at < 8:

@@ -13,6 +13,42 @@ _AHEAD = np.uint64(4096)  # the hardware prefetcher stops at page ends; this car
 
 
 @helper
+def pcap_record(
+    base: Any, position: Any, end: Any, big_endian: Any, header: Any, swap: Any, limit: Any, tick_ns: Any, frame: Any
+) -> Any:
+    """Fill time, place and lengths of a frame from one record and return where the next one begins.
+
+    The answer is negative if there is no whole sane record: minus its WALK_* status.
+    """
+    if position + header > end:
+        return -WALK_END
+    address = base + np.uint64(position)
+    if big_endian:
+        seconds = np.int64(load_be32(address))
+        fraction = np.int64(load_be32(address + np.uint64(4)))
+        caplen = np.int64(load_be32(address + np.uint64(8)))
+        wirelen = np.int64(load_be32(address + np.uint64(12)))
+    else:
+        seconds = np.int64(load_le32(address))
+        fraction = np.int64(load_le32(address + np.uint64(4)))
+        caplen = np.int64(load_le32(address + np.uint64(8)))
+        wirelen = np.int64(load_le32(address + np.uint64(12)))
+    if swap != SWAP_NEVER and (swap == SWAP_ALWAYS or caplen > wirelen):
+        caplen, wirelen = wirelen, caplen
+    if caplen > limit:
+        return -WALK_CORRUPT
+    data = position + header
+    if data + caplen > end:
+        return -WALK_END
+    # A fraction of a second or more is nonsense that occurs; it is added as it stands.
+    frame["ts_ns"] = seconds * 1_000_000_000 + fraction * tick_ns
+    frame["offset"] = np.uint64(data)
+    frame["caplen"] = caplen
+    frame["wirelen"] = wirelen
+    return data + caplen
+
+
+@helper
 def walk_pcap(base: Any, position: Any, end: Any, state: Any, frames: Any) -> Any:
     """Fill frames from the records that lie whole between two offsets and return their number.
 
@@ -33,41 +69,16 @@ def walk_pcap(base: Any, position: Any, end: Any, state: Any, frames: Any) -> An
     status = WALK_MORE
     n = 0
     while n < room:
-        if position + header > end:
-            status = WALK_END
-            break
-        address = base + np.uint64(position)
-        prefetch(address + _AHEAD)
-        if big_endian:
-            seconds = np.int64(load_be32(address))
-            fraction = np.int64(load_be32(address + np.uint64(4)))
-            caplen = np.int64(load_be32(address + np.uint64(8)))
-            wirelen = np.int64(load_be32(address + np.uint64(12)))
-        else:
-            seconds = np.int64(load_le32(address))
-            fraction = np.int64(load_le32(address + np.uint64(4)))
-            caplen = np.int64(load_le32(address + np.uint64(8)))
-            wirelen = np.int64(load_le32(address + np.uint64(12)))
-        if swap != SWAP_NEVER and (swap == SWAP_ALWAYS or caplen > wirelen):
-            caplen, wirelen = wirelen, caplen
-        if caplen > limit:
-            status = WALK_CORRUPT
-            break
-        data = position + header
-        if data + caplen > end:
-            status = WALK_END
-            break
+        prefetch(base + np.uint64(position) + _AHEAD)
         frame = frames[n]
-        # A fraction of a second or more is nonsense that occurs; it is added as it stands, as other readers
-        # do.
-        frame["ts_ns"] = seconds * 1_000_000_000 + fraction * tick_ns
-        frame["offset"] = np.uint64(data)
-        frame["caplen"] = caplen
-        frame["wirelen"] = wirelen
+        after = pcap_record(base, position, end, big_endian, header, swap, limit, tick_ns, frame)
+        if after < 0:
+            status = -after
+            break
         frame["link"] = link
         frame["iface"] = 0
+        position = after
         n += 1
-        position = data + caplen
     state["next"] = position
     state["status"] = status
     state["packets"] += np.uint64(n)

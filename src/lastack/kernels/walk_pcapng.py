@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from lastack.kernels._jit import helper, load_be16, load_be32, load_le16, load_le32, prefetch
+from lastack.kernels._jit import helper, load_be16, load_be32, load_le16, load_le32, prefetch, record_at
 from lastack.kernels.walk_state import (
+    INTERFACE,
     TICKS_OVER,
     TICKS_TIMES,
     WALK_CORRUPT,
@@ -33,6 +34,9 @@ _NS_PER_S = np.uint64(1_000_000_000)
 _LOW32 = np.uint64(0xFFFFFFFF)
 _U32 = np.uint64(32)
 _U64 = np.uint64(64)
+_INTERFACE_BYTES = INTERFACE.itemsize
+
+interface_at = record_at(INTERFACE)
 
 
 @helper
@@ -70,29 +74,18 @@ def ticks_to_ns(ticks: Any, interface: Any) -> Any:
 
 
 @helper
-def walk_pcapng(base: Any, position: Any, end: Any, state: Any, interfaces: Any, frames: Any) -> Any:
-    """Fill frames from the packet blocks that lie whole between two offsets and return their number.
+def pcapng_packet(
+    base: Any, position: Any, end: Any, big_endian: Any, limit: Any, known: Any, state: Any, table: Any, frame: Any
+) -> Any:
+    """Fill a frame from the next packet block and return where the block after it begins.
 
-    Args:
-        base: Address of the buffer, uint64; offsets count from it.
-        position: Offset of a block.
-        end: Offset after the last byte of the buffer that may be read.
-        state: WALK_STATE record; `status` and `next` tell where and why the walk stopped.
-        interfaces: INTERFACE array of the current section, `state.interfaces` of them valid.
-        frames: FRAME array; at most its length is filled.
+    Other blocks are skipped. `table` is the address of the INTERFACE array: an array argument would cost two atomic
+    operations per packet. The answer is negative if no packet comes: minus a WALK_* status, `state.next` telling
+    where the walk stopped.
     """
-    big_endian = state["big_endian"] != 0
-    limit = np.int64(state["limit"])
-    known = np.int64(state["interfaces"])
-    room = len(frames)
-    status = WALK_MORE
-    n = 0
-    while n < room:
-        if position + 12 > end:
-            status = WALK_END
-            break
+    status = WALK_END
+    while position + 12 <= end:
         address = base + np.uint64(position)
-        prefetch(address + _AHEAD)
         if big_endian:
             kind = np.int64(load_be32(address))
             size = np.int64(load_be32(address + np.uint64(4)))
@@ -108,12 +101,11 @@ def walk_pcapng(base: Any, position: Any, end: Any, state: Any, interfaces: Any,
             break
         after = position + size
         if after > end:
-            status = WALK_END
             break
         if load32(base + np.uint64(after - 4), big_endian) != size:
             status = WALK_CORRUPT
             break
-        if kind == BLOCK_ENHANCED or kind == BLOCK_PACKET:
+        if kind == BLOCK_ENHANCED or kind == BLOCK_PACKET:  # noqa: SIM109  (a tuple test compiles worse)
             if size < 32:
                 status = WALK_CORRUPT
                 break
@@ -136,52 +128,80 @@ def walk_pcapng(base: Any, position: Any, end: Any, state: Any, interfaces: Any,
                 iface = np.int64(load_be16(address + np.uint64(8)))
             else:
                 iface = np.int64(load_le16(address + np.uint64(8)))
-            if iface >= known:
-                state["orphans"] += np.uint64(1)
-                state["orphan_at"] = position
-            else:
-                interface = interfaces[iface]
-                frame = frames[n]
+            if iface < known:
+                interface = interface_at(table + np.uint64(iface * _INTERFACE_BYTES))
                 frame["ts_ns"] = ticks_to_ns((high << _U32) | low, interface)
                 frame["offset"] = np.uint64(position + 28)
                 frame["caplen"] = caplen
                 frame["wirelen"] = wirelen
                 frame["link"] = interface["link"]
                 frame["iface"] = interface["number"]
-                n += 1
+                return after
+            state["orphans"] += np.uint64(1)
+            state["orphan_at"] = position
         elif kind == BLOCK_SIMPLE:
             if size < 16:
                 status = WALK_CORRUPT
                 break
-            wirelen = np.int64(load32(address + np.uint64(8), big_endian))
-            if known == 0:
-                state["orphans"] += np.uint64(1)
-                state["orphan_at"] = position
-            else:
-                # The block tells no captured length: it is the snap length of interface 0, at most the wire
-                # length.
-                interface = interfaces[0]
+            if known > 0:
+                # The block tells no captured length: it is the snap length of interface 0, at most the
+                # wire length.
+                interface = interface_at(table)
+                wirelen = np.int64(load32(address + np.uint64(8), big_endian))
                 caplen = wirelen
                 snaplen = np.int64(interface["snaplen"])
                 if snaplen != 0 and caplen > snaplen:
                     caplen = snaplen
                 if caplen > size - 16:
                     caplen = size - 16
-                frame = frames[n]
                 frame["ts_ns"] = 0
                 frame["offset"] = np.uint64(position + 12)
                 frame["caplen"] = caplen
                 frame["wirelen"] = wirelen
                 frame["link"] = interface["link"]
                 frame["iface"] = interface["number"]
-                n += 1
                 state["untimed"] += np.uint64(1)
-        elif kind == BLOCK_INTERFACE or kind == BLOCK_STATISTICS:
+                return after
+            state["orphans"] += np.uint64(1)
+            state["orphan_at"] = position
+        elif kind == BLOCK_INTERFACE or kind == BLOCK_STATISTICS:  # noqa: SIM109
             status = WALK_META
             break
         position = after
     state["next"] = position
-    state["status"] = status
+    return -status
+
+
+@helper
+def walk_pcapng(base: Any, position: Any, end: Any, state: Any, interfaces: Any, frames: Any) -> Any:
+    """Fill frames from the packet blocks that lie whole between two offsets and return their number.
+
+    Args:
+        base: Address of the buffer, uint64; offsets count from it.
+        position: Offset of a block.
+        end: Offset after the last byte of the buffer that may be read.
+        state: WALK_STATE record; `status` and `next` tell where and why the walk stopped.
+        interfaces: INTERFACE array of the current section, `state.interfaces` of them valid.
+        frames: FRAME array; at most its length is filled.
+    """
+    big_endian = state["big_endian"] != 0
+    limit = np.int64(state["limit"])
+    known = np.int64(state["interfaces"])
+    table = np.uint64(interfaces.ctypes.data)
+    room = len(frames)
+    n = 0
+    while n < room:
+        prefetch(base + np.uint64(position) + _AHEAD)
+        after = pcapng_packet(base, position, end, big_endian, limit, known, state, table, frames[n])
+        if after < 0:
+            break
+        position = after
+        n += 1
+    if n == room:
+        state["next"] = position
+        state["status"] = WALK_MORE
+    else:
+        state["status"] = -after
     state["packets"] += np.uint64(n)
     if n > 0:
         state["last_ns"] = frames[n - 1]["ts_ns"]

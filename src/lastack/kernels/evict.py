@@ -1,0 +1,81 @@
+"""Making room: which sessions leave when the table is at its limit, and giving back those whose rows are written."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lastack.kernels._jit import helper, kernel, load_le32, store_u8, store_u32, store_u64
+from lastack.kernels.flowhash import flow_hash
+from lastack.kernels.flowtable import remove
+from lastack.kernels.layout import DETACHED, ESTABLISHED, MASK32, SHADOW, table_at
+from lastack.kernels.lifecycle import is_over
+from lastack.kernels.pool import free_session, hot_of, info_of, key_of, rare_of
+from lastack.kernels.track import finish
+
+OVER, EMBRYONIC, IDLE = 0, 1, 2  #: order in which sessions are evicted
+
+
+@kernel
+def list_live(table, indices, classes, ends, starts, origins):  # type: ignore[no-untyped-def]
+    """Write every session that is in the table to columns; return their number.
+
+    `indices` (u4), `classes` (u1: OVER, EMBRYONIC, IDLE), `ends`, `starts` (i8, ns) and `origins` (u8) are addresses.
+    """
+    t = table_at(table)
+    n = np.int64(0)
+    for index in range(1, t.records + 1):
+        h = hot_of(t, index)
+        flags = np.int64(h.flags)
+        if flags & DETACHED:
+            continue
+        k, i = key_of(t, index), info_of(t, index)
+        kind = IDLE
+        if is_over(flags):
+            kind = OVER
+        elif (flags & ESTABLISHED) == 0:
+            kind = EMBRYONIC
+        store_u32(indices + np.uint64(n * 4), np.uint32(index))
+        store_u8(classes + np.uint64(n), np.uint8(kind))
+        store_u64(ends + np.uint64(n * 8), h.end_ns)
+        store_u64(starts + np.uint64(n * 8), k.start_ns)
+        store_u64(origins + np.uint64(n * 8), np.int64(i.origin))
+        n += 1
+    return n
+
+
+@kernel
+def list_starts(table, indices, n, starts, origins):  # type: ignore[no-untyped-def]
+    """Write start time (i8) and origin (u8) of n sessions to columns."""
+    t = table_at(table)
+    for j in range(n):
+        index = np.int64(load_le32(indices + np.uint64(j * 4)))
+        store_u64(starts + np.uint64(j * 8), key_of(t, index).start_ns)
+        store_u64(origins + np.uint64(j * 8), np.int64(info_of(t, index).origin))
+
+
+@helper
+def _leave(t, index):  # type: ignore[no-untyped-def]
+    k = key_of(t, index)
+    tag = np.int64(flow_hash(k.lo0, k.lo1, k.hi0, k.hi1, k.ports) & np.uint64(MASK32))
+    remove(t, tag, index)
+    h = hot_of(t, index)
+    if np.int64(h.flags) & SHADOW:
+        finish(t, np.int64(rare_of(t, info_of(t, index)).shadow))
+    finish(t, index)
+
+
+@kernel
+def leave(table, indices, n):  # type: ignore[no-untyped-def]
+    """Take sessions out of the table and put them, and the shadows they hold, on the finished list."""
+    t = table_at(table)
+    for j in range(n):
+        _leave(t, np.int64(load_le32(indices + np.uint64(j * 4))))
+
+
+@kernel
+def free_finished(table):  # type: ignore[no-untyped-def]
+    """Give back every session of the finished list; their rows must have been written."""
+    t = table_at(table)
+    for j in range(t.n_finished):
+        free_session(t, np.int64(load_le32(t.finished + np.uint64(j * 4))))
+    t.n_finished = 0

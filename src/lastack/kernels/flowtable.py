@@ -1,0 +1,92 @@
+"""The hash table of live sessions: linear probing over eight-byte slots (record index, 32-bit hash).
+
+Deletion shifts back, so there are no tombstones; the hash in the slot lets the table grow without touching
+records. A slot with index 0 is empty.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lastack.kernels._jit import helper, kernel, load_le32, store_u32
+from lastack.kernels.layout import MASK32
+from lastack.kernels.pool import key_of
+
+
+@helper
+def same_key(k, g):  # type: ignore[no-untyped-def]
+    """Return whether a record's key is the segment's."""
+    return k.lo1 == g.lo1 and k.hi1 == g.hi1 and k.ports == g.ports and k.lo0 == g.lo0 and k.hi0 == g.hi0
+
+
+@helper
+def find(t, g):  # type: ignore[no-untyped-def]
+    """Return the record index of the current session of the segment's key, or 0."""
+    tag = np.int64(g.hash)
+    position = tag & t.mask
+    while True:
+        slot = t.slots + np.uint64(position * 8)
+        index = np.int64(load_le32(slot))
+        if index == 0:
+            return np.int64(0)
+        if np.int64(load_le32(slot + np.uint64(4))) == tag and same_key(key_of(t, index), g):
+            return index
+        position = (position + 1) & t.mask
+
+
+@helper
+def insert(t, tag, index):  # type: ignore[no-untyped-def]
+    """Put a record into the first empty slot of its chain; the caller has made sure that there is room."""
+    position = tag & t.mask
+    while load_le32(t.slots + np.uint64(position * 8)) != 0:
+        position = (position + 1) & t.mask
+    store_u32(t.slots + np.uint64(position * 8), np.uint32(index))
+    store_u32(t.slots + np.uint64(position * 8 + 4), np.uint32(tag))
+    t.filled = t.filled + 1
+
+
+@helper
+def slot_of(t, tag, index):  # type: ignore[no-untyped-def]
+    """Return the position of a record that is in the table."""
+    position = tag & t.mask
+    while np.int64(load_le32(t.slots + np.uint64(position * 8))) != index:
+        position = (position + 1) & t.mask
+    return position
+
+
+@helper
+def replace(t, tag, old, new):  # type: ignore[no-untyped-def]
+    """Let the slot of one record point to another of the same key."""
+    store_u32(t.slots + np.uint64(slot_of(t, tag, old) * 8), np.uint32(new))
+
+
+@helper
+def remove(t, tag, index):  # type: ignore[no-untyped-def]
+    """Empty a record's slot and shift its chain back (Knuth, TAOCP 3, 6.4, algorithm R)."""
+    hole = slot_of(t, tag, index)
+    position = hole
+    while True:
+        position = (position + 1) & t.mask
+        slot = t.slots + np.uint64(position * 8)
+        other = load_le32(slot)
+        if other == 0:
+            break
+        other_tag = load_le32(slot + np.uint64(4))
+        home = np.int64(other_tag) & t.mask
+        if ((position - home) & t.mask) >= ((position - hole) & t.mask):
+            store_u32(t.slots + np.uint64(hole * 8), other)
+            store_u32(t.slots + np.uint64(hole * 8 + 4), other_tag)
+            hole = position
+    store_u32(t.slots + np.uint64(hole * 8), np.uint32(0))
+    t.filled = t.filled - 1
+
+
+@kernel
+def rehash(old_slots, old_mask, t):  # type: ignore[no-untyped-def]
+    """Copy every filled slot of an old array into the table's new, empty one."""
+    t.filled = 0
+    for position in range(old_mask + 1):
+        slot = old_slots + np.uint64(position * 8)
+        index = np.int64(load_le32(slot))
+        if index != 0:
+            insert(t, np.int64(load_le32(slot + np.uint64(4))) & MASK32, index)

@@ -1,0 +1,93 @@
+"""Zeek's history letters: four bits each under a leading one, fifteen in INFO and fifteen more in RARE."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lastack.kernels._jit import helper
+from lastack.kernels.layout import (
+    ISN,
+    L_ACK,
+    L_DATA,
+    L_FIN,
+    L_FIN_RST,
+    L_MULTI,
+    L_RST,
+    L_SYN,
+    L_SYNACK,
+    LETTER_A,
+    LETTER_D,
+)
+from lastack.kernels.pool import need_rare
+from lastack.model.batch import ACK, FIN, RST, SYN
+
+FULL = 60  # bits: fifteen letters
+
+
+@helper
+def write(t, i, kind, d):  # type: ignore[no-untyped-def]
+    """Append a letter; after thirty of them nothing is kept."""
+    code = np.uint64(kind << 1 | d)
+    if i.history >> np.uint64(FULL) == 0:
+        i.history = (i.history << np.uint64(4)) | code
+        return
+    r = need_rare(t, i)
+    if r.history == 0:
+        r.history = np.uint64(1)
+    if r.history >> np.uint64(FULL) == 0:
+        r.history = (r.history << np.uint64(4)) | code
+
+
+@helper
+def _write_syn(t, h, i, d, g, kind, first_of_kind):  # type: ignore[no-untyped-def]
+    seq = np.int64(g.seq)
+    if first_of_kind:
+        write(t, i, kind, d)
+        if seq == np.int64(i.first[d]):
+            return
+    else:
+        last = np.int64(i.first[d])
+        if i.rare != 0:
+            r = need_rare(t, i)
+            if np.int64(r.odd) & (1 << d):
+                last = np.int64(r.last_syn[d])
+        if seq == last:
+            return
+        write(t, i, kind, d)
+    r = need_rare(t, i)
+    r.odd = np.uint8(np.int64(r.odd) | (1 << d))
+    r.last_syn[d] = g.seq
+
+
+@helper
+def note_letter(t, h, i, d, g, before, new_fin, new_rst):  # type: ignore[no-untyped-def]
+    """Write the letter of a packet, if it has one to add (Zeek, TCP.cc, update_history).
+
+    `before` are the flags as the packet found them; `new_fin` and `new_rst` tell whether this end's last FIN or
+    RST had another sequence number.
+    """
+    tcp = np.int64(g.tcp_flags)
+    special = tcp & (SYN | FIN | RST)
+    if special == 0:
+        flags = np.int64(h.flags)
+        if g.payload > 0:
+            if (flags & (LETTER_D << d)) == 0:
+                h.flags = np.uint32(flags | (LETTER_D << d))
+                write(t, i, L_DATA, d)
+        elif (tcp & ACK) and (flags & (LETTER_A << d)) == 0:
+            h.flags = np.uint32(flags | (LETTER_A << d))
+            write(t, i, L_ACK, d)
+    elif special == SYN:
+        kind = L_SYNACK if tcp & ACK else L_SYN
+        _write_syn(t, h, i, d, g, kind, (before & (ISN << d)) == 0)
+    elif special == FIN:
+        if new_fin:
+            write(t, i, L_FIN, d)
+    elif special == RST:
+        if new_rst:
+            write(t, i, L_RST, d)
+    else:
+        r = need_rare(t, i)
+        if (np.int64(r.letters) & (1 << d)) == 0:
+            r.letters = np.uint8(np.int64(r.letters) | (1 << d))
+            write(t, i, L_FIN_RST if (tcp & (FIN | RST)) == (FIN | RST) else L_MULTI, d)

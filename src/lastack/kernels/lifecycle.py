@@ -1,0 +1,335 @@
+"""Opening and closing: what SYN, FIN, RST and the acknowledgments of them do to a session.
+
+Written from docs/reference/definitions.md, sections 4 and 5. Each function gets the session's records and one
+segment; `d` is the segment's direction, `o` the other.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lastack.kernels._jit import helper
+from lastack.kernels.layout import (
+    ACK_SENT,
+    ANY_FIN_RST,
+    BOTH_FINS,
+    CLIENT_HI,
+    CROSSED_FINS,
+    ESTABLISHED,
+    FIN_SEEN,
+    FINS_AT_RST,
+    HANDSHAKE,
+    IPID_KNOWN,
+    ISN,
+    N_FIN,
+    N_RST,
+    NEVER,
+    NOT_COUNTING,
+    RST_AFTER_FINS,
+    RST_EFFECTIVE,
+    RST_EFFECTIVE_HI,
+    RST_SEEN,
+    SEQ_SENT,
+    SYN_SEEN,
+    SYN_WINDOW,
+    SYNACK_SEEN,
+    TTL_KNOWN,
+)
+from lastack.kernels.pool import close_of, need_rare, node_of, take
+from lastack.kernels.sequence import ahead, between
+from lastack.model.batch import ACK, META_HAS_IPID, NO_WSCALE, SYN
+from lastack.model.enums import RstSeq
+
+EXACT, WINDOW, OUTSIDE, UNKNOWN = int(RstSeq.exact), int(RstSeq.window), int(RstSeq.outside), int(RstSeq.unknown)
+NO_SCALE = 15
+LARGEST_SCALE = 14  # RFC 7323, 2.3
+
+
+@helper
+def count(t, i, which):  # type: ignore[no-untyped-def]
+    """Add one to a byte-sized counter; 255 of them move to the RARE record at once."""
+    n = np.int64(i.count[which])
+    if n == 255:
+        r = need_rare(t, i)
+        r.carry[which] = np.uint32(np.int64(r.carry[which]) + 255)
+        n = np.int64(0)
+    i.count[which] = np.uint8(n + 1)
+
+
+@helper
+def acks_syn(h, i, end, ack):  # type: ignore[no-untyped-def]
+    """Return whether an acknowledgment number answers the SYN of direction `end`."""
+    return between(np.int64(ack) - 1, np.int64(i.first[end]), np.int64(h.end[end]))
+
+
+@helper
+def window_of(h, i, end):  # type: ignore[no-untyped-def]
+    """Return the receive window of an end in bytes, scaled as far as its scale is known."""
+    flags = np.int64(h.flags)
+    window = np.int64(h.window[end])
+    if flags & (SYN_WINDOW << end):
+        return window
+    if (flags & (ISN << end)) == 0:
+        return window << LARGEST_SCALE
+    scale0 = np.int64(i.wscale) & 15
+    scale1 = np.int64(i.wscale) >> 4
+    if scale0 == NO_SCALE or scale1 == NO_SCALE:
+        return window
+    return window << (scale1 if end == 1 else scale0)
+
+
+@helper
+def answers_syn(h, i, d, g):  # type: ignore[no-untyped-def]
+    """Return whether a RST of direction d is the answer to a SYN: RFC 9293, 3.10.7.3 (state SYN-SENT)."""
+    return (np.int64(g.tcp_flags) & ACK) != 0 and acks_syn(h, i, 1 - d, g.ack)
+
+
+@helper
+def rst_place(h, i, d, g):  # type: ignore[no-untyped-def]
+    """Return the RstSeq of a RST: where it lies in the receive window of the end it is sent to."""
+    flags = np.int64(h.flags)
+    o = 1 - d
+    if (flags & (ACK_SENT << o)) == 0:
+        if (flags & (SYN_SEEN << o)) and (flags & (SEQ_SENT << d)) == 0 and answers_syn(h, i, d, g):
+            return EXACT
+        return UNKNOWN
+    seq = np.int64(g.seq)
+    expected = np.int64(h.ack[o])
+    if seq == expected or ((flags & (SEQ_SENT << d)) != 0 and seq == np.int64(h.end[d])):
+        return EXACT
+    offset = ahead(seq, expected)
+    return WINDOW if 0 < offset < window_of(h, i, o) else OUTSIDE
+
+
+@helper
+def rst_ends(h, i, d, g):  # type: ignore[no-untyped-def]
+    """Return whether a RST could end the session."""
+    flags = np.int64(h.flags)
+    o = 1 - d
+    if (flags & (SYN_SEEN << o)) and (flags & (SEQ_SENT << d)) == 0:
+        return answers_syn(h, i, d, g)
+    if (flags & (ACK_SENT << o)) == 0:
+        return True
+    return rst_place(h, i, d, g) != OUTSIDE
+
+
+@helper
+def start_closing(t, h, k, silence_ns):  # type: ignore[no-untyped-def]
+    """Return the CLOSE record, taking one at the first FIN or RST."""
+    if k.close == 0:
+        k.close = np.uint32(take(t.close))
+        c = close_of(t, k)
+        c.fin1_ns = NEVER
+        c.fin2_ns = NEVER
+        c.closed_ns = NEVER
+        c.rst_ns = NEVER
+        c.half_gap = 0
+        c.idle_ns = silence_ns
+    return close_of(t, k)
+
+
+@helper
+def _write_order(h, k, event):  # type: ignore[no-untyped-def]
+    flags = np.int64(h.flags)
+    place = 0
+    for bit in range(4):
+        if flags & (FIN_SEEN << bit):
+            place += 2
+    k.order = np.uint8(np.int64(k.order) | (event << place))
+
+
+@helper
+def take_fin(t, h, k, i, d, g, position, silence_ns):  # type: ignore[no-untyped-def]
+    """Account for a FIN at a sequence position; return whether its position is another than this end's last."""
+    c = start_closing(t, h, k, silence_ns)
+    count(t, i, N_FIN + d)
+    flags = np.int64(h.flags)
+    o = 1 - d
+    if flags & (FIN_SEEN << d):
+        return _another_fin(t, i, d, position, np.int64(c.fin[d]))
+    _write_order(h, k, d)
+    c.fin[d] = np.uint32(position)
+    if flags & (FIN_SEEN << o):
+        c.fin2_ns = g.ts_ns
+        acknowledged = (flags & (ACK_SENT << o)) != 0 and ahead(h.ack[o], position + 1) >= 0
+        acknowledges = (np.int64(g.tcp_flags) & ACK) != 0 and ahead(g.ack, np.int64(c.fin[o]) + 1) >= 0
+        if (flags & (3 * RST_SEEN)) == 0 and not acknowledged and not acknowledges:
+            i.verdict = np.uint8(np.int64(i.verdict) | CROSSED_FINS)
+    else:
+        c.fin1_ns = g.ts_ns
+    h.flags = np.uint32(flags | (FIN_SEEN << d))
+    return True
+
+
+@helper
+def _another_fin(t, i, d, position, first):  # type: ignore[no-untyped-def]
+    """Keep a further FIN position in the list of distinct ones; return whether it differs from the last FIN's."""
+    last = first
+    if i.rare != 0:
+        r = need_rare(t, i)
+        if np.int64(r.odd) & (4 << d):
+            last = np.int64(r.last_fin[d])
+    if position == last:
+        return False
+    r = need_rare(t, i)
+    r.odd = np.uint8(np.int64(r.odd) | (4 << d))
+    r.last_fin[d] = np.uint32(position)
+    if position == first:
+        return True
+    index = np.int64(r.fins[d])
+    while index != 0:
+        if np.int64(node_of(t, index).low) == position:
+            return True
+        index = np.int64(node_of(t, index).next)
+    index = take(t.node)
+    if index != 0:
+        node = node_of(t, index)
+        node.low = np.uint32(position)
+        node.next = r.fins[d]
+        r.fins[d] = np.uint32(index)
+    return True
+
+
+@helper
+def take_rst(t, h, k, i, d, g, silence_ns):  # type: ignore[no-untyped-def]
+    """Account for a RST; return whether its sequence number is another than this end's last RST."""
+    c = start_closing(t, h, k, silence_ns)
+    count(t, i, N_RST + d)
+    flags = np.int64(h.flags)
+    verdict = np.int64(i.verdict)
+    if (flags & (3 * RST_SEEN)) == 0:
+        c.rst_ns = g.ts_ns
+        verdict |= rst_place(h, i, d, g)
+        verdict |= _fingerprint(k, d, g)
+    if (flags & RST_EFFECTIVE) == 0 and rst_ends(h, i, d, g):
+        flags |= RST_EFFECTIVE | (RST_EFFECTIVE_HI if d == 1 else 0)
+        fins = ((flags >> 7) & 1) + ((flags >> 8) & 1)
+        verdict |= fins << FINS_AT_RST
+    if (flags & BOTH_FINS) == BOTH_FINS:
+        verdict |= RST_AFTER_FINS
+    new = (flags & (RST_SEEN << d)) == 0 or c.rst[d] != g.seq
+    c.rst[d] = g.seq
+    i.verdict = np.uint8(verdict)
+    h.flags = np.uint32(flags)
+    if (flags & (RST_SEEN << d)) == 0:
+        _write_order(h, k, 2 | d)
+        h.flags = np.uint32(flags | (RST_SEEN << d))
+    return new
+
+
+@helper
+def _fingerprint(k, d, g):  # type: ignore[no-untyped-def]
+    """Compare TTL and IP-ID of the first RST with its sender's packets before; return the INFO.verdict bits."""
+    o = 1 - d
+    known = 0
+    usual = np.int64(k.ttl[d])
+    if usual != 0:
+        known |= TTL_KNOWN
+        k.ttl[o] = np.uint8(usual)
+    k.ttl[d] = g.ttl
+    if ((np.int64(k.steps) >> (4 * d)) & 7) == 3 and (np.int64(g.meta) & META_HAS_IPID):
+        known |= IPID_KNOWN
+        k.ipid[d] = np.uint16((np.int64(g.ipid) - np.int64(k.ipid[d])) & 0xFFFF)
+    return known
+
+
+@helper
+def note_fingerprint(k, d, g):  # type: ignore[no-untyped-def]
+    """Remember TTL and IP-ID of a packet that comes before any RST."""
+    k.ttl[d] = g.ttl
+    if np.int64(g.meta) & META_HAS_IPID:
+        steps = np.int64(k.steps)
+        n = (steps >> (4 * d)) & 7
+        if n != NOT_COUNTING:
+            step = (np.int64(g.ipid) - np.int64(k.ipid[d])) & 0xFFFF
+            if n != 0 and (step == 0 or step > 256):
+                n = NOT_COUNTING
+            elif n < 3:
+                n += 1
+            k.steps = np.uint8((steps & ~(7 << (4 * d))) | (n << (4 * d)))
+        k.ipid[d] = g.ipid
+
+
+@helper
+def take_syn(h, i, d, g):  # type: ignore[no-untyped-def]
+    """Account for a SYN or SYN-ACK of a session it belongs to, after its ISN was learned."""
+    flags = np.int64(h.flags)
+    o = 1 - d
+    scale = np.int64(g.wscale)
+    scale = NO_SCALE if scale == NO_WSCALE else min(scale, LARGEST_SCALE)
+    i.wscale = np.uint8((np.int64(i.wscale) & (0xF0 if d == 0 else 0x0F)) | (scale << (4 * d)))
+    if np.int64(g.tcp_flags) & ACK:
+        if (flags & (3 * SYNACK_SEEN)) == 0:
+            i.synack_ns = g.ts_ns
+            if (flags & (3 * SYN_SEEN)) == 0:
+                flags = (flags & ~CLIENT_HI) | (CLIENT_HI if o == 1 else 0)
+        flags |= SYNACK_SEEN << d
+    else:
+        if (flags & (3 * SYN_SEEN)) == 0:
+            flags = (flags & ~CLIENT_HI) | (CLIENT_HI if d == 1 else 0)
+        flags |= SYN_SEEN << d
+    h.flags = np.uint32(flags)
+
+
+@helper
+def note_opening(h, i, d, g):  # type: ignore[no-untyped-def]
+    """Decide, after a packet was accounted for, whether it completed the handshake or shows that one took place."""
+    flags = np.int64(h.flags)
+    tcp = np.int64(g.tcp_flags)
+    c = 1 if flags & CLIENT_HI else 0
+    s = 1 - c
+    acking = (tcp & (ACK | SYN | 4)) == ACK
+    if flags & (SYN_SEEN << c):
+        if flags & (SYN_SEEN << s):
+            both = 3 * ACK_SENT
+            if (
+                (flags & both) == both
+                and ahead(h.ack[c], np.int64(i.first[s]) + 1) >= 0
+                and ahead(h.ack[s], np.int64(i.first[c]) + 1) >= 0
+            ):
+                i.ct_ns = g.ts_ns
+                h.flags = np.uint32(flags | HANDSHAKE | ESTABLISHED)
+            return
+        if flags & (SYNACK_SEEN << s):
+            if d == c and acking and _acks_server(h, i, s, g):
+                i.ct_ns = g.ts_ns
+                flags |= HANDSHAKE | ESTABLISHED
+        elif d == c and acking:
+            flags |= ESTABLISHED
+        if d == s and acking and (flags & (SYNACK_SEEN << s)) == 0 and acks_syn(h, i, c, g.ack):
+            flags |= ESTABLISHED
+    elif d == c and acking and (flags & (SYNACK_SEEN << s)) and _acks_server(h, i, s, g):
+        flags |= ESTABLISHED
+    if d == s and (flags & (SYNACK_SEEN << s)) and (tcp & (SYN | 4)) == 0 and g.payload > 0:
+        flags |= ESTABLISHED
+    h.flags = np.uint32(flags)
+
+
+@helper
+def _acks_server(h, i, s, g):  # type: ignore[no-untyped-def]
+    return between(np.int64(g.ack), np.int64(i.first[s]) + 1, np.int64(h.end[s]))
+
+
+@helper
+def note_close(t, h, k, d, g, before):  # type: ignore[no-untyped-def]
+    """Note the ACK of the second FIN; `before` are the flags as the packet found them."""
+    if (before & BOTH_FINS) != BOTH_FINS or (before & (3 * RST_SEEN)) or (np.int64(g.tcp_flags) & (ACK | 4)) != ACK:
+        return
+    c = close_of(t, k)
+    first = np.int64(k.order) & 1
+    if c.closed_ns == NEVER and d == first and ahead(g.ack, np.int64(c.fin[1 - first]) + 1) >= 0:
+        c.closed_ns = g.ts_ns
+
+
+@helper
+def is_over(flags):  # type: ignore[no-untyped-def]
+    """Return whether a SYN now starts a new session: an effective RST or both FINs were seen."""
+    return (flags & RST_EFFECTIVE) != 0 or (flags & BOTH_FINS) == BOTH_FINS
+
+
+@helper
+def quiet(flags):  # type: ignore[no-untyped-def]
+    """Return whether neither end has begun to close."""
+    return (flags & ANY_FIN_RST) == 0
+
+

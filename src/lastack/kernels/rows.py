@@ -1,0 +1,351 @@
+"""Sessions to columns: one pass over records writes every column of the session record.
+
+Columns are written through raw addresses, one store each; `COLUMNS` says what is stored where. Absent numbers are
+the lowest value of their type; enums are codes; history and close order are packed and become text in
+`lastack.tracking.rows`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lastack.kernels._jit import (
+    helper,
+    kernel,
+    load_le32,
+    load_le64,
+    store_be64,
+    store_u8,
+    store_u16,
+    store_u32,
+    store_u64,
+)
+from lastack.kernels.layout import (
+    FIN_SEEN,
+    HANDSHAKE,
+    IPID_KNOWN,
+    N_FIN,
+    N_RST,
+    N_SYN,
+    N_SYNACK,
+    NEVER,
+    RST_SEEN,
+    RST_SEQ,
+    SYN_SEEN,
+    MASK32,
+    TTL_KNOWN,
+    table_at,
+)
+from lastack.kernels.outcome import (
+    client_by,
+    client_of,
+    close_order_code,
+    completeness_of,
+    conn_state_of,
+    ending_of,
+    first_closer_of,
+    observed_of,
+    opening_of,
+    phase_of,
+    states_of,
+    unacked_of,
+)
+from lastack.kernels.pool import close_of, gap_of, hot_of, info_of, key_of, node_of, rare_of
+from lastack.kernels.sessionid import session_id
+from lastack.kernels.verdict import verdict_of
+from lastack.model.enums import RstSeq
+from lastack.model.fields import FIELDS
+
+_STORED = {"address": "V16", "enum": "u1", "string": "", "gaps": "u1", "float32": "u1"}
+_NUMBERS = {"uint8": "u1", "uint16": "u2", "uint32": "u4", "uint64": "u8", "int16": "i2", "int32": "i4", "int64": "i8"}
+_STRINGS = {"sensor": "u2", "close_order": "u2", "history": "u8"}
+
+#: Stored type of each column that a kernel writes, in the order of the addresses it gets. Zones and applications
+#: are not here: they come from configuration.
+COLUMNS: dict[str, np.dtype] = {
+    f.name: np.dtype(_NUMBERS.get(f.type) or _STRINGS.get(f.name) or _STORED[f.type])
+    for f in FIELDS
+    if f.type != "string" or f.name in _STRINGS
+}
+COLUMNS["history_more"] = np.dtype("u8")
+
+ABSENT_I16 = -(1 << 15)
+ABSENT_I32 = -(1 << 31)
+_UNKNOWN_RST = int(RstSeq.unknown)
+_AT = {name: place for place, name in enumerate(COLUMNS)}
+(A_ID, A_SENSOR, A_CLIENT_IP, A_CLIENT_PORT, A_SERVER_IP, A_SERVER_PORT, A_CLIENT_BY, A_ENCAP, A_VLAN) = (
+    _AT[n]
+    for n in "session_id sensor client_ip client_port server_ip server_port client_by encap vlan".split()
+)
+A_START, A_END = _AT["start_ns"], _AT["end_ns"]
+A_PACKETS, A_BYTES, A_NEW, A_RETX = (_AT[n + "_clt"] for n in ("packets", "bytes", "new_bytes", "retx_packets"))
+A_SYN, A_SYNACK, A_FIN, A_RST = (_AT[n + "_clt"] for n in ("syn", "synack", "fin", "rst"))
+A_FIN_UNIQ, A_CT, A_CT_NS = _AT["fin_clt_uniq"], _AT["ct_count"], _AT["ct_ns"]
+A_SYN_SYNACK, A_SYNACK_ACK, A_OPENING = _AT["syn_to_synack_ns"], _AT["synack_to_ack_ns"], _AT["opening"]
+A_FIRST_CLOSER, A_ORDER = _AT["first_closer"], _AT["close_order"]
+A_FIN1, A_FIN2, A_CLOSED, A_RST1 = (_AT[n] for n in ("first_fin_ns", "second_fin_ns", "closed_ns", "first_rst_ns"))
+A_ENDING, A_HALF_BY, A_HALF_NS = _AT["ending"], _AT["half_closed_by"], _AT["half_closed_ns"]
+A_HALF_BYTES, A_HALF_GAP, A_AFTER_FIN = (
+    _AT["half_closed_bytes"],
+    _AT["half_closed_max_gap_ns"],
+    _AT["bytes_after_fin_clt"],
+)
+A_AFTER_RST, A_UNACKED, A_MAX_IDLE = _AT["packets_after_rst"], _AT["unacked_bytes_clt"], _AT["max_idle_ns"]
+A_IDLE_CLOSE, A_KEEPALIVES, A_RST_SEQ = _AT["idle_before_close_ns"], _AT["keepalives_clt"], _AT["rst_seq"]
+A_TTL, A_IPID, A_STATE_CLT, A_STATE_SRV = (
+    _AT[n] for n in ("rst_ttl_delta", "rst_ipid_jump", "state_clt", "state_srv")
+)
+A_CONN, A_HISTORY, A_COMPLETE = _AT["conn_state"], _AT["history"], _AT["completeness"]
+A_PREVIOUS, A_CAUSE, A_CONFIDENCE, A_ACTOR = (
+    _AT[n] for n in ("previous_id", "cause", "cause_confidence", "actor")
+)
+A_PHASE, A_HARM, A_OBSERVED, A_FIRST_PACKET = (_AT[n] for n in ("phase", "harm", "observed", "first_packet"))
+A_GAPS, A_HISTORY_MORE = _AT["gaps"], _AT["history_more"]
+
+
+@helper
+def _u8(columns, column, row, value):  # type: ignore[no-untyped-def]
+    store_u8(load_le64(columns + np.uint64(column * 8)) + np.uint64(row), np.uint8(value))
+
+
+@helper
+def _u16(columns, column, row, value):  # type: ignore[no-untyped-def]
+    store_u16(load_le64(columns + np.uint64(column * 8)) + np.uint64(row * 2), np.uint16(value & 0xFFFF))
+
+
+@helper
+def _u32(columns, column, row, value):  # type: ignore[no-untyped-def]
+    store_u32(load_le64(columns + np.uint64(column * 8)) + np.uint64(row * 4), np.uint32(value & MASK32))
+
+
+@helper
+def _i64(columns, column, row, value):  # type: ignore[no-untyped-def]
+    store_u64(load_le64(columns + np.uint64(column * 8)) + np.uint64(row * 8), np.int64(value))
+
+
+@helper
+def _address(columns, column, row, high, low):  # type: ignore[no-untyped-def]
+    place = load_le64(columns + np.uint64(column * 8)) + np.uint64(row * 16)
+    store_be64(place, high)
+    store_be64(place + np.uint64(8), low)
+
+
+@helper
+def _counter(i, r, which):  # type: ignore[no-untyped-def]
+    return np.int64(i.count[which]) + np.int64(r.carry[which])
+
+
+@helper
+def _write_identity(columns, row, h, k, i, r, c):  # type: ignore[no-untyped-def]
+    lo_port, hi_port = np.int64(k.ports) >> 16, np.int64(k.ports) & 0xFFFF
+    _i64(columns, A_ID, row, session_id(k, r.previous_id))
+    _u16(columns, A_SENSOR, row, np.int64(i.origin >> np.uint64(48)))
+    _i64(columns, A_FIRST_PACKET, row, np.int64(i.origin & np.uint64(0xFFFFFFFFFFFF)))
+    if c == 0:
+        _address(columns, A_CLIENT_IP, row, k.lo0, k.lo1)
+        _address(columns, A_SERVER_IP, row, k.hi0, k.hi1)
+    else:
+        _address(columns, A_CLIENT_IP, row, k.hi0, k.hi1)
+        _address(columns, A_SERVER_IP, row, k.lo0, k.lo1)
+    _u16(columns, A_CLIENT_PORT, row, hi_port if c else lo_port)
+    _u16(columns, A_SERVER_PORT, row, lo_port if c else hi_port)
+    _u8(columns, A_CLIENT_BY, row, client_by(h, k))
+    _u8(columns, A_ENCAP, row, np.int64(i.vlan) >> 12)
+    _u16(columns, A_VLAN, row, np.int64(i.vlan) & 0xFFF)
+    _i64(columns, A_START, row, k.start_ns)
+    _i64(columns, A_END, row, h.end_ns)
+    _i64(columns, A_PREVIOUS, row, np.int64(r.previous_id))
+
+
+@helper
+def _write_counts(columns, row, t, h, k, i, r, c):  # type: ignore[no-untyped-def]
+    for side in range(2):
+        d = c if side == 0 else 1 - c
+        _i64(columns, A_PACKETS + side, row, np.int64(h.packets[d]) + np.int64(r.packet_carry[d]) * MASK32)
+        _i64(columns, A_BYTES + side, row, h.bytes[d])
+        _i64(columns, A_NEW + side, row, h.bytes[d] - r.seen_again[d])
+        _i64(columns, A_RETX + side, row, np.int64(r.retx[d]))
+        _u32(columns, A_SYN + side, row, _counter(i, r, N_SYN + d))
+        _u32(columns, A_SYNACK + side, row, _counter(i, r, N_SYNACK + d))
+        _u32(columns, A_FIN + side, row, _counter(i, r, N_FIN + d))
+        _u32(columns, A_RST + side, row, _counter(i, r, N_RST + d))
+        unique = 1 if np.int64(h.flags) & (FIN_SEEN << d) else 0
+        node = np.int64(r.fins[d])
+        while node != 0:
+            unique += 1
+            node = np.int64(node_of(t, node).next)
+        _u32(columns, A_FIN_UNIQ + side, row, unique)
+        _i64(columns, A_AFTER_FIN + side, row, r.after_fin[d])
+        _i64(columns, A_UNACKED + side, row, unacked_of(t, h, k, i, d))
+        _u32(columns, A_KEEPALIVES + side, row, np.int64(r.keepalives[d]))
+
+
+@helper
+def _write_opening(columns, row, h, k, i):  # type: ignore[no-untyped-def]
+    done = (np.int64(h.flags) & HANDSHAKE) != 0
+    to_synack = NEVER
+    if np.int64(h.flags) & (3 * SYN_SEEN) and i.synack_ns != NEVER:
+        to_synack = max(i.synack_ns - k.start_ns, np.int64(0))
+    whole = NEVER
+    to_ack = NEVER
+    if done:
+        whole = max(i.ct_ns - k.start_ns, np.int64(0))
+        if to_synack != NEVER:
+            to_ack = max(whole - to_synack, np.int64(0))
+    _u8(columns, A_CT, row, 1 if done else 0)
+    _i64(columns, A_CT_NS, row, whole)
+    _i64(columns, A_SYN_SYNACK, row, to_synack)
+    _i64(columns, A_SYNACK_ACK, row, to_ack)
+
+
+@helper
+def _write_closing(columns, row, t, h, k, i, r, c):  # type: ignore[no-untyped-def]
+    flags = np.int64(h.flags)
+    half_by = 0
+    half_ns = NEVER
+    half_gap = NEVER
+    half_bytes = np.int64(0)
+    fin1, fin2, closed, rst1, idle = NEVER, NEVER, NEVER, NEVER, NEVER
+    if k.close != 0:
+        x = close_of(t, k)
+        fin1, fin2, closed, rst1, idle = x.fin1_ns, x.fin2_ns, x.closed_ns, x.rst_ns, x.idle_ns
+        order = np.int64(k.order)
+        if flags & (3 * FIN_SEEN) and (order & 2) == 0:
+            half_by = 1 if (order & 1) == c else 2
+            stop = h.end_ns
+            if (order >> 2) & 2:
+                stop = rst1
+            elif fin2 != NEVER:
+                stop = fin2
+            half_ns = max(stop - fin1, np.int64(0))
+            half_gap = x.half_gap
+            half_bytes = x.half_bytes
+    _i64(columns, A_FIN1, row, fin1)
+    _i64(columns, A_FIN2, row, fin2)
+    _i64(columns, A_CLOSED, row, closed)
+    _i64(columns, A_RST1, row, rst1)
+    _i64(columns, A_IDLE_CLOSE, row, idle)
+    _u8(columns, A_HALF_BY, row, half_by)
+    _i64(columns, A_HALF_NS, row, half_ns)
+    _i64(columns, A_HALF_GAP, row, half_gap)
+    _i64(columns, A_HALF_BYTES, row, half_bytes)
+    _u32(columns, A_AFTER_RST, row, np.int64(k.after_rst))
+    _i64(columns, A_MAX_IDLE, row, h.max_idle)
+    _u16(columns, A_ORDER, row, close_order_code(h, k, c))
+    verdict = np.int64(i.verdict)
+    place = _UNKNOWN_RST
+    ttl = ABSENT_I16
+    step = ABSENT_I32
+    if flags & (3 * RST_SEEN):
+        place = verdict & RST_SEQ
+        order = np.int64(k.order)
+        while (order & 2) == 0:
+            order >>= 2
+        d = order & 1
+        if verdict & TTL_KNOWN:
+            ttl = np.int64(k.ttl[d]) - np.int64(k.ttl[1 - d])
+        if verdict & IPID_KNOWN:
+            step = np.int64(k.ipid[d])
+            if step >= 0x8000:
+                step -= 0x10000
+    _u8(columns, A_RST_SEQ, row, place)
+    _u16(columns, A_TTL, row, ttl)
+    _u32(columns, A_IPID, row, step)
+
+
+@helper
+def _write_outcome(columns, row, t, h, k, i, c, evicted):  # type: ignore[no-untyped-def]
+    opening = opening_of(h, c)
+    ending = ending_of(t, h, i, opening)
+    closer = first_closer_of(h, k, i, c)
+    states = states_of(t, h, k, i, c, opening)
+    unacked = unacked_of(t, h, k, i, 0) + unacked_of(t, h, k, i, 1)
+    verdict = verdict_of(h, c, opening, ending, closer, unacked)
+    _u8(columns, A_OPENING, row, opening)
+    _u8(columns, A_ENDING, row, ending)
+    _u8(columns, A_FIRST_CLOSER, row, closer)
+    _u8(columns, A_STATE_CLT, row, states >> 4)
+    _u8(columns, A_STATE_SRV, row, states & 15)
+    _u8(columns, A_CONN, row, conn_state_of(h, k, i, c))
+    _u8(columns, A_COMPLETE, row, completeness_of(h, i))
+    _u8(columns, A_CAUSE, row, verdict >> 24)
+    _u8(columns, A_CONFIDENCE, row, (verdict >> 16) & 0xFF)
+    _u8(columns, A_ACTOR, row, (verdict >> 8) & 0xFF)
+    _u8(columns, A_HARM, row, verdict & 0xFF)
+    _u8(columns, A_PHASE, row, phase_of(t, h, k, i, opening))
+    _u8(columns, A_OBSERVED, row, observed_of(t, h, i, opening, ending, evicted))
+
+
+@helper
+def _mirrored(history, c):  # type: ignore[no-untyped-def]
+    """Return history letters with the direction bit turned into "by the server"."""
+    if c == 0 or history == 0:
+        return history
+    flip = np.uint64(0x1111111111111111)
+    top = np.uint64(0)
+    while history >> top > np.uint64(1):
+        top += np.uint64(4)
+    letters = (np.uint64(1) << top) - np.uint64(1)
+    return history ^ (flip & letters)
+
+
+@kernel
+def write_rows(table, indices, rows, n, columns, evicted):  # type: ignore[no-untyped-def]
+    """Write the rows of sessions to columns; return how many GAP items they hold.
+
+    Args:
+        table: Address of the shard's TABLE record.
+        indices: Address of n record indices (u4).
+        rows: Address of the n rows (u4) that they go to.
+        n: Number of rows.
+        columns: Address of the addresses of the columns, in the order of `COLUMNS`.
+        evicted: Whether they left because the table was full.
+    """
+    t = table_at(table)
+    gaps = np.int64(0)
+    for j in range(n):
+        index = np.int64(load_le32(indices + np.uint64(j * 4)))
+        row = np.int64(load_le32(rows + np.uint64(j * 4)))
+        h, k, i = hot_of(t, index), key_of(t, index), info_of(t, index)
+        r = rare_of(t, i)
+        c = client_of(h)
+        _write_identity(columns, row, h, k, i, r, c)
+        _write_counts(columns, row, t, h, k, i, r, c)
+        _write_opening(columns, row, h, k, i)
+        _write_closing(columns, row, t, h, k, i, r, c)
+        _write_outcome(columns, row, t, h, k, i, c, evicted)
+        _i64(columns, A_HISTORY, row, np.int64(_mirrored(np.uint64(i.history), c)))
+        _i64(columns, A_HISTORY_MORE, row, np.int64(_mirrored(np.uint64(r.history), c)))
+        count = 0
+        if k.gap != 0:
+            count = np.int64(gap_of(t, np.int64(k.gap)).place) + 1
+        _u8(columns, A_GAPS, row, count)
+        gaps += count
+    return gaps
+
+
+@kernel
+def write_gaps(table, indices, places, n, starts, lengths, bytes_clt, bytes_srv, phases):  # type: ignore[no-untyped-def]
+    """Write the gap profiles of sessions, oldest entry first.
+
+    `places` is the address of the first place (u8) of each session's entries; `starts`, `lengths`, `bytes_clt`,
+    `bytes_srv` are addresses of 64-bit columns, `phases` of a byte column.
+    """
+    t = table_at(table)
+    for j in range(n):
+        index = np.int64(load_le32(indices + np.uint64(j * 4)))
+        k = key_of(t, index)
+        if k.gap == 0:
+            continue
+        c = client_of(hot_of(t, index))
+        node = np.int64(k.gap)
+        at = np.int64(load_le64(places + np.uint64(j * 8))) + np.int64(gap_of(t, node).place) + 1
+        while node != 0:
+            at -= 1
+            g = gap_of(t, node)
+            store_u64(starts + np.uint64(at * 8), g.start_ns)
+            store_u64(lengths + np.uint64(at * 8), g.gap_ns)
+            store_u64(bytes_clt + np.uint64(at * 8), g.bytes[c])
+            store_u64(bytes_srv + np.uint64(at * 8), g.bytes[1 - c])
+            store_u8(phases + np.uint64(at), g.phase)
+            node = np.int64(g.next)

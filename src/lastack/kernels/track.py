@@ -1,0 +1,289 @@
+"""The main loop of a shard: segments in, sessions updated; docs/reference/definitions.md, section 2.
+
+Batches go in three passes so that memory works ahead of the loop: prefetch the slots, look at the slots and
+prefetch the records, then update in order. A candidate found ahead is verified by its key, because an earlier
+segment of the batch may have moved or replaced it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lastack.kernels._jit import helper, kernel, load_le32, prefetch, store_u32
+from lastack.kernels.flowtable import find, insert, replace, same_key
+from lastack.kernels.layout import (
+    ACK_SENT,
+    ANY_ISN,
+    CLIENT_HI,
+    DETACHED,
+    ICMP_ERROR,
+    ISN,
+    S_HOT,
+    S_KEY,
+    S_SEGMENT,
+    SEQ_SENT,
+    SHADOW,
+    SYN_SEEN,
+    SYNACK_SEEN,
+    NEVER,
+    segment_at,
+    table_at,
+)
+from lastack.kernels.lifecycle import acks_syn, is_over
+from lastack.kernels.pool import hot_of, info_of, key_of, need_rare, rare_of
+from lastack.kernels.sequence import between
+from lastack.kernels.sessionid import session_id
+from lastack.kernels.update import full_step, quiet_step
+from lastack.model.batch import ACK, FIN, META_FROM_HI, META_ICMP, RST, SYN
+
+BATCH = 256
+
+
+@helper
+def _precedes(h, i, d, seq):  # type: ignore[no-untyped-def]
+    """Return whether a SYN with this sequence number comes just before what was seen of a session (reordering)."""
+    flags = np.int64(h.flags)
+    o = 1 - d
+    following = (seq + 1) & 0xFFFFFFFF
+    if flags & ANY_ISN:
+        from_synack = (flags & (SYNACK_SEEN << o)) != 0 and (flags & (ISN << d)) == 0
+        if not (from_synack and np.int64(h.ack[o]) == following):
+            return False
+    if flags & (SEQ_SENT << d):
+        return np.int64(i.first[d]) == following
+    if h.packets[d] != 0:
+        return False
+    return (flags & (ACK_SENT << o)) != 0 and np.int64(h.ack[o]) == following
+
+
+@helper
+def _splits(h, i, d, g):  # type: ignore[no-untyped-def]
+    """Return whether a SYN or SYN-ACK (neither FIN nor RST) starts a new session beside the current one."""
+    flags = np.int64(h.flags)
+    o = 1 - d
+    seq = np.int64(g.seq)
+    same_isn = (flags & (ISN << d)) != 0 and seq == np.int64(i.first[d])
+    if np.int64(g.tcp_flags) & ACK:
+        if same_isn:
+            return False
+        if flags & (ISN << o):
+            return not acks_syn(h, i, o, g.ack)
+        if flags & (ISN << d):
+            return True
+        return not _precedes(h, i, d, seq)
+    if is_over(flags):
+        return True
+    if flags & (ISN << d):
+        return not same_isn
+    if h.packets[d] == 0 and (flags & (SYN_SEEN << o)) != 0:
+        return False
+    return not _precedes(h, i, d, seq)
+
+
+@helper
+def _belongs_to_shadow(h, i, d, g):  # type: ignore[no-untyped-def]
+    """Return whether a segment without SYN belongs to the session before this embryonic one."""
+    client = 1 if np.int64(h.flags) & CLIENT_HI else 0
+    if d == client:
+        return not between(np.int64(g.seq), np.int64(i.first[d]), np.int64(h.end[d]))
+    return (np.int64(g.tcp_flags) & ACK) == 0 or not acks_syn(h, i, client, g.ack)
+
+
+@helper
+def finish(t, index):  # type: ignore[no-untyped-def]
+    """Put a session on the list of finished ones; its row is written when the list is drained."""
+    h = hot_of(t, index)
+    h.flags = np.uint32(np.int64(h.flags) | DETACHED)
+    store_u32(t.finished + np.uint64(t.n_finished * 4), np.uint32(index))
+    t.n_finished = t.n_finished + 1
+
+
+@helper
+def _create(t, g):  # type: ignore[no-untyped-def]
+    """Return the index of a fresh record with the segment's key; the caller has made sure that there is room."""
+    index = np.int64(t.free)
+    if index != 0:
+        t.free = np.int64(hot_of(t, index).packets[0])
+        hot_of(t, index).packets[0] = np.uint32(0)
+        hot_of(t, index).flags = np.uint32(0)
+    else:
+        t.records = t.records + 1
+        index = np.int64(t.records)
+    k, i = key_of(t, index), info_of(t, index)
+    k.lo0 = g.lo0
+    k.lo1 = g.lo1
+    k.hi0 = g.hi0
+    k.hi1 = g.hi1
+    k.ports = g.ports
+    k.start_ns = g.ts_ns
+    i.synack_ns = NEVER
+    i.ct_ns = NEVER
+    i.history = np.uint64(1)
+    i.origin = g.origin + t.origin_add
+    i.wscale = np.uint8(0xFF)
+    i.vlan = np.uint16((np.int64(g.encap) << 12 | (np.int64(g.vlan) & 0xFFF)) & 0xFFFF)
+    t.live = t.live + 1
+    t.created = t.created + 1
+    h = hot_of(t, index)
+    if (np.int64(g.tcp_flags) & (SYN | FIN | RST)) != SYN:
+        lo_port, hi_port = np.int64(g.ports) >> 16, np.int64(g.ports) & 0xFFFF
+        sender_hi = (np.int64(g.meta) & META_FROM_HI) != 0
+        client_hi = sender_hi
+        if (lo_port < 1024) != (hi_port < 1024):
+            client_hi = lo_port < 1024
+        h.flags = np.uint32(CLIENT_HI if client_hi else 0)
+    return index
+
+
+@helper
+def _succeed(t, g, old):  # type: ignore[no-untyped-def]
+    """Start a session on a key that holds one already; the earlier one stays reachable as its shadow."""
+    index = _create(t, g)
+    i = info_of(t, index)
+    h_old, i_old = hot_of(t, old), info_of(t, old)
+    r = need_rare(t, i)
+    r.previous_id = session_id(key_of(t, old), rare_of(t, i_old).previous_id)
+    replace(t, np.int64(g.hash), old, index)
+    shadow = old
+    if np.int64(h_old.flags) & SHADOW:
+        shadow = np.int64(rare_of(t, i_old).shadow)
+        finish(t, old)
+    if (np.int64(g.tcp_flags) & (SYN | ACK)) == SYN:
+        r.shadow = np.uint32(shadow)
+        hot_of(t, index).flags = np.uint32(np.int64(hot_of(t, index).flags) | SHADOW)
+        h_shadow = hot_of(t, shadow)
+        h_shadow.flags = np.uint32(np.int64(h_shadow.flags) | DETACHED)
+    else:
+        finish(t, shadow)
+    return index
+
+
+@helper
+def _end_shadow(t, h, i):  # type: ignore[no-untyped-def]
+    r = rare_of(t, i)
+    shadow = np.int64(r.shadow)
+    r.shadow = np.uint32(0)
+    h.flags = np.uint32(np.int64(h.flags) & ~SHADOW)
+    finish(t, shadow)
+
+
+@helper
+def _note_icmp(t, g, index):  # type: ignore[no-untyped-def]
+    """Remember that an ICMP error answered the SYN of an embryonic session."""
+    if index == 0:
+        return
+    h, i = hot_of(t, index), info_of(t, index)
+    flags = np.int64(h.flags)
+    client = 1 if flags & CLIENT_HI else 0
+    d = 1 if np.int64(g.meta) & META_FROM_HI else 0
+    if (
+        d == client
+        and (flags & (SYN_SEEN << client)) != 0
+        and h.packets[1 - client] == 0
+        and g.seq == i.first[client]
+    ):
+        need_rare(t, i).icmp = g.window
+        h.flags = np.uint32(flags | ICMP_ERROR)
+        t.icmp = t.icmp + 1
+
+
+@helper
+def _room(t):  # type: ignore[no-untyped-def]
+    """Return whether one more session can be created now."""
+    return t.live < t.limit and (t.filled + 2) * 10 <= (t.mask + 1) * 7 and t.records + 2 < t.capacity
+
+
+@helper
+def _place(t, g, index):  # type: ignore[no-untyped-def]
+    """Account for one segment, given the current session of its key (or 0); return False if there is no room."""
+    tcp = np.int64(g.tcp_flags)
+    d = 1 if np.int64(g.meta) & META_FROM_HI else 0
+    if index != 0 and g.ts_ns - hot_of(t, index).end_ns > t.idle_ns:
+        if not _room(t):
+            return False
+        old = index
+        index = _succeed(t, g, old)
+        h_new = hot_of(t, index)
+        if np.int64(h_new.flags) & SHADOW:
+            _end_shadow(t, h_new, info_of(t, index))
+        t.timed_out = t.timed_out + 1
+    elif index == 0:
+        if not _room(t):
+            return False
+        index = _create(t, g)
+        insert(t, np.int64(g.hash), index)
+    elif (tcp & (SYN | FIN | RST)) == SYN:
+        h, i = hot_of(t, index), info_of(t, index)
+        if _splits(h, i, d, g):
+            if not _room(t):
+                return False
+            index = _succeed(t, g, index)
+        elif np.int64(h.flags) & SHADOW:
+            client = 1 if np.int64(h.flags) & CLIENT_HI else 0
+            if d != client or (tcp & ACK) != 0:
+                _end_shadow(t, h, i)
+    else:
+        h, i = hot_of(t, index), info_of(t, index)
+        if np.int64(h.flags) & SHADOW:
+            if _belongs_to_shadow(h, i, d, g):
+                index = np.int64(rare_of(t, i).shadow)
+            else:
+                _end_shadow(t, h, i)
+    full_step(t, hot_of(t, index), key_of(t, index), info_of(t, index), d, g)
+    return True
+
+
+@kernel
+def track(table, segments, start, n):  # type: ignore[no-untyped-def]
+    """Account for segments [start, n) of an array; return where it stopped: n, or the one there is no room for.
+
+    Args:
+        table: Address of the shard's TABLE record.
+        segments: Address of an array of SEGMENT.
+        start: Index of the first segment.
+        n: Index after the last one.
+    """
+    t = table_at(table)
+    position = np.int64(start)
+    while position < n:
+        size = min(np.int64(BATCH), n - position)
+        base = segments + np.uint64(position * S_SEGMENT)
+        for j in range(size):
+            g = segment_at(base + np.uint64(j * S_SEGMENT))
+            prefetch(t.slots + np.uint64((np.int64(g.hash) & t.mask) * 8))
+        for j in range(size):
+            g = segment_at(base + np.uint64(j * S_SEGMENT))
+            tag = np.int64(g.hash)
+            place = tag & t.mask
+            index = np.int64(0)
+            while True:
+                slot = t.slots + np.uint64(place * 8)
+                index = np.int64(load_le32(slot))
+                if index == 0 or np.int64(load_le32(slot + np.uint64(4))) == tag:
+                    break
+                place = (place + 1) & t.mask
+            store_u32(t.found + np.uint64(j * 4), np.uint32(index))
+            if index != 0:
+                prefetch(t.hot + np.uint64(index * S_HOT))
+                prefetch(t.key + np.uint64(index * S_KEY))
+        for j in range(size):
+            g = segment_at(base + np.uint64(j * S_SEGMENT))
+            index = np.int64(load_le32(t.found + np.uint64(j * 4)))
+            icmp = np.int64(g.meta) & META_ICMP
+            if index != 0:
+                h, k = hot_of(t, index), key_of(t, index)
+                if (np.int64(h.flags) & DETACHED) == 0 and same_key(k, g):
+                    if icmp == 0 and g.ts_ns - h.end_ns <= t.idle_ns:
+                        d = 1 if np.int64(g.meta) & META_FROM_HI else 0
+                        if quiet_step(h, k, d, g):
+                            continue
+                else:
+                    index = find(t, g)
+            else:
+                index = find(t, g)
+            if icmp:
+                _note_icmp(t, g, index)
+            elif not _place(t, g, index):
+                return position + j
+        position += size
+    return position

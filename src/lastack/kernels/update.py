@@ -1,0 +1,223 @@
+"""One packet into one session: the complete step, and the short one for a quiet segment of an open session.
+
+Both give the same result; the short step is taken when nothing but counters, positions and the silence can change.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lastack.kernels._jit import helper
+from lastack.kernels.history import note_letter
+from lastack.kernels.layout import (
+    ACK_SENT,
+    ANY_FIN_RST,
+    ANY_ISN,
+    BOTH_FINS,
+    DATA,
+    ESTABLISHED,
+    FIN_SEEN,
+    GAP_FLOOR_NS,
+    HANDSHAKE,
+    ISN,
+    LETTER_A,
+    LETTER_D,
+    MASK32,
+    N_SYN,
+    N_SYNACK,
+    NEVER,
+    REPEATING,
+    RST_SEEN,
+    SEQ_SENT,
+    SHADOW,
+    SYN_WINDOW,
+)
+from lastack.kernels.lifecycle import (
+    count,
+    note_close,
+    note_fingerprint,
+    note_opening,
+    take_fin,
+    take_rst,
+    take_syn,
+)
+from lastack.kernels.pool import close_of, need_rare
+from lastack.kernels.sequence import ahead, learn_isn, occupy, seen
+from lastack.kernels.silence import note_silence
+from lastack.model.batch import ACK, FIN, RST, SYN
+
+
+@helper
+def quiet_step(h, k, d, g):  # type: ignore[no-untyped-def]
+    """Account for a segment that changes nothing but counters; return False, untouched, if it may change more."""
+    flags = np.int64(h.flags)
+    tcp = np.int64(g.tcp_flags)
+    if (tcp & (SYN | FIN | RST | ACK)) != ACK or (flags & (ANY_FIN_RST | REPEATING | SHADOW)) != 0:
+        return False
+    payload = np.int64(g.payload)
+    wanted = ((ACK_SENT | SEQ_SENT) << d) | ESTABLISHED
+    wanted |= ((LETTER_D << d) | DATA) if payload > 0 else (LETTER_A << d)
+    end = np.int64(h.end[d])
+    new_end = end + payload
+    gap = g.ts_ns - h.end_ns
+    if (
+        (flags & wanted) != wanted
+        or ((flags & ANY_ISN) != 0 and (flags & HANDSHAKE) == 0)
+        or np.int64(g.seq) != end
+        or (end ^ new_end) >> 30 != 0
+        or gap >= GAP_FLOOR_NS
+        or h.packets[d] == MASK32
+    ):
+        return False
+    h.end_ns = g.ts_ns
+    if gap > h.max_idle:
+        h.max_idle = gap
+    h.packets[d] = np.uint32(np.int64(h.packets[d]) + 1)
+    h.bytes[d] += payload
+    h.end[d] = np.uint32(new_end)
+    if ahead(g.ack, h.ack[d]) > 0:
+        h.ack[d] = g.ack
+    h.window[d] = g.window
+    if flags & (SYN_WINDOW << d):
+        h.flags = np.uint32(flags & ~(SYN_WINDOW << d))
+    note_fingerprint(k, d, g)
+    return True
+
+
+@helper
+def _is_probe(h, d, g, before):  # type: ignore[no-untyped-def]
+    """Return whether a segment has the shape of a keepalive: at most the last byte, which was acknowledged."""
+    o = 1 - d
+    known = (SEQ_SENT << d) | (ACK_SENT << o)
+    return (
+        (np.int64(g.tcp_flags) & (SYN | FIN | RST)) == 0
+        and g.payload <= 1
+        and (before & known) == known
+        and ((np.int64(g.seq) + 1) & MASK32) == np.int64(h.end[d])
+        and h.ack[o] == h.end[d]
+    )
+
+
+@helper
+def _repeats(t, h, i, d, before, probe, all_seen):  # type: ignore[no-untyped-def]
+    """Count retransmissions and keepalives, and how many packets in a row only repeated without an answer."""
+    keepalive = probe and h.window[1 - d] != 0
+    again = all_seen and not keepalive
+    if keepalive or again or probe:
+        r = need_rare(t, i)
+        if keepalive:
+            r.keepalives[d] = np.uint32(np.int64(r.keepalives[d]) + 1)
+        if again:
+            r.retx[d] = np.uint32(np.int64(r.retx[d]) + 1)
+        same_end = (before & REPEATING) != 0 and (np.int64(r.odd) >> 4) == d
+        r.repeats = np.uint32(np.int64(r.repeats) + 1 if same_end else 1)
+        r.odd = np.uint8((np.int64(r.odd) & 15) | (d << 4))
+        h.flags = np.uint32(np.int64(h.flags) | REPEATING)
+    elif before & REPEATING:
+        need_rare(t, i).repeats = np.uint32(0)
+        h.flags = np.uint32(np.int64(h.flags) & ~REPEATING)
+
+
+@helper
+def _stream(t, h, k, i, d, g, before):  # type: ignore[no-untyped-def]
+    """Place the sequence numbers of a segment that is no RST; return the position of its FIN (or of its end)."""
+    tcp = np.int64(g.tcp_flags)
+    payload = np.int64(g.payload)
+    start = np.int64(g.seq)
+    syn = tcp & SYN
+    fin = tcp & FIN
+    data = start + (1 if syn else 0)
+    position = (data + payload) & MASK32
+    size = payload + (1 if syn else 0) + (1 if fin else 0)
+    plain = (before & (SEQ_SENT << d)) != 0 and ahead(start, h.end[d]) >= 0
+    syn_seen = syn != 0 and not plain and seen(t, h, k, i, d, start)
+    fin_seen = fin != 0 and not plain and seen(t, h, k, i, d, position)
+    probe = _is_probe(h, d, g, before)
+    new = occupy(t, h, k, i, d, start, size)
+    new_payload = new - (1 if syn and not syn_seen else 0) - (1 if fin and not fin_seen else 0)
+    _repeats(t, h, i, d, before, probe, size > 0 and new == 0)
+    if new_payload < payload:
+        r = need_rare(t, i)
+        r.seen_again[d] += payload - new_payload
+    if before & ANY_FIN_RST and payload > 0:
+        o = 1 - d
+        if (
+            (before & (FIN_SEEN << o)) != 0
+            and (before & (FIN_SEEN << d)) == 0
+            and (before & (3 * RST_SEEN)) == 0
+            and (tcp & ACK) != 0
+            and ahead(g.ack, np.int64(close_of(t, k).fin[o]) + 1) >= 0
+        ):
+            c = close_of(t, k)
+            c.half_bytes = c.half_bytes + new_payload
+        if before & (FIN_SEEN << d):
+            beyond = min(ahead(position, close_of(t, k).fin[d]), payload)
+            if beyond > 0:
+                r = need_rare(t, i)
+                r.after_fin[d] += beyond
+    return position
+
+
+@helper
+def full_step(t, h, k, i, d, g):  # type: ignore[no-untyped-def]
+    """Account for any packet of a session."""
+    before = np.int64(h.flags)
+    tcp = np.int64(g.tcp_flags)
+    silence = NEVER
+    if h.packets[0] != 0 or h.packets[1] != 0:
+        note_silence(t, h, k, g.ts_ns)
+        silence = max(g.ts_ns - h.end_ns, np.int64(0))
+    h.end_ns = g.ts_ns
+    n = np.int64(h.packets[d]) + 1
+    if n > MASK32:
+        r = need_rare(t, i)
+        r.packet_carry[d] = np.uint16(np.int64(r.packet_carry[d]) + 1)
+        # never 0 again: 0 packets means that the end was not seen
+        n = np.int64(1)
+    h.packets[d] = np.uint32(n)
+    if before & (3 * RST_SEEN):
+        k.after_rst = np.uint32(np.int64(k.after_rst) + 1)
+    new_fin = False
+    new_rst = False
+    if tcp & SYN:
+        count(t, i, (N_SYNACK if tcp & ACK else N_SYN) + d)
+    if tcp & RST:
+        position = (np.int64(g.seq) + (1 if tcp & SYN else 0)) & MASK32
+        if before & REPEATING:
+            need_rare(t, i).repeats = np.uint32(0)
+            h.flags = np.uint32(np.int64(h.flags) & ~REPEATING)
+    else:
+        payload = np.int64(g.payload)
+        h.bytes[d] += payload
+        opener = (tcp & (SYN | FIN)) == SYN
+        if opener and (before & (ISN << d)) == 0:
+            learn_isn(t, h, k, i, d, np.int64(g.seq))
+        position = _stream(t, h, k, i, d, g, before)
+        if opener:
+            take_syn(h, i, d, g)
+        if payload > 0 and (tcp & SYN) == 0:
+            h.flags = np.uint32(np.int64(h.flags) | DATA)
+    if tcp & FIN:
+        new_fin = take_fin(t, h, k, i, d, g, position, silence)
+    if tcp & RST:
+        new_rst = take_rst(t, h, k, i, d, g, silence)
+    else:
+        flags = np.int64(h.flags)
+        if tcp & ACK:
+            if (flags & (ACK_SENT << d)) == 0:
+                flags |= ACK_SENT << d
+                h.ack[d] = g.ack
+            elif ahead(g.ack, h.ack[d]) > 0:
+                h.ack[d] = g.ack
+        h.window[d] = g.window
+        flags = flags | (SYN_WINDOW << d) if tcp & SYN else flags & ~(SYN_WINDOW << d)
+        h.flags = np.uint32(flags)
+        if (flags & ANY_ISN) == 0:
+            h.flags = np.uint32(flags | ESTABLISHED)
+        elif (flags & HANDSHAKE) == 0:
+            note_opening(h, i, d, g)
+    note_letter(t, h, i, d, g, before, new_fin, new_rst)
+    if (before & BOTH_FINS) == BOTH_FINS:
+        note_close(t, h, k, d, g, before)
+    if (before & (3 * RST_SEEN)) == 0 and (tcp & RST) == 0:
+        note_fingerprint(k, d, g)

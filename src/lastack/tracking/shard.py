@@ -1,0 +1,152 @@
+"""One shard of the flow table: its memory, its growth and its limit; the work is done in `lastack.kernels`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lastack.kernels import evict, layout
+from lastack.kernels.flowtable import rehash
+from lastack.kernels.track import BATCH, track
+from lastack.tracking.memory import Reserve
+
+_FIRST_SLOTS = 1 << 10
+_EVICT_SHARE = 16  # of a full table leaves at once
+_HUGE_FROM = 20_000  # records: below, large pages would cost more memory than they save time
+_POOLS = {"close": layout.CLOSE, "rare": layout.RARE, "gap": layout.GAP, "node": layout.NODE}
+_POOL_SHARE = {"close": 1.0, "rare": 1.0, "gap": 4.0, "node": 4.0}  # items a session, as address space
+
+
+class Shard:
+    """The sessions of one part of the key space.
+
+    Args:
+        limit: Most sessions held at a time.
+        idle_ns: Sessions that are silent for longer end.
+    """
+
+    def __init__(self, limit: int, idle_ns: int) -> None:
+        capacity = limit + 2 * BATCH + 16
+        self._reserves: list[Reserve] = []
+        self.control: Any = np.zeros(1, layout.TABLE)
+        self._pools = {name: np.zeros(1, layout.POOL) for name in _POOLS}
+        for name, dtype in (("hot", layout.HOT), ("key", layout.KEY), ("info", layout.INFO)):
+            self.control[name] = self._reserve(capacity * dtype.itemsize)
+        for name, dtype in _POOLS.items():
+            items = int(capacity * _POOL_SHARE[name])
+            pool = self._pools[name]
+            pool["base"], pool["size"], pool["capacity"] = self._reserve(items * dtype.itemsize), dtype.itemsize, items
+            self.control[name] = pool.ctypes.data
+        finished = Reserve(capacity * 4)
+        self._finished: Any = finished.array(np.uint32)
+        self._found = np.zeros(BATCH, np.uint32)
+        self.control["finished"] = finished.address
+        self.control["found"] = self._found.ctypes.data
+        self.control["capacity"] = capacity
+        self.control["limit"] = limit
+        self.control["idle_ns"] = idle_ns
+        self.address = np.uint64(self.control.ctypes.data)
+        self._use_slots(np.zeros(_FIRST_SLOTS * 2, np.uint32))
+        self._huge = False
+
+    def _reserve(self, size: int) -> int:
+        reserve = Reserve(size)
+        self._reserves.append(reserve)
+        return reserve.address
+
+    def _use_slots(self, slots: Any) -> None:
+        self._slots = slots
+        self.control["slots"] = slots.ctypes.data
+        self.control["mask"] = len(slots) // 2 - 1
+
+    def _grow(self) -> None:
+        old, mask = self._slots, int(self.control["mask"][0])
+        self._use_slots(np.zeros(len(old) * 2, np.uint32))
+        rehash(np.uint64(old.ctypes.data), mask, self.control[0])
+        if not self._huge and int(self.control["records"][0]) >= _HUGE_FROM:
+            self._huge = True
+            for reserve in self._reserves[:4]:
+                reserve.use_huge_pages()
+
+    def feed(self, segments: int, start: int, n: int) -> int:
+        """Account for segments [start, n) at an address; return where it stopped: n, or the table is at its limit."""
+        while True:
+            start = int(track(self.address, np.uint64(segments), start, n))
+            if start >= n:
+                return start
+            control = self.control[0]
+            if (control["filled"] + 2) * 10 > (control["mask"] + 1) * 7:
+                self._grow()
+            else:
+                return start
+
+    @property
+    def live(self) -> int:
+        """Sessions held, those whose row is still to be written included."""
+        return int(self.control["live"][0])
+
+    @property
+    def evicted(self) -> int:
+        """Sessions that left because the table was full."""
+        return int(self.control["evicted"][0])
+
+    def finished(self) -> Any:
+        """Return the indices of sessions that ended and wait for their rows to be written."""
+        return self._finished[: int(self.control["n_finished"][0])]
+
+    def free_finished(self) -> None:
+        """Forget the finished sessions; their rows must have been written."""
+        evict.free_finished(self.address)
+
+    def _live(self) -> tuple[Any, Any, Any, Any, Any]:
+        room = int(self.control["records"][0]) + 1
+        indices, classes = np.empty(room, np.uint32), np.empty(room, np.uint8)
+        ends, starts, origins = (np.empty(room, np.int64) for _ in range(3))
+        addresses = [np.uint64(a.ctypes.data) for a in (indices, classes, ends, starts, origins)]
+        n = evict.list_live(self.address, *addresses)
+        return indices[:n], classes[:n], ends[:n], starts[:n], origins[:n]
+
+    def all_leave(self) -> None:
+        """Put every session on the finished list."""
+        indices = self._live()[0]
+        evict.leave(self.address, np.uint64(indices.ctypes.data), len(indices))
+
+    def evict(self) -> None:
+        """Put a sixteenth of the limit on the finished list: oldest closed first, then half-open, then idle."""
+        indices, classes, ends, _starts, origins = self._live()
+        wanted = min(len(indices), max(1, int(self.control["limit"][0]) // _EVICT_SHARE))
+        chosen: list[Any] = []
+        for kind in (evict.OVER, evict.EMBRYONIC, evict.IDLE):
+            places = np.flatnonzero(classes == kind)
+            left = wanted - sum(map(len, chosen))
+            if left <= 0:
+                break
+            if len(places) > left:
+                last = np.partition(ends[places], left - 1)[left - 1]
+                sure = places[ends[places] < last]
+                ties = places[ends[places] == last]
+                ties = ties[np.argsort(origins[ties], kind="stable")][: left - len(sure)]
+                places = np.concatenate([sure, ties])
+            chosen.append(places)
+        leaving = indices[np.concatenate(chosen)]
+        self.control["evicted"] += len(leaving)
+        evict.leave(self.address, np.uint64(leaving.ctypes.data), len(leaving))
+
+    def sorted_finished(self) -> tuple[Any, Any, Any]:
+        """Return finished indices with start times and origins, in order of (start time, first packet)."""
+        indices = self.finished().copy()
+        starts, origins = np.empty(len(indices), np.int64), np.empty(len(indices), np.int64)
+        evict.list_starts(
+            self.address,
+            np.uint64(indices.ctypes.data),
+            len(indices),
+            np.uint64(starts.ctypes.data),
+            np.uint64(origins.ctypes.data),
+        )
+        order = np.lexsort((origins, starts))
+        return indices[order], starts[order], origins[order]
+
+    def lost(self) -> dict[str, int]:
+        """Return what did not fit: entries of gap profiles and of hole lists."""
+        return {"gaps": int(self.control["lost_gaps"][0]), "holes": int(self.control["lost_holes"][0])}
