@@ -1,6 +1,6 @@
 """Engines that turn a list of packets into rows: the twin, the twin through a file, and the real one.
 
-An engine is any callable from a list of `Packet` to rows in the twin's form: scripts and properties run on each.
+An engine is any callable from a list of `Packet` to rows in the twin's form.
 """
 
 from __future__ import annotations

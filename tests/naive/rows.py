@@ -1,7 +1,7 @@
 """Rows of two engines side by side: one form for both, and a list of what differs.
 
-The fields compared are those that the twin computes; `previous` is compared through the first packet of the row
-it names, because one engine links by id and the other by place.
+The fields compared are those that the twin computes; `previous` is compared through the first packet of the
+row it names, because one engine links by id and the other by place.
 """
 
 from __future__ import annotations
