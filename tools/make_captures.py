@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes tests/captures (one small capture a pattern, with labels) and samples/closes.pcapng by real kernel stacks.
+"""Makes tests/captures (one small capture a pattern, with labels), and the sample, by real kernel stacks.
 
 Needs root, `ip` and `nft`, and touches nothing but network namespaces that it creates and removes:
 
@@ -17,14 +17,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from closelab import closing, failing, labels, lab, netns, opening, sample, wrapped  # noqa: E402
-from closelab.files import write_pcap  # noqa: E402
-from closelab.recipe import Recipe  # noqa: E402
+from closelab import closing, failing, lab, labels, netns, opening, sample, wrapped
+from closelab.files import write_pcap
+from closelab.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parent.parent
 RECIPES: dict[str, Recipe] = {
-    recipe.name: recipe
-    for recipe in (*opening.RECIPES, *closing.RECIPES, *failing.RECIPES, *wrapped.RECIPES)
+    recipe.name: recipe for recipe in (*opening.RECIPES, *closing.RECIPES, *failing.RECIPES, *wrapped.RECIPES)
 }
 
 
@@ -41,7 +40,7 @@ def make(recipe: Recipe, folder: Path) -> dict[str, object]:
 
 def main() -> int:
     """Make what the command line asks for."""
-    parser = argparse.ArgumentParser(description="Make captures of close patterns by real kernel stacks (root).")
+    parser = argparse.ArgumentParser(description="Make captures of close patterns (root).")
     parser.add_argument("names", nargs="*", help="patterns; default: all of them and the sample")
     parser.add_argument("--sample", action="store_true", help="make samples/closes.pcapng only")
     parser.add_argument("--list", action="store_true", help="print the patterns and stop")

@@ -1,4 +1,4 @@
-"""Each capture of a pattern shows what the two kernels that made it did, by the product and by its slow twin."""
+"""Each capture shows what the two kernels that made it did, to the product and to its slow twin."""
 
 from __future__ import annotations
 

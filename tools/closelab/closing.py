@@ -32,19 +32,19 @@ def _orderly(made: Talk, first: str, second: str) -> None:
     made.wait_state(first, "TIME_WAIT")
 
 
-def client_first(lab: Lab) -> None:
+def _client_first(lab: Lab) -> None:
     _orderly(_greet(lab), "clt", "srv")
 
 
-def client_first_v6(lab: Lab) -> None:
+def _client_first_v6(lab: Lab) -> None:
     _orderly(_greet(lab, 6), "clt", "srv")
 
 
-def server_first(lab: Lab) -> None:
+def _server_first(lab: Lab) -> None:
     _orderly(_greet(lab), "srv", "clt")
 
 
-def simultaneous(lab: Lab) -> None:
+def _simultaneous(lab: Lab) -> None:
     made = _greet(lab)
     for side in ("clt", "srv"):
         lab.rules(side, rule="tcp flags & fin == fin drop")
@@ -73,44 +73,44 @@ def _half_close(first: str, second: str, lab: Lab, version: int = 4) -> None:
     made.wait_state(first, "TIME_WAIT")
 
 
-def half_close_client(lab: Lab) -> None:
+def _half_close_client(lab: Lab) -> None:
     _half_close("clt", "srv", lab)
 
 
-def half_close_client_v6(lab: Lab) -> None:
+def _half_close_client_v6(lab: Lab) -> None:
     _half_close("clt", "srv", lab, 6)
 
 
-def half_close_server(lab: Lab) -> None:
+def _half_close_server(lab: Lab) -> None:
     _half_close("srv", "clt", lab)
 
 
-def half_closed_waiting(lab: Lab) -> None:
+def _half_closed_waiting(lab: Lab) -> None:
     made = _greet(lab)
     made.shut("clt")
     made.wait_readable_end("srv")
     made.wait_state("clt", "FIN_WAIT_2")
 
 
-def reset_by_client(lab: Lab) -> None:
+def _reset_by_client(lab: Lab) -> None:
     made = _greet(lab)
     made.reset("clt")
     made.expect_error("srv", errno.ECONNRESET)
 
 
-def reset_by_server(lab: Lab) -> None:
+def _reset_by_server(lab: Lab) -> None:
     made = _greet(lab)
     made.reset("srv")
     made.expect_error("clt", errno.ECONNRESET)
 
 
-def reset_by_server_v6(lab: Lab) -> None:
+def _reset_by_server_v6(lab: Lab) -> None:
     made = _greet(lab, 6)
     made.reset("srv")
     made.expect_error("clt", errno.ECONNRESET)
 
 
-def reset_after_fin(lab: Lab) -> None:
+def _reset_after_fin(lab: Lab) -> None:
     made = _greet(lab)
     made.shut("srv")
     made.wait_readable_end("clt")
@@ -119,7 +119,7 @@ def reset_after_fin(lab: Lab) -> None:
     made.wait_state("srv", "CLOSED")
 
 
-def reset_unread_data(lab: Lab) -> None:
+def _reset_unread_data(lab: Lab) -> None:
     made = _greet(lab)
     made.srv.sendall(b"x" * 300)
     made.acknowledged("srv")
@@ -127,7 +127,7 @@ def reset_unread_data(lab: Lab) -> None:
     made.expect_error("srv", errno.ECONNRESET)
 
 
-def data_after_close(lab: Lab) -> None:
+def _data_after_close(lab: Lab) -> None:
     made = _greet(lab)
     made.close("srv")
     made.wait_readable_end("clt")
@@ -137,7 +137,7 @@ def data_after_close(lab: Lab) -> None:
     made.expect_error("clt", errno.EPIPE)
 
 
-def reset_after_both_fins(lab: Lab) -> None:
+def _reset_after_both_fins(lab: Lab) -> None:
     # the client closes with the reply still on its way: it has sent its FIN, and answers what comes with RSTs
     made = _greet(lab)
     made.close("clt")
@@ -152,11 +152,11 @@ def reset_after_both_fins(lab: Lab) -> None:
     made.wait_state("srv", "CLOSED")
 
 
-def kept_open(lab: Lab) -> None:
+def _kept_open(lab: Lab) -> None:
     _greet(lab)
 
 
-def many_on_one_server(lab: Lab) -> None:
+def _many_on_one_server(lab: Lab) -> None:
     listener = listen(lab)
     made = [talk(lab, listener=listener, clt_port=41001 + number) for number in range(6)]
     for each in made:
@@ -171,65 +171,170 @@ _CLOSED_BY_CLIENT = ended(
 _CLOSED_BY_SERVER = ended(
     "CLOSED", "TIME_WAIT", first_closer="server", close_order="fF", half_closed_by="server", **_CLEAN
 )
-_HALF_CLOSED_BY_CLIENT = _CLOSED_BY_CLIENT | {"half_closed_bytes": 1000, "new_bytes_clt": 100, "new_bytes_srv": 1000}
+_HALF_CLOSED_BY_CLIENT = _CLOSED_BY_CLIENT | {
+    "half_closed_bytes": 1000,
+    "new_bytes_clt": 100,
+    "new_bytes_srv": 1000,
+}
 _RESET_BY_SERVER = ended(
-    "CLOSED", "CLOSED", ending="rst", first_closer="server", close_order="r", half_closed_by="none",
-    rst_seq="exact", conn_state="RSTR", phase="established",
-)  # fmt: skip
+    "CLOSED",
+    "CLOSED",
+    ending="rst",
+    first_closer="server",
+    close_order="r",
+    half_closed_by="none",
+    rst_seq="exact",
+    conn_state="RSTR",
+    phase="established",
+)
 _RESET_BY_CLIENT = _RESET_BY_SERVER | {"first_closer": "client", "close_order": "R", "conn_state": "RSTO"}
 
 RECIPES = (
-    Recipe("close_client_first", "both close in order, the client first", client_first, (_CLOSED_BY_CLIENT,)),
-    Recipe("close_client_first_v6", "the same over IPv6", client_first_v6, (_CLOSED_BY_CLIENT,), version=6),
-    Recipe("close_server_first", "both close in order, the server first", server_first, (_CLOSED_BY_SERVER,)),
     Recipe(
-        "close_simultaneous", "both send a FIN before they see the other's; both FINs are repeated", simultaneous,
-        (ended("TIME_WAIT", "TIME_WAIT", ending="closed", first_closer="both", close_order="Ff",
-               conn_state="SF", phase="closed", fin_clt_uniq=1, fin_srv_uniq=1),),
+        "close_client_first", "both close in order, the client first", _client_first, (_CLOSED_BY_CLIENT,)
     ),
-    Recipe("half_close_client", "the client sends its FIN, then reads 1,000 bytes that are sent over half a second",
-           half_close_client, (_HALF_CLOSED_BY_CLIENT,), quick=False),
-    Recipe("half_close_client_v6", "the same over IPv6", half_close_client_v6, (_HALF_CLOSED_BY_CLIENT,),
-           version=6, quick=False),
+    Recipe("close_client_first_v6", "the same over IPv6", _client_first_v6, (_CLOSED_BY_CLIENT,), version=6),
     Recipe(
-        "half_close_server", "the server sends its FIN, then reads 1,000 bytes from the client", half_close_server,
+        "close_server_first", "both close in order, the server first", _server_first, (_CLOSED_BY_SERVER,)
+    ),
+    Recipe(
+        "close_simultaneous",
+        "both send a FIN before they see the other's; both FINs are repeated",
+        _simultaneous,
+        (
+            ended(
+                "TIME_WAIT",
+                "TIME_WAIT",
+                ending="closed",
+                first_closer="both",
+                close_order="Ff",
+                conn_state="SF",
+                phase="closed",
+                fin_clt_uniq=1,
+                fin_srv_uniq=1,
+            ),
+        ),
+    ),
+    Recipe(
+        "half_close_client",
+        "the client sends its FIN, then reads 1,000 bytes that are sent over half a second",
+        _half_close_client,
+        (_HALF_CLOSED_BY_CLIENT,),
+        quick=False,
+    ),
+    Recipe(
+        "half_close_client_v6",
+        "the same over IPv6",
+        _half_close_client_v6,
+        (_HALF_CLOSED_BY_CLIENT,),
+        version=6,
+        quick=False,
+    ),
+    Recipe(
+        "half_close_server",
+        "the server sends its FIN, then reads 1,000 bytes from the client",
+        _half_close_server,
         (_CLOSED_BY_SERVER | {"half_closed_bytes": 1000, "new_bytes_srv": 100, "new_bytes_clt": 1000},),
         quick=False,
     ),
     Recipe(
-        "half_closed_waiting", "the client has sent its FIN and the server never closes", half_closed_waiting,
-        (ended("FIN_WAIT_2", "CLOSE_WAIT", ending="half_closed", first_closer="client", close_order="F",
-               half_closed_by="client", conn_state="S2", phase="half_closed", observed="end_missing"),),
+        "half_closed_waiting",
+        "the client has sent its FIN and the server never closes",
+        _half_closed_waiting,
+        (
+            ended(
+                "FIN_WAIT_2",
+                "CLOSE_WAIT",
+                ending="half_closed",
+                first_closer="client",
+                close_order="F",
+                half_closed_by="client",
+                conn_state="S2",
+                phase="half_closed",
+                observed="end_missing",
+            ),
+        ),
     ),
-    Recipe("reset_by_client", "the client closes with SO_LINGER 0", reset_by_client, (_RESET_BY_CLIENT,)),
-    Recipe("reset_by_server", "the server closes with SO_LINGER 0", reset_by_server, (_RESET_BY_SERVER,)),
-    Recipe("reset_by_server_v6", "the same over IPv6", reset_by_server_v6, (_RESET_BY_SERVER,), version=6),
+    Recipe("reset_by_client", "the client closes with SO_LINGER 0", _reset_by_client, (_RESET_BY_CLIENT,)),
+    Recipe("reset_by_server", "the server closes with SO_LINGER 0", _reset_by_server, (_RESET_BY_SERVER,)),
+    Recipe("reset_by_server_v6", "the same over IPv6", _reset_by_server_v6, (_RESET_BY_SERVER,), version=6),
     Recipe(
-        "reset_after_fin", "the server sends its FIN, the client answers with SO_LINGER 0", reset_after_fin,
-        (_RESET_BY_CLIENT | {"ending": "fin_rst", "first_closer": "server", "close_order": "fR",
-                             "half_closed_by": "server", "phase": "half_closed"},),
-    ),
-    Recipe("reset_unread_data", "the client closes with 300 unread bytes in its buffer", reset_unread_data,
-           (_RESET_BY_CLIENT | {"new_bytes_srv": 307, "unacked_bytes_srv": 0},)),
-    Recipe(
-        "data_after_close", "the server has fully closed; the client sends 6 bytes more", data_after_close,
-        (_RESET_BY_SERVER | {"ending": "fin_rst", "close_order": "fr", "half_closed_by": "server",
-                             "half_closed_bytes": 6, "unacked_bytes_clt": 6, "phase": "half_closed"},),
-    ),
-    Recipe(
-        "reset_after_both_fins", "the client closes while 400 bytes and the server's FIN are on their way; then RST",
-        reset_after_both_fins,
-        (ended("CLOSED", "CLOSED", ending="closed_rst", first_closer="client", close_order="FfR",
-               half_closed_by="client", conn_state="SF"),),
+        "reset_after_fin",
+        "the server sends its FIN, the client answers with SO_LINGER 0",
+        _reset_after_fin,
+        (
+            _RESET_BY_CLIENT
+            | {
+                "ending": "fin_rst",
+                "first_closer": "server",
+                "close_order": "fR",
+                "half_closed_by": "server",
+                "phase": "half_closed",
+            },
+        ),
     ),
     Recipe(
-        "kept_open", "a quiet session that nobody closes", kept_open,
-        (ended("ESTABLISHED", "ESTABLISHED", ending="open", first_closer="none", close_order="",
-               half_closed_by="none", conn_state="S1", phase="established", observed="end_missing"),),
+        "reset_unread_data",
+        "the client closes with 300 unread bytes in its buffer",
+        _reset_unread_data,
+        (_RESET_BY_CLIENT | {"new_bytes_srv": 307, "unacked_bytes_srv": 0},),
     ),
     Recipe(
-        "many_on_one_server", "six interleaved sessions with one server, closed by either end in turn",
-        many_on_one_server,
-        tuple((_CLOSED_BY_CLIENT if n % 2 else _CLOSED_BY_SERVER) | {"client_port": 41001 + n} for n in range(6)),
+        "data_after_close",
+        "the server has fully closed; the client sends 6 bytes more",
+        _data_after_close,
+        (
+            _RESET_BY_SERVER
+            | {
+                "ending": "fin_rst",
+                "close_order": "fr",
+                "half_closed_by": "server",
+                "half_closed_bytes": 6,
+                "unacked_bytes_clt": 6,
+                "phase": "half_closed",
+            },
+        ),
     ),
-)  # fmt: skip
+    Recipe(
+        "reset_after_both_fins",
+        "the client closes while 400 bytes and the server's FIN are on their way; then RST",
+        _reset_after_both_fins,
+        (
+            ended(
+                "CLOSED",
+                "CLOSED",
+                ending="closed_rst",
+                first_closer="client",
+                close_order="FfR",
+                half_closed_by="client",
+                conn_state="SF",
+            ),
+        ),
+    ),
+    Recipe(
+        "kept_open",
+        "a quiet session that nobody closes",
+        _kept_open,
+        (
+            ended(
+                "ESTABLISHED",
+                "ESTABLISHED",
+                ending="open",
+                first_closer="none",
+                close_order="",
+                half_closed_by="none",
+                conn_state="S1",
+                phase="established",
+                observed="end_missing",
+            ),
+        ),
+    ),
+    Recipe(
+        "many_on_one_server",
+        "six interleaved sessions with one server, closed by either end in turn",
+        _many_on_one_server,
+        tuple(
+            (_CLOSED_BY_CLIENT if n % 2 else _CLOSED_BY_SERVER) | {"client_port": 41001 + n} for n in range(6)
+        ),
+    ),
+)

@@ -1,4 +1,4 @@
-"""Recipes of sessions that something breaks: lost FINs, crashed or vanished hosts, dead windows, middleboxes."""
+"""Recipes of sessions that something breaks: lost FINs, crashed hosts, dead windows, middleboxes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _keepalive(sock: socket.socket, probes: int) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
-def peer_vanished(lab: Lab) -> None:
+def _peer_vanished(lab: Lab) -> None:
     made = _started(lab)
     made.clt.setsockopt(socket.IPPROTO_TCP, _TCP_USER_TIMEOUT, 1500)
     lab.rules("srv", rule="meta l4proto tcp drop")
@@ -39,35 +39,35 @@ def peer_vanished(lab: Lab) -> None:
     made.expect_error("clt", errno.ETIMEDOUT)
 
 
-def peer_rebooted(lab: Lab) -> None:
+def _peer_rebooted(lab: Lab) -> None:
     made = _started(lab)
     made.crash("srv")
     made.clt.sendall(b"x" * 50)
     made.expect_error("clt", errno.ECONNRESET)
 
 
-def keepalive_death(lab: Lab) -> None:
+def _keepalive_death(lab: Lab) -> None:
     made = _started(lab)
     lab.rules("srv", rule="meta l4proto tcp drop")
     _keepalive(made.clt, 2)
     made.expect_error("clt", errno.ETIMEDOUT)
 
 
-def keepalive_rebooted(lab: Lab) -> None:
+def _keepalive_rebooted(lab: Lab) -> None:
     made = _started(lab)
     made.crash("srv")
     _keepalive(made.clt, 2)
     made.expect_error("clt", errno.ECONNRESET)
 
 
-def keepalive_answered(lab: Lab) -> None:
+def _keepalive_answered(lab: Lab) -> None:
     made = _started(lab)
     count = len(lab.wire.segments())
     _keepalive(made.srv, 5)
     netns.wait_until(lambda: len(lab.wire.segments()) >= count + 4, "two keepalives and their answers")
 
 
-def zero_window_death(lab: Lab) -> None:
+def _zero_window_death(lab: Lab) -> None:
     made = talk(lab, listener=listen(lab, receive_buffer=4096))
     made.clt.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)
     made.clt.setblocking(False)
@@ -83,7 +83,7 @@ def zero_window_death(lab: Lab) -> None:
     made.expect_error("clt", errno.ETIMEDOUT)
 
 
-def fin_lost(lab: Lab) -> None:
+def _fin_lost(lab: Lab) -> None:
     made = _started(lab)
     lab.rules("srv", rule="tcp flags & fin == fin drop")
     made.shut("clt")
@@ -96,7 +96,7 @@ def fin_lost(lab: Lab) -> None:
     made.wait_state("srv", "CLOSED")
 
 
-def last_ack_lost(lab: Lab) -> None:
+def _last_ack_lost(lab: Lab) -> None:
     # the ACK of the second FIN is lost before the observer: the server sends its FIN again
     made = _started(lab)
     made.shut("clt")
@@ -109,7 +109,7 @@ def last_ack_lost(lab: Lab) -> None:
     made.wait_state("srv", "CLOSED")
 
 
-def middlebox_reset(lab: Lab) -> None:
+def _middlebox_reset(lab: Lab) -> None:
     made = _started(lab)
     lab.rules("srv", rule="meta l4proto tcp reject with tcp reset")
     made.clt.sendall(b"x" * 50)
@@ -117,7 +117,7 @@ def middlebox_reset(lab: Lab) -> None:
     lab.wait_segments(1, lambda s: bool(s.flags & RST), "RST")
 
 
-def retransmitted(lab: Lab) -> None:
+def _retransmitted(lab: Lab) -> None:
     made = _started(lab)
     lab.rules("srv", rule="meta l4proto tcp drop")
     made.clt.sendall(b"x" * 50)
@@ -129,37 +129,99 @@ def retransmitted(lab: Lab) -> None:
 
 
 _RESET_BY_SERVER = ended(
-    "CLOSED", "CLOSED", ending="rst", first_closer="server", close_order="r", half_closed_by="none",
-    conn_state="RSTR", phase="established",
-)  # fmt: skip
+    "CLOSED",
+    "CLOSED",
+    ending="rst",
+    first_closer="server",
+    close_order="r",
+    half_closed_by="none",
+    conn_state="RSTR",
+    phase="established",
+)
 _RESET_BY_CLIENT = _RESET_BY_SERVER | {"first_closer": "client", "close_order": "R", "conn_state": "RSTO"}
 _CLOSED_BY_CLIENT = ended(
-    "TIME_WAIT", "CLOSED", ending="closed", first_closer="client", close_order="Ff", half_closed_by="client",
-    conn_state="SF", phase="closed", fin_clt_uniq=1, fin_srv_uniq=1,
-)  # fmt: skip
+    "TIME_WAIT",
+    "CLOSED",
+    ending="closed",
+    first_closer="client",
+    close_order="Ff",
+    half_closed_by="client",
+    conn_state="SF",
+    phase="closed",
+    fin_clt_uniq=1,
+    fin_srv_uniq=1,
+)
 _OPEN = ended(
-    "ESTABLISHED", "ESTABLISHED", ending="open", first_closer="none", close_order="", conn_state="S1",
-    phase="established", observed="end_missing",
-)  # fmt: skip
+    "ESTABLISHED",
+    "ESTABLISHED",
+    ending="open",
+    first_closer="none",
+    close_order="",
+    conn_state="S1",
+    phase="established",
+    observed="end_missing",
+)
 
 RECIPES = (
-    Recipe("peer_vanished", "the server is cut off; the client sends again and gives up after 1.5 s", peer_vanished,
-           (_OPEN | {"ending": "vanished", "unacked_bytes_clt": 50},), quick=False),
-    Recipe("peer_rebooted", "the server has lost its state and resets what comes", peer_rebooted,
-           (_RESET_BY_SERVER | {"unacked_bytes_clt": 50, "rst_seq": "exact"},)),
-    Recipe("keepalive_death", "two keepalives of the client stay unanswered; it gives up with a RST", keepalive_death,
-           (_RESET_BY_CLIENT | {"keepalives_clt": 2, "keepalives_srv": 0},), quick=False),
-    Recipe("keepalive_rebooted", "a keepalive finds that the server has lost its state", keepalive_rebooted,
-           (_RESET_BY_SERVER | {"keepalives_clt": 1},), quick=False),
-    Recipe("keepalive_answered", "the server's keepalives are answered", keepalive_answered,
-           (_OPEN | {"keepalives_srv": 2, "keepalives_clt": 0},), quick=False),
-    Recipe("zero_window_death", "the server stops reading, then is cut off; the client's window probes die",
-           zero_window_death, (_OPEN | {"ending": "vanished", "keepalives_clt": 0},), quick=False),
-    Recipe("fin_lost", "the client's first FIN is lost behind the observer", fin_lost, (_CLOSED_BY_CLIENT,)),
-    Recipe("last_ack_lost", "the last ACK is lost before the observer; the server sends its FIN again", last_ack_lost,
-           (_CLOSED_BY_CLIENT,)),
-    Recipe("middlebox_reset", "a firewall in front of the server resets the session in its name", middlebox_reset,
-           (_RESET_BY_SERVER | {"unacked_bytes_clt": 50},)),
-    Recipe("retransmitted", "a segment of the client is sent three times, then the server resets", retransmitted,
-           (_RESET_BY_SERVER | {"new_bytes_clt": 55},), quick=False),
-)  # fmt: skip
+    Recipe(
+        "peer_vanished",
+        "the server is cut off; the client sends again and gives up after 1.5 s",
+        _peer_vanished,
+        (_OPEN | {"ending": "vanished", "unacked_bytes_clt": 50},),
+        quick=False,
+    ),
+    Recipe(
+        "peer_rebooted",
+        "the server has lost its state and resets what comes",
+        _peer_rebooted,
+        (_RESET_BY_SERVER | {"unacked_bytes_clt": 50, "rst_seq": "exact"},),
+    ),
+    Recipe(
+        "keepalive_death",
+        "two keepalives of the client stay unanswered; it gives up with a RST",
+        _keepalive_death,
+        (_RESET_BY_CLIENT | {"keepalives_clt": 2, "keepalives_srv": 0},),
+        quick=False,
+    ),
+    Recipe(
+        "keepalive_rebooted",
+        "a keepalive finds that the server has lost its state",
+        _keepalive_rebooted,
+        (_RESET_BY_SERVER | {"keepalives_clt": 1},),
+        quick=False,
+    ),
+    Recipe(
+        "keepalive_answered",
+        "the server's keepalives are answered",
+        _keepalive_answered,
+        (_OPEN | {"keepalives_srv": 2, "keepalives_clt": 0},),
+        quick=False,
+    ),
+    Recipe(
+        "zero_window_death",
+        "the server stops reading, then is cut off; the client's window probes die",
+        _zero_window_death,
+        (_OPEN | {"ending": "vanished", "keepalives_clt": 0},),
+        quick=False,
+    ),
+    Recipe("fin_lost", "the client's first FIN is lost behind the observer", _fin_lost, (_CLOSED_BY_CLIENT,)),
+    Recipe(
+        "last_ack_lost",
+        "the last ACK is lost before the observer; the server sends its FIN again",
+        _last_ack_lost,
+        (_CLOSED_BY_CLIENT,),
+    ),
+    Recipe(
+        "middlebox_reset",
+        "a firewall in front of the server resets the session in its name",
+        _middlebox_reset,
+        (_RESET_BY_SERVER | {"unacked_bytes_clt": 50},),
+    ),
+    Recipe(
+        "retransmitted",
+        "a segment of the client is sent three times, then the server resets",
+        _retransmitted,
+        (_RESET_BY_SERVER | {"new_bytes_clt": 55},),
+        quick=False,
+    ),
+)

@@ -14,7 +14,7 @@ LINK_ETHERNET, LINK_RAW = 1, 101
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One captured frame: time in ns since the epoch, length on the wire, the bytes, and where it was seen."""
+    """One captured frame: time in ns since the epoch, length on the wire, bytes, and where it was seen."""
 
     ts_ns: int
     wirelen: int
@@ -53,13 +53,20 @@ def write_pcapng(path: Path, frames: list[Frame], interfaces: list[Interface], a
         for frame in frames:
             data = frame.data[: interfaces[frame.interface].snaplen]
             head = struct.pack(
-                "<IIIII", frame.interface, frame.ts_ns >> 32, frame.ts_ns & 0xFFFFFFFF, len(data), frame.wirelen
+                "<IIIII",
+                frame.interface,
+                frame.ts_ns >> 32,
+                frame.ts_ns & 0xFFFFFFFF,
+                len(data),
+                frame.wirelen,
             )
             out.write(_block(6, head + data + b"\0" * (-len(data) % 4)))
         last = frames[-1].ts_ns if frames else 0
         for number, interface in enumerate(interfaces):
             counts = ((4, struct.pack("<Q", interface.received)), (5, struct.pack("<Q", interface.dropped)))
-            out.write(_block(5, struct.pack("<III", number, last >> 32, last & 0xFFFFFFFF) + _options(*counts)))
+            out.write(
+                _block(5, struct.pack("<III", number, last >> 32, last & 0xFFFFFFFF) + _options(*counts))
+            )
 
 
 def _block(kind: int, body: bytes) -> bytes:

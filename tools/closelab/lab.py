@@ -1,4 +1,4 @@
-"""Two hosts and a wire: a client and a server namespace joined by one veth pair, with a capture running on it."""
+"""Two hosts and a wire: a client and a server namespace, one veth pair, and a capture running on it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Closable(Protocol):
 
 
 class Lab:
-    """One client host, one server host, one wire; addresses and neighbours are fixed so that only TCP is seen.
+    """One client host, one server host, one wire; fixed addresses and neighbours, so that only TCP is seen.
 
     Attributes:
         clt: Namespace of the client.
@@ -66,7 +66,7 @@ class Lab:
         return made
 
     def rules(self, side: str, hook: str = "input", rule: str = "") -> None:
-        """Filter a host's packets at `input` (seen on the wire, then lost) or `output` (never seen); empty ends it."""
+        """Filter at `input` (seen on the wire, then lost) or `output` (never seen); no rule ends it."""
         chain = f"chain c {{\n type filter hook {hook} priority filter; policy accept;\n {rule}\n}}"
         netns.rules(self.namespace(side), chain if rule else "")
 
@@ -92,7 +92,7 @@ class Lab:
 
 @contextlib.contextmanager
 def built(watch: str = "clt") -> Iterator[Lab]:
-    """Build a lab that watches the wire at the end of `watch`, and remove all of it at the end, also after a failure."""
+    """Build a lab that watches the wire at the end of `watch`; it is removed also after a failure."""
     names: list[str] = []
     lab = None
     try:
@@ -126,7 +126,9 @@ def _join(lab: Lab) -> None:
             f"neigh replace {peer[6]} lladdr {peer_mac} dev eth0 nud permanent",
         ]
         # reports of multicast groups, which IPv6 sends at moments of its own
-        quiet = "chain c {\n type filter hook output priority filter;\n icmpv6 type mld2-listener-report drop\n}"
+        quiet = (
+            "chain c {\n type filter hook output priority filter;\n icmpv6 type mld2-listener-report drop\n}"
+        )
         netns.rules(name, quiet, "quiet")
         netns.run("ip", "-n", name, "-batch", "-", stdin="\n".join(commands))
         # one SYN a second is easier to follow than four quick ones of newer kernels; older ones lack the key

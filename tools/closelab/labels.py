@@ -1,4 +1,4 @@
-"""What must be found in a capture: the recipe's claims, plain counts by an independent reader, the kernels' states."""
+"""What must be found in a capture: the recipe's claims, plain counts, and the kernels' own states."""
 
 from __future__ import annotations
 
@@ -64,8 +64,11 @@ def _counts(segments: list[Segment], keys: set[_Key]) -> dict[_Key, dict[str, in
 
 def as_toml(labels: dict[str, dict[str, object]]) -> str:
     """Return the labels as TOML: one table a capture, one line a session field."""
-    lines = ["# Written by tools/make_captures.py together with the captures; the words are those of",
-             "# docs/reference/definitions.md. `kernel_*` is the state that the host's own kernel reported.", ""]  # fmt: skip
+    lines = [
+        "# Written by tools/make_captures.py together with the captures; the words are those of",
+        "# docs/reference/definitions.md. `kernel_*` is the state that the host's own kernel reported.",
+        "",
+    ]
     for name, entry in sorted(labels.items()):
         lines.append(f"[{name}]")
         sessions = entry["sessions"]
@@ -79,6 +82,6 @@ def as_toml(labels: dict[str, dict[str, object]]) -> str:
 
 
 def _value(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value) if isinstance(value, int) else '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if isinstance(value, int):
+        return str(value)
+    return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -1,17 +1,16 @@
-"""Recipes of the ways in which a session opens or fails to: refused, dropped, aborted, half-open, reused, raced."""
+"""Recipes of the ways in which a session opens or fails to: refused, dropped, aborted, half-open, reused."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import socket
-import struct
 
 from closelab import netns
-from closelab.lab import CLIENT_MAC, SERVER_MAC, Lab
+from closelab.lab import Lab
 from closelab.packet import ACK, RST, SYN, Segment, syn_packet
 from closelab.recipe import Recipe, ended, never
-from closelab.talk import CLIENT_PORT, PORT, Talk, client, kernel_states, listen, start_connecting, talk
+from closelab.talk import CLIENT_PORT, PORT, Talk, client, listen, start_connecting, talk
 
 _FLOOD = 40
 
@@ -22,11 +21,11 @@ def _refuse(lab: Lab, version: int) -> None:
         sock.connect((lab.server[version], PORT))
 
 
-def refused(lab: Lab) -> None:
+def _refused(lab: Lab) -> None:
     _refuse(lab, 4)
 
 
-def refused_v6(lab: Lab) -> None:
+def _refused_v6(lab: Lab) -> None:
     _refuse(lab, 6)
 
 
@@ -38,7 +37,7 @@ def _is_synack(segment: Segment) -> bool:
     return segment.flags & (SYN | ACK) == SYN | ACK
 
 
-def syn_dropped(lab: Lab) -> None:
+def _syn_dropped(lab: Lab) -> None:
     lab.rules("srv", rule="tcp flags syn drop")
     start_connecting(client(lab), lab.server[4])
     lab.wait_segments(2, _is_syn, "SYN")
@@ -54,15 +53,15 @@ def _prohibit(lab: Lab, version: int) -> None:
     netns.wait_until(lambda: len(lab.wire.frames) > len(lab.wire.segments()), "an ICMP error")
 
 
-def rejected_icmp(lab: Lab) -> None:
+def _rejected_icmp(lab: Lab) -> None:
     _prohibit(lab, 4)
 
 
-def rejected_icmp_v6(lab: Lab) -> None:
+def _rejected_icmp_v6(lab: Lab) -> None:
     _prohibit(lab, 6)
 
 
-def aborted_by_client(lab: Lab) -> None:
+def _aborted_by_client(lab: Lab) -> None:
     listen(lab)
     lab.rules("clt", rule="tcp flags & (syn | ack) == syn | ack drop")
     sock = client(lab)
@@ -73,7 +72,7 @@ def aborted_by_client(lab: Lab) -> None:
     lab.wait_segments(1, lambda s: bool(s.flags & RST), "RST")
 
 
-def aborted_by_server(lab: Lab) -> None:
+def _aborted_by_server(lab: Lab) -> None:
     # the ACK is seen here and lost behind us; the server's application then stops listening
     listener = listen(lab)
     lab.rules("srv", rule="tcp flags & (syn | ack) == ack drop")
@@ -85,7 +84,7 @@ def aborted_by_server(lab: Lab) -> None:
     lab.wait_segments(1, lambda s: bool(s.flags & RST), "RST")
 
 
-def ack_lost(lab: Lab) -> None:
+def _ack_lost(lab: Lab) -> None:
     listen(lab)
     lab.rules("clt", "output", "tcp flags & (syn | ack) == ack drop")
     sock = client(lab)
@@ -93,17 +92,19 @@ def ack_lost(lab: Lab) -> None:
     lab.wait_segments(2, _is_synack, "SYN-ACK")
 
 
-def syn_scan(lab: Lab) -> None:
+def _syn_scan(lab: Lab) -> None:
     listen(lab)
     with netns.inside(lab.clt):
         raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
     lab.open.append(raw)
     for number, port in enumerate(range(PORT, PORT + 5)):
-        raw.sendto(syn_packet(lab.client[4], CLIENT_PORT, lab.server[4], port, 1000 + number), (lab.server[4], 0))
+        raw.sendto(
+            syn_packet(lab.client[4], CLIENT_PORT, lab.server[4], port, 1000 + number), (lab.server[4], 0)
+        )
     lab.wait_segments(5, lambda s: bool(s.flags & RST), "RST")
 
 
-def syn_flood(lab: Lab) -> None:
+def _syn_flood(lab: Lab) -> None:
     listen(lab)
     lab.sysctl("srv", "net/ipv4/tcp_synack_retries", "1")
     netns.run("ip", "-n", lab.srv, "route", "add", "203.0.113.0/24", "via", lab.client[4])
@@ -116,7 +117,7 @@ def syn_flood(lab: Lab) -> None:
     lab.wait_segments(_FLOOD, _is_synack, "SYN-ACK")
 
 
-def simultaneous_open(lab: Lab) -> None:
+def _simultaneous_open(lab: Lab) -> None:
     ends = {"clt": lab.socket("clt"), "srv": lab.socket("srv")}
     ends["clt"].bind((lab.client[4], CLIENT_PORT))
     ends["srv"].bind((lab.server[4], PORT))
@@ -138,7 +139,7 @@ def simultaneous_open(lab: Lab) -> None:
     made.wait_state("srv", "CLOSED")
 
 
-def port_reused(lab: Lab) -> None:
+def _port_reused(lab: Lab) -> None:
     listener = listen(lab)
     first = talk(lab, listener=listener)
     first.say("clt", 5)
@@ -153,13 +154,15 @@ def port_reused(lab: Lab) -> None:
     second.expect_error("srv", errno.ECONNRESET)
 
 
-def fast_open(lab: Lab) -> None:
+def _fast_open(lab: Lab) -> None:
     for side in ("clt", "srv"):
         lab.sysctl(side, "net/ipv4/tcp_fastopen", "3")
     listener = listen(lab, fast_open=True)
     for number, size in enumerate((20, 30)):
         sock = client(lab, port=CLIENT_PORT + number)
-        sock.setblocking(True)  # a time-out would make the socket non-blocking, and the call fail with EINPROGRESS
+        sock.setblocking(
+            True
+        )  # a time-out would make the socket non-blocking, and the call fail with EINPROGRESS
         sock.sendto(b"x" * size, socket.MSG_FASTOPEN, (lab.server[4], PORT))
         accepted, _ = listener.accept()
         lab.open.append(accepted)
@@ -176,7 +179,7 @@ def fast_open(lab: Lab) -> None:
         made.wait_state("srv", "CLOSED")
 
 
-def reconnect_after_crash(lab: Lab) -> None:
+def _reconnect_after_crash(lab: Lab) -> None:
     listener = listen(lab)
     first = talk(lab, listener=listener)
     first.say("clt", 5)
@@ -192,67 +195,175 @@ def reconnect_after_crash(lab: Lab) -> None:
 
 
 _REFUSED = never(
-    "refused", "CLOSED", "CLOSED", first_closer="server", close_order="r", conn_state="REJ", history="Sr",
-    rst_seq="exact", observed="complete",
-)  # fmt: skip
-_SILENT = never("unanswered", "SYN_SENT", "UNKNOWN", first_closer="none", close_order="", conn_state="S0", history="S")
+    "refused",
+    "CLOSED",
+    "CLOSED",
+    first_closer="server",
+    close_order="r",
+    conn_state="REJ",
+    history="Sr",
+    rst_seq="exact",
+    observed="complete",
+)
+_SILENT = never(
+    "unanswered", "SYN_SENT", "UNKNOWN", first_closer="none", close_order="", conn_state="S0", history="S"
+)
 _HALF_OPEN = never(
-    "half_open", "ESTABLISHED", "SYN_RECEIVED", first_closer="none", close_order="", conn_state="S1", history="Sh"
+    "half_open",
+    "ESTABLISHED",
+    "SYN_RECEIVED",
+    first_closer="none",
+    close_order="",
+    conn_state="S1",
+    history="Sh",
 )
 _ABORTED = never(
     "aborted", "CLOSED", "CLOSED", first_closer="client", close_order="R", conn_state="RSTO", history="ShR"
 )
-_CLOSED = ended("TIME_WAIT", "CLOSED", ending="closed", first_closer="client", close_order="Ff", conn_state="SF")
+_CLOSED = ended(
+    "TIME_WAIT", "CLOSED", ending="closed", first_closer="client", close_order="Ff", conn_state="SF"
+)
 
 RECIPES = (
-    Recipe("refused", "nobody listens on the port", refused, (_REFUSED,)),
-    Recipe("refused_v6", "the same over IPv6", refused_v6, (_REFUSED,), version=6),
-    Recipe("syn_dropped", "a firewall in front of the server drops the SYN", syn_dropped, (_SILENT,), quick=False),
-    Recipe("rejected_icmp", "a firewall answers the SYN by ICMP administratively prohibited", rejected_icmp,
-           (_SILENT | {"opening": "refused_icmp"},), quick=False),
-    Recipe("rejected_icmp_v6", "the same over ICMPv6", rejected_icmp_v6, (_SILENT | {"opening": "refused_icmp"},),
-           version=6, quick=False),
-    Recipe("aborted_by_client", "the client gives up before the SYN-ACK comes, and resets it", aborted_by_client,
-           (_ABORTED,), quick=False),
+    Recipe("refused", "nobody listens on the port", _refused, (_REFUSED,)),
+    Recipe("refused_v6", "the same over IPv6", _refused_v6, (_REFUSED,), version=6),
     Recipe(
-        "aborted_by_server", "the ACK is lost behind the observer, the server stops listening and resets the data",
-        aborted_by_server,
-        (ended("CLOSED", "CLOSED", ending="rst", first_closer="server", close_order="r", conn_state="RSTR",
-               phase="established", unacked_bytes_clt=9),),
+        "syn_dropped",
+        "a firewall in front of the server drops the SYN",
+        _syn_dropped,
+        (_SILENT,),
+        quick=False,
     ),
-    Recipe("ack_lost", "the handshake's last ACK is lost before the observer: half-open", ack_lost, (_HALF_OPEN,),
-           quick=False),
     Recipe(
-        "syn_scan", "a scanner sends SYNs to one open and four closed ports", syn_scan,
+        "rejected_icmp",
+        "a firewall answers the SYN by ICMP administratively prohibited",
+        _rejected_icmp,
+        (_SILENT | {"opening": "refused_icmp"},),
+        quick=False,
+    ),
+    Recipe(
+        "rejected_icmp_v6",
+        "the same over ICMPv6",
+        _rejected_icmp_v6,
+        (_SILENT | {"opening": "refused_icmp"},),
+        version=6,
+        quick=False,
+    ),
+    Recipe(
+        "aborted_by_client",
+        "the client gives up before the SYN-ACK comes, and resets it",
+        _aborted_by_client,
+        (_ABORTED,),
+        quick=False,
+    ),
+    Recipe(
+        "aborted_by_server",
+        "the ACK is lost behind the observer, the server stops listening and resets the data",
+        _aborted_by_server,
+        (
+            ended(
+                "CLOSED",
+                "CLOSED",
+                ending="rst",
+                first_closer="server",
+                close_order="r",
+                conn_state="RSTR",
+                phase="established",
+                unacked_bytes_clt=9,
+            ),
+        ),
+    ),
+    Recipe(
+        "ack_lost",
+        "the handshake's last ACK is lost before the observer: half-open",
+        _ack_lost,
+        (_HALF_OPEN,),
+        quick=False,
+    ),
+    Recipe(
+        "syn_scan",
+        "a scanner sends SYNs to one open and four closed ports",
+        _syn_scan,
         (_ABORTED, *(_REFUSED | {"server_port": PORT + n} for n in range(1, 5))),
     ),
     Recipe(
-        "syn_flood", "forty SYNs from addresses that never answer the SYN-ACK", syn_flood,
-        tuple(_HALF_OPEN | {"client_ip": f"203.0.113.{1 + n}", "client_port": 1024 + n} for n in range(_FLOOD)),
+        "syn_flood",
+        "forty SYNs from addresses that never answer the SYN-ACK",
+        _syn_flood,
+        tuple(
+            _HALF_OPEN | {"client_ip": f"203.0.113.{1 + n}", "client_port": 1024 + n} for n in range(_FLOOD)
+        ),
     ),
     Recipe(
-        "simultaneous_open", "both ends connect to each other at the same time", simultaneous_open,
-        (_CLOSED | {"opening": "simultaneous"},), quick=False,
+        "simultaneous_open",
+        "both ends connect to each other at the same time",
+        _simultaneous_open,
+        (_CLOSED | {"opening": "simultaneous"},),
+        quick=False,
     ),
     Recipe(
-        "port_reused", "the client's port is used again while the server is in TIME_WAIT", port_reused,
-        (ended("CLOSED", "TIME_WAIT", ending="closed", first_closer="server", close_order="fF", conn_state="SF",
-               new_bytes_clt=5),
-         ended("CLOSED", "CLOSED", ending="rst", first_closer="client", close_order="R", conn_state="RSTO",
-               new_bytes_clt=9)),
+        "port_reused",
+        "the client's port is used again while the server is in TIME_WAIT",
+        _port_reused,
+        (
+            ended(
+                "CLOSED",
+                "TIME_WAIT",
+                ending="closed",
+                first_closer="server",
+                close_order="fF",
+                conn_state="SF",
+                new_bytes_clt=5,
+            ),
+            ended(
+                "CLOSED",
+                "CLOSED",
+                ending="rst",
+                first_closer="client",
+                close_order="R",
+                conn_state="RSTO",
+                new_bytes_clt=9,
+            ),
+        ),
     ),
     Recipe(
-        "fast_open", "TCP Fast Open: the second client sends 30 bytes in its SYN", fast_open,
-        tuple(_CLOSED | {"client_port": CLIENT_PORT + n, "new_bytes_clt": size} for n, size in enumerate((20, 30))),
+        "fast_open",
+        "TCP Fast Open: the second client sends 30 bytes in its SYN",
+        _fast_open,
+        tuple(
+            _CLOSED | {"client_port": CLIENT_PORT + n, "new_bytes_clt": size}
+            for n, size in enumerate((20, 30))
+        ),
     ),
     Recipe(
         "reconnect_after_crash",
         "the client crashes and connects again from the same port: challenge ACK, RST, and the SYN again",
-        reconnect_after_crash,
-        (ended("CLOSED", "CLOSED", ending="rst", first_closer="client", close_order="R", conn_state="RSTO",
-               new_bytes_clt=5, syn_clt=1, rst_clt=1),
-         ended("ESTABLISHED", "ESTABLISHED", ending="open", first_closer="none", close_order="", conn_state="S1",
-               new_bytes_clt=8, syn_clt=2, rst_clt=0, observed="end_missing")),
+        _reconnect_after_crash,
+        (
+            ended(
+                "CLOSED",
+                "CLOSED",
+                ending="rst",
+                first_closer="client",
+                close_order="R",
+                conn_state="RSTO",
+                new_bytes_clt=5,
+                syn_clt=1,
+                rst_clt=1,
+            ),
+            ended(
+                "ESTABLISHED",
+                "ESTABLISHED",
+                ending="open",
+                first_closer="none",
+                close_order="",
+                conn_state="S1",
+                new_bytes_clt=8,
+                syn_clt=2,
+                rst_clt=0,
+                observed="end_missing",
+            ),
+        ),
         quick=False,
     ),
-)  # fmt: skip
+)

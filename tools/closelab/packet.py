@@ -1,4 +1,4 @@
-"""Reads just enough of a frame to wait for it and to count it; independent of the product's decoder on purpose."""
+"""Reads just enough of a frame to wait for it and to count it; on purpose not the product's decoder."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class Pump:
 
 
 def address(lab: Lab, device: str, ethernet: bool, mtu: int = 1400) -> None:
-    """Give the devices of both hosts the inner addresses, and let the lab's connections use them from now on."""
+    """Give both devices the inner addresses, which the lab's connections use from now on."""
     for namespace, mine, peer, mac, peer_mac in (
         (lab.clt, lab.inner_client, lab.inner_server, "02:00:00:00:01:01", "02:00:00:00:01:02"),
         (lab.srv, lab.inner_server, lab.inner_client, "02:00:00:00:01:02", "02:00:00:00:01:01"),
@@ -74,7 +74,8 @@ def address(lab: Lab, device: str, ethernet: bool, mtu: int = 1400) -> None:
         ]
         if ethernet:
             commands += [
-                f"neigh replace {peer[version]} lladdr {peer_mac} dev {device} nud permanent" for version in (4, 6)
+                f"neigh replace {peer[version]} lladdr {peer_mac} dev {device} nud permanent"
+                for version in (4, 6)
             ]
         netns.run("ip", "-n", namespace, "-batch", "-", stdin="\n".join(commands))
     lab.client, lab.server = dict(lab.inner_client), dict(lab.inner_server)

@@ -111,7 +111,7 @@ class Talk:
 
     def wait_state(self, side: str, state: str) -> None:
         """Return when the end is in `state`."""
-        netns.wait_until(lambda: self.state(side) == state, f"{side} to be in {state}, it is in {self.state(side)}")
+        netns.wait_until(lambda: self.state(side) == state, f"{side} to be in {state}")
 
     def wait_readable_end(self, side: str) -> None:
         """Return when the end has read the other's FIN."""

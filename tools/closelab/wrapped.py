@@ -9,10 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from closelab import netns, pump
-from closelab.lab import CLIENT, CLIENT_MAC, SERVER, SERVER_MAC, Lab
 from closelab.files import LINK_RAW
+from closelab.lab import CLIENT, SERVER, Lab
 from closelab.recipe import Recipe, ended
-from closelab.sniffer import Sniffer
 from closelab.talk import talk
 
 _ETH_P_ALL = 3
@@ -33,7 +32,7 @@ def _converse(lab: Lab, version: int = 4) -> None:
     made.wait_state("clt", "TIME_WAIT")
 
 
-def vxlan(lab: Lab) -> None:
+def _vxlan(lab: Lab) -> None:
     for name, mine, peer in ((lab.clt, CLIENT, SERVER), (lab.srv, SERVER, CLIENT)):
         kind = ("type", "vxlan", "id", "42", "local", mine[4], "remote", peer[4], "dstport", "4789")
         netns.run("ip", "-n", name, "link", "add", "tun0", *kind)
@@ -64,25 +63,25 @@ def _pumped(
     _converse(lab, version)
 
 
-def gre(lab: Lab) -> None:
+def _gre(lab: Lab) -> None:
     head = struct.pack(">HH", 0, 0x0800)
     _pumped(lab, False, lambda name: _raw(name, 47), lambda p: head + p, lambda p: _strip_ip(p)[4:])
 
 
-def gre_key_v6(lab: Lab) -> None:
+def _gre_key_v6(lab: Lab) -> None:
     head = struct.pack(">HHI", 0x2000, 0x86DD, 7)
     _pumped(lab, False, lambda name: _raw(name, 47), lambda p: head + p, lambda p: _strip_ip(p)[8:], 6)
 
 
-def ipip(lab: Lab) -> None:
+def _ipip(lab: Lab) -> None:
     _pumped(lab, False, lambda name: _raw(name, 4), lambda p: p, _strip_ip)
 
 
-def sixin4(lab: Lab) -> None:
+def _sixin4(lab: Lab) -> None:
     _pumped(lab, False, lambda name: _raw(name, 41), lambda p: p, _strip_ip, 6)
 
 
-def geneve(lab: Lab) -> None:
+def _geneve(lab: Lab) -> None:
     head = struct.pack(">BBHI", 0, 0, 0x6558, 42 << 8)
 
     def bound(name: str) -> socket.socket:
@@ -114,20 +113,20 @@ def _tagged(lab: Lab, tags: bytes) -> None:
     _converse(lab)
 
 
-def vlan(lab: Lab) -> None:
+def _vlan(lab: Lab) -> None:
     _tagged(lab, struct.pack(">HH", 0x8100, 7))
 
 
-def qinq(lab: Lab) -> None:
+def _qinq(lab: Lab) -> None:
     _tagged(lab, struct.pack(">HHHH", 0x88A8, 100, 0x8100, 7))
 
 
-def raw_ip(lab: Lab) -> None:
-    ipip(lab)
+def _raw_ip(lab: Lab) -> None:
+    _ipip(lab)
     lab.outer = None
 
 
-def any_interface(lab: Lab) -> None:
+def _any_interface(lab: Lab) -> None:
     """Capture with `tcpdump -i any`, whose link type is Linux cooked (SLL2, or SLL of an old libpcap)."""
     path = Path(f"/run/{lab.clt}.pcap")
     command = ("ip", "netns", "exec", lab.clt, "tcpdump", "-i", "any", "-s", "128", "-U", "-n",
@@ -149,9 +148,18 @@ def any_interface(lab: Lab) -> None:
 
 
 _SESSION = ended(
-    "TIME_WAIT", "CLOSED", ending="closed", first_closer="client", close_order="Ff", half_closed_by="client",
-    half_closed_bytes=70, new_bytes_clt=5, new_bytes_srv=70, conn_state="SF", phase="closed",
-)  # fmt: skip
+    "TIME_WAIT",
+    "CLOSED",
+    ending="closed",
+    first_closer="client",
+    close_order="Ff",
+    half_closed_by="client",
+    half_closed_bytes=70,
+    new_bytes_clt=5,
+    new_bytes_srv=70,
+    conn_state="SF",
+    phase="closed",
+)
 
 
 def _recipe(
@@ -163,14 +171,14 @@ def _recipe(
 
 
 RECIPES = (
-    _recipe("vxlan", "a half-close inside VXLAN of the Linux kernel", vxlan),
-    _recipe("gre", "a half-close inside GRE", gre),
-    _recipe("gre", "the same over IPv6 inside GRE with a key", gre_key_v6, 6, "gre_key_v6"),
-    _recipe("ipip", "a half-close inside IP in IP", ipip),
-    _recipe("sixin4", "a half-close over IPv6 inside IPv4", sixin4, 6),
-    _recipe("geneve", "a half-close inside Geneve", geneve),
-    _recipe("vlan", "a half-close with a VLAN tag", vlan, vlan=7),
-    _recipe("qinq", "a half-close with two VLAN tags", qinq, vlan=7),
-    _recipe("none", "a half-close on a device without a link layer", raw_ip, name="raw_ip"),
-    _recipe("none", "a half-close seen by tcpdump on all interfaces", any_interface, name="any_interface"),
+    _recipe("vxlan", "a half-close inside VXLAN of the Linux kernel", _vxlan),
+    _recipe("gre", "a half-close inside GRE", _gre),
+    _recipe("gre", "the same over IPv6 inside GRE with a key", _gre_key_v6, 6, "gre_key_v6"),
+    _recipe("ipip", "a half-close inside IP in IP", _ipip),
+    _recipe("sixin4", "a half-close over IPv6 inside IPv4", _sixin4, 6),
+    _recipe("geneve", "a half-close inside Geneve", _geneve),
+    _recipe("vlan", "a half-close with a VLAN tag", _vlan, vlan=7),
+    _recipe("qinq", "a half-close with two VLAN tags", _qinq, vlan=7),
+    _recipe("none", "a half-close on a device without a link layer", _raw_ip, name="raw_ip"),
+    _recipe("none", "a half-close seen by tcpdump on all interfaces", _any_interface, name="any_interface"),
 )

@@ -1,0 +1,133 @@
+"""A little network for the sample: offices, a firewall with a real session table, and a room of servers."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Iterator
+
+from closelab import netns
+from closelab.sniffer import Sniffer
+
+OFFICE, ROOM = "198.51.100", "192.0.2"
+OFFICE_6, ROOM_6 = "2001:db8:a", "2001:db8:b"
+DESKS = range(11, 23)
+SERVERS = {"web": 10, "api": 20, "database": 30, "batch": 40, "mail": 50, "desktop": 60}
+
+_FIREWALL = """
+chain forward {
+  type filter hook forward priority filter; policy drop;
+  ct state invalid drop
+  ct state established,related accept
+  ct state new tcp flags & (fin | syn | rst | ack) == syn accept
+  meta l4proto udp accept
+}
+"""
+_ROOM = """
+chain input {
+  type filter hook input priority filter;
+  tcp dport 3389 drop
+  tcp dport 5900 reject with icmpx admin-prohibited
+}
+"""
+#: The firewall forgets a half-closed session after this many seconds of silence: the sample's hidden timer.
+HALF_CLOSED_TIMER_S = 8
+
+
+class Network:
+    """Three namespaces in a row; `sniffer` sees what passes between the firewall and the servers."""
+
+    def __init__(self, office: str, firewall: str, room: str) -> None:
+        self.office, self.firewall, self.room = office, firewall, room
+        self.open: list[socket.socket] = []
+        self.sniffer: Sniffer
+
+    def desk(self, number: int, version: int = 4, port: int = 0) -> socket.socket:
+        """Return an unconnected socket of a desk, bound to its address."""
+        address = f"{OFFICE}.{number}" if version == 4 else f"{OFFICE_6}::{number}"
+        return self._socket(self.office, version, address, port)
+
+    def server(self, name: str, port: int, version: int = 4) -> socket.socket:
+        """Return a listening socket of a server."""
+        made = self._socket(self.room, version, self.address(name, version), port)
+        made.listen(256)
+        return made
+
+    @staticmethod
+    def address(name: str, version: int = 4) -> str:
+        """Return the address of a server."""
+        return f"{ROOM}.{SERVERS[name]}" if version == 4 else f"{ROOM_6}::{SERVERS[name]}"
+
+    def _socket(self, namespace: str, version: int, address: str, port: int) -> socket.socket:
+        with netns.inside(namespace):
+            made = socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6, socket.SOCK_STREAM)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((address, port))
+        made.setblocking(False)
+        self.open.append(made)
+        return made
+
+
+@contextlib.contextmanager
+def built() -> Iterator[Network]:
+    """Build the network, and remove all of it at the end, also after a failure."""
+    names: list[str] = []
+    net = None
+    try:
+        for role in ("office", "firewall", "room"):
+            names.append(netns.add(role))
+        net = Network(*names)
+        _cable(net, "office", net.office, OFFICE, OFFICE_6, DESKS)
+        _cable(net, "room", net.room, ROOM, ROOM_6, SERVERS.values())
+        _arm(net.firewall)
+        netns.rules(net.room, _ROOM)
+        net.sniffer = Sniffer(net.firewall, "room")
+        yield net
+    finally:
+        if net is not None:
+            for sock in net.open:
+                sock.close()
+        for name in names:
+            netns.remove(name)
+
+
+def _cable(net: Network, port: str, hosts: str, prefix: str, prefix_6: str, numbers: object) -> None:
+    netns.run(
+        "ip",
+        "link",
+        "add",
+        port,
+        "netns",
+        net.firewall,
+        "type",
+        "veth",
+        "peer",
+        "name",
+        "eth0",
+        "netns",
+        hosts,
+    )
+    common = ["link set lo up", "link set eth0 up"]
+    # IPv6 sends reports and solicitations at its own moments; they are not what the sample is about
+    common.insert(1, "link set eth0 addrgenmode none")
+    for number in numbers:  # type: ignore[attr-defined]
+        common += [
+            f"addr add {prefix}.{number}/24 dev eth0",
+            f"addr add {prefix_6}::{number}/64 dev eth0 nodad",
+        ]
+    common += [f"route add default via {prefix}.1", f"route add ::/0 via {prefix_6}::1"]
+    netns.run("ip", "-n", hosts, "-batch", "-", stdin="\n".join(common))
+    firewall = [
+        "link set lo up", f"link set {port} addrgenmode none", f"link set {port} up",
+        f"addr add {prefix}.1/24 dev {port}", f"addr add {prefix_6}::1/64 dev {port} nodad",
+    ]  # fmt: skip
+    netns.run("ip", "-n", net.firewall, "-batch", "-", stdin="\n".join(firewall))
+
+
+def _arm(name: str) -> None:
+    netns.rules(name, _FIREWALL)
+    netns.sysctl(name, "net/ipv4/ip_forward", "1")
+    netns.sysctl(name, "net/ipv6/conf/all/forwarding", "1")
+    netns.sysctl(name, "net/netfilter/nf_conntrack_tcp_loose", "0")
+    for phase in ("fin_wait", "close_wait"):
+        netns.sysctl(name, f"net/netfilter/nf_conntrack_tcp_timeout_{phase}", str(HALF_CLOSED_TIMER_S))
