@@ -90,7 +90,14 @@ _MEMBERS: dict[str, Callable[[], Any]] = {
 
 
 def _errors(codec: str) -> tuple[type[Exception], ...]:
-    common: tuple[type[Exception], ...] = (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError, RuntimeError)
+    common: tuple[type[Exception], ...] = (
+        zlib.error,
+        lzma.LZMAError,
+        OSError,
+        EOFError,
+        ValueError,
+        RuntimeError,
+    )
     if codec == "zstd":
         import zstandard
 
@@ -167,7 +174,9 @@ class CompressedBytes:
             self._member = None
             return False
         if compression_of(rest[:64]) != self._codec:
-            self._stop(f"bytes that are no {self._codec} follow the {self._codec} stream", "they were ignored")
+            self._stop(
+                f"bytes that are no {self._codec} follow the {self._codec} stream", "they were ignored"
+            )
             return False
         self._member = _MEMBERS[self._codec]()
         self._input = rest

@@ -97,5 +97,11 @@ def what_it_looks_like(head: bytes, name: str) -> tuple[str, str]:
     sample = head[:256]
     if all(byte >= 0x20 or byte in b"\t\r\n\f\x1b" for byte in sample):
         start = sample.split(b"\n")[0][:40].decode("utf-8", "replace").strip()
-        return f"text ({start!r}…)", "write captures with tcpdump -w FILE, or convert a hex dump with text2pcap"
-    return f"an unknown format (first bytes {head[:8].hex(' ')})", "give a pcap or pcapng file, plain or compressed"
+        return (
+            f"text ({start!r}…)",
+            "write captures with tcpdump -w FILE, or convert a hex dump with text2pcap",
+        )
+    return (
+        f"an unknown format (first bytes {head[:8].hex(' ')})",
+        "give a pcap or pcapng file, plain or compressed",
+    )

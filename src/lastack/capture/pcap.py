@@ -81,7 +81,9 @@ def walk_state(header: PcapHeader) -> Any:
     state["link"] = header.link
     state["orphan_at"] = -1
     version = (header.major, header.minor)
-    state["swap_lengths"] = SWAP_ALWAYS if version < (2, 3) else SWAP_IF_LARGER if version == (2, 3) else SWAP_NEVER
+    state["swap_lengths"] = (
+        SWAP_ALWAYS if version < (2, 3) else SWAP_IF_LARGER if version == (2, 3) else SWAP_NEVER
+    )
     sane = header.snaplen if header.snaplen <= _SANE_SNAPLEN else 0
     state["limit"] = max(_SANE_CAPLEN, sane, _HUGE_LINKS.get(header.link, 0))
     return state

@@ -46,7 +46,9 @@ class RawBytes:
         regular: It is a plain file, which can be mapped.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, follow: bool = False, wait: Wait | None = None) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], *, follow: bool = False, wait: Wait | None = None
+    ) -> None:
         self.name = os.fspath(path)
         self.consumed = 0
         self.follow = follow
@@ -145,21 +147,29 @@ def _standard_input() -> int:
     except (AttributeError, OSError, ValueError):
         fd = 0
     if os.isatty(fd):
-        raise InputError("-: standard input is the terminal; give a file, or pipe a capture in: tcpdump -w - | …")
+        raise InputError(
+            "-: standard input is the terminal; give a file, or pipe a capture in: tcpdump -w - | …"
+        )
     return fd
 
 
 def _open(name: str) -> int:
     if Path(name).is_dir():
-        raise InputError(f"{name}: this is a folder; give the capture files in it, such as {name.rstrip('/')}/*.pcap")
+        raise InputError(
+            f"{name}: this is a folder; give the capture files in it, such as {name.rstrip('/')}/*.pcap"
+        )
     try:
         return os.open(name, os.O_RDONLY | os.O_CLOEXEC)
     except PermissionError as error:
-        raise AccessError(f"{name}: no permission to read it; ask its owner, or run as a user who may") from error
+        raise AccessError(
+            f"{name}: no permission to read it; ask its owner, or run as a user who may"
+        ) from error
     except FileNotFoundError as error:
         raise InputError(f"{name}: there is no such file; check the name") from error
     except (OSError, ValueError) as error:
-        raise InputError(f"{name}: it cannot be opened: {getattr(error, 'strerror', None) or error}") from error
+        raise InputError(
+            f"{name}: it cannot be opened: {getattr(error, 'strerror', None) or error}"
+        ) from error
 
 
 def _read_error(name: str, error: OSError) -> InputError | AccessError:

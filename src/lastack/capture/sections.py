@@ -86,7 +86,9 @@ class Sections:
         if kind == BLOCK_INTERFACE:
             return (READ if self._add_interface(block, offset, packet) else BAD), size
         if kind == BLOCK_STATISTICS and not read_statistics(block, order, self.interfaces[self._first :]):
-            self.problems.add(offset, None, "interface statistics name no known interface", "they were ignored")
+            self.problems.add(
+                offset, None, "interface statistics name no known interface", "they were ignored"
+            )
         return READ, size
 
     def _open_section(self, block: bytes, offset: int) -> bool:
@@ -95,7 +97,9 @@ class Sections:
             return False
         if section.version[0] != 1:
             major, minor = section.version
-            self.problems.add(offset, None, f"pcapng version {major}.{minor} is not known", "it was read as 1.0")
+            self.problems.add(
+                offset, None, f"pcapng version {major}.{minor} is not known", "it was read as 1.0"
+            )
         if len(self.sections) < _INTERFACE_CAP:
             self.sections.append(section)
         self._first = len(self.interfaces)
@@ -105,7 +109,9 @@ class Sections:
 
     def _add_interface(self, block: bytes, offset: int, packet: int) -> bool:
         if len(self.interfaces) >= _INTERFACE_CAP:
-            self.problems.add(offset, packet, "more than 65536 interfaces", "the packets of further ones are skipped")
+            self.problems.add(
+                offset, packet, "more than 65536 interfaces", "the packets of further ones are skipped"
+            )
             return True
         interface = parse_interface(block, self.order, len(self.interfaces), max(0, len(self.sections) - 1))
         if interface is None:

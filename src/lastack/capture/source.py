@@ -14,7 +14,7 @@ capture.table`; after it, `capture.settle(window)` does what Python must do and 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from types import TracebackType
 from typing import Any
 
@@ -55,7 +55,9 @@ def open_capture(path: str | os.PathLike[str], *, follow: bool = False, wait: Wa
         problems = Problems()
         head = raw.peek(512, 6)
         if not head:
-            raise InputError(f"{raw.name}: the file is empty; check that the capture was running and its disk not full")
+            raise InputError(
+                f"{raw.name}: the file is empty; check that the capture was running and its disk not full"
+            )
         compression = formats.compression_of(head)
         if compression is not None:
             storage = StreamBuffer(CompressedBytes(raw, compression, problems))
@@ -144,7 +146,9 @@ class Capture:
         """
         if self.header is not None:
             least = self._start + self.header.record_header
-            return first_pcap_time_ns(view_of(self._storage.window(0, _PEEK, least))[self._start :], self.header)
+            return first_pcap_time_ns(
+                view_of(self._storage.window(0, _PEEK, least))[self._start :], self.header
+            )
         window = self._storage.window(0, _PEEK)
         while (found := first_pcapng_time_ns(view_of(window))) is None:
             if window.last or window.end >= _PEEK_CAP:
@@ -152,15 +156,19 @@ class Capture:
             window = self._storage.window(0, 4 * window.end, window.end + 1)
         return found
 
-    def windows(self, target_bytes: int = 32 << 20) -> Iterator[Window]:
-        """Yield the capture piece by piece; each window must be walked to its end before the next is asked for."""
+    def windows(self, target_bytes: int = 32 << 20) -> Generator[Window, int | None, None]:
+        """Yield the capture piece by piece; each window must be walked to its end before the next is asked for.
+
+        A number of bytes that is sent becomes the target of the windows to come.
+        """
         target = min(max(target_bytes, 1 << 12), BUFFER_CAP)
         position, least = self._start, 1
         while True:
             window = self._storage.window(position, target, least)
             held = window.end - window.position
             if (not self._repair.lost or self._repair.find(window)) and window.position < window.end:
-                yield window
+                wanted = yield window
+                target = min(max(wanted or target, 1 << 12), BUFFER_CAP)
             reached = window.origin + window.position
             if window.last or (held >= BUFFER_CAP and reached == position):
                 break
@@ -289,14 +297,18 @@ def _recognise(head: bytes, name: str, compression: str | None) -> str:
     kind = formats.capture_kind(head)
     if kind is None:
         if not head:
-            raise InputError(f"{name}: {inside}nothing: no byte could be read from it; make or copy the file again")
+            raise InputError(
+                f"{name}: {inside}nothing: no byte could be read from it; make or copy the file again"
+            )
         nested = formats.compression_of(head)
         if nested is not None:
             raise InputError(f"{name}: {inside}another {nested} stream; decompress it once: {nested} -d")
         what, remedy = formats.what_it_looks_like(head, name)
         raise InputError(f"{name}: not a capture but {inside}{what}; {remedy}")
     if kind == "pcap" and len(head) < pcap.HEADER_BYTES:
-        raise InputError(f"{name}: the capture ends inside its file header ({len(head)} bytes); it holds no packets")
+        raise InputError(
+            f"{name}: the capture ends inside its file header ({len(head)} bytes); it holds no packets"
+        )
     if kind == "pcapng" and byte_order(head) is None:
         cut = "ends inside its first section header" if len(head) < 28 else "has no byte order mark"
         raise InputError(f"{name}: the pcapng capture {cut}; copy or capture it again")

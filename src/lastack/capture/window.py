@@ -82,7 +82,9 @@ class MappedFile:
         if size < self._size:
             # Touching pages beyond the new end would kill the process.
             self._size = size
-            self._problems.add(size, None, "the file was cut short while it was read", "what was left was read")
+            self._problems.add(
+                size, None, "the file was cut short while it was read", "what was left was read"
+            )
         self._drop_before(position)
         end = min(self._size, position + max(target, least))
         self._raw.consumed = max(self._raw.consumed, end)

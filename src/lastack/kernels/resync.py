@@ -120,7 +120,9 @@ def _pcapng_chain(base: Any, position: Any, end: Any, state: Any, final: Any) ->
                 return False
             if np.int64(load32(address + np.uint64(20), big_endian)) > size - 32:
                 return False
-            if kind == BLOCK_ENHANCED and load32(address + np.uint64(8), big_endian) >= max(1, state["interfaces"]):
+            if kind == BLOCK_ENHANCED and load32(address + np.uint64(8), big_endian) >= max(
+                1, state["interfaces"]
+            ):
                 return False
         elif kind == BLOCK_SIMPLE:
             if size < 16:

@@ -14,7 +14,15 @@ _AHEAD = np.uint64(4096)  # the hardware prefetcher stops at page ends; this car
 
 @helper
 def pcap_record(
-    base: Any, position: Any, end: Any, big_endian: Any, header: Any, swap: Any, limit: Any, tick_ns: Any, frame: Any
+    base: Any,
+    position: Any,
+    end: Any,
+    big_endian: Any,
+    header: Any,
+    swap: Any,
+    limit: Any,
+    tick_ns: Any,
+    frame: Any,
 ) -> Any:
     """Fill time, place and lengths of a frame from one record and return where the next one begins.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lastack.kernels._jit import helper, load_be16, load_be32, load_le16, load_le32, prefetch, record_at
+from lastack.kernels._jit import helper, load_be16, load_le16, load_le32, prefetch, record_at
 from lastack.kernels.walk_state import (
     INTERFACE,
     TICKS_OVER,
@@ -74,24 +74,16 @@ def ticks_to_ns(ticks: Any, interface: Any) -> Any:
 
 
 @helper
-def pcapng_packet(
-    base: Any, position: Any, end: Any, big_endian: Any, limit: Any, known: Any, state: Any, table: Any, frame: Any
-) -> Any:
-    """Fill a frame from the next packet block and return where the block after it begins.
-
-    Other blocks are skipped. `table` is the address of the INTERFACE array: an array argument would cost two atomic
-    operations per packet. The answer is negative if no packet comes: minus a WALK_* status, `state.next` telling
-    where the walk stopped.
-    """
+def _next_packet(base: Any, position: Any, end: Any, state: Any, table: Any, frame: Any) -> Any:
+    """Fill a frame from the next packet block of any kind; the slow way of `pcapng_packet`, with the same answer."""
+    big_endian = state["big_endian"] != 0
+    limit = np.int64(state["limit"])
+    known = np.int64(state["interfaces"])
     status = WALK_END
     while position + 12 <= end:
         address = base + np.uint64(position)
-        if big_endian:
-            kind = np.int64(load_be32(address))
-            size = np.int64(load_be32(address + np.uint64(4)))
-        else:
-            kind = np.int64(load_le32(address))
-            size = np.int64(load_le32(address + np.uint64(4)))
+        kind = np.int64(load32(address, big_endian))
+        size = np.int64(load32(address + np.uint64(4), big_endian))
         if kind == BLOCK_SECTION:
             # Its length may be in the other byte order: Python decides whether it is whole.
             status = WALK_META
@@ -105,21 +97,11 @@ def pcapng_packet(
         if load32(base + np.uint64(after - 4), big_endian) != size:
             status = WALK_CORRUPT
             break
-        if kind == BLOCK_ENHANCED or kind == BLOCK_PACKET:  # noqa: SIM109  (a tuple test compiles worse)
-            if size < 32:
-                status = WALK_CORRUPT
-                break
-            if big_endian:
-                high = np.uint64(load_be32(address + np.uint64(12)))
-                low = np.uint64(load_be32(address + np.uint64(16)))
-                caplen = np.int64(load_be32(address + np.uint64(20)))
-                wirelen = np.int64(load_be32(address + np.uint64(24)))
-            else:
-                high = np.uint64(load_le32(address + np.uint64(12)))
-                low = np.uint64(load_le32(address + np.uint64(16)))
-                caplen = np.int64(load_le32(address + np.uint64(20)))
-                wirelen = np.int64(load_le32(address + np.uint64(24)))
-            if caplen > size - 32:
+        if kind in (BLOCK_INTERFACE, BLOCK_STATISTICS):
+            status = WALK_META
+            break
+        if kind in (BLOCK_ENHANCED, BLOCK_PACKET):
+            if size < 32 or np.int64(load32(address + np.uint64(20), big_endian)) > size - 32:
                 status = WALK_CORRUPT
                 break
             if kind == BLOCK_ENHANCED:
@@ -129,13 +111,13 @@ def pcapng_packet(
             else:
                 iface = np.int64(load_le16(address + np.uint64(8)))
             if iface < known:
-                interface = interface_at(table + np.uint64(iface * _INTERFACE_BYTES))
-                frame["ts_ns"] = ticks_to_ns((high << _U32) | low, interface)
-                frame["offset"] = np.uint64(position + 28)
-                frame["caplen"] = caplen
-                frame["wirelen"] = wirelen
-                frame["link"] = interface["link"]
-                frame["iface"] = interface["number"]
+                _fill(
+                    address,
+                    position,
+                    big_endian,
+                    interface_at(table + np.uint64(iface * _INTERFACE_BYTES)),
+                    frame,
+                )
                 return after
             state["orphans"] += np.uint64(1)
             state["orphan_at"] = position
@@ -144,16 +126,13 @@ def pcapng_packet(
                 status = WALK_CORRUPT
                 break
             if known > 0:
-                # The block tells no captured length: it is the snap length of interface 0, at most the
-                # wire length.
                 interface = interface_at(table)
+                # The block tells no captured length: it is the snap length of interface 0, at most the wire length.
                 wirelen = np.int64(load32(address + np.uint64(8), big_endian))
-                caplen = wirelen
+                caplen = min(wirelen, size - 16)
                 snaplen = np.int64(interface["snaplen"])
                 if snaplen != 0 and caplen > snaplen:
                     caplen = snaplen
-                if caplen > size - 16:
-                    caplen = size - 16
                 frame["ts_ns"] = 0
                 frame["offset"] = np.uint64(position + 12)
                 frame["caplen"] = caplen
@@ -164,12 +143,56 @@ def pcapng_packet(
                 return after
             state["orphans"] += np.uint64(1)
             state["orphan_at"] = position
-        elif kind == BLOCK_INTERFACE or kind == BLOCK_STATISTICS:  # noqa: SIM109
-            status = WALK_META
-            break
         position = after
     state["next"] = position
     return -status
+
+
+@helper
+def _fill(address: Any, position: Any, big_endian: Any, interface: Any, frame: Any) -> None:
+    """Fill a frame from an enhanced or obsolete packet block."""
+    high = np.uint64(load32(address + np.uint64(12), big_endian))
+    low = np.uint64(load32(address + np.uint64(16), big_endian))
+    frame["ts_ns"] = ticks_to_ns((high << _U32) | low, interface)
+    frame["offset"] = np.uint64(position + 28)
+    frame["caplen"] = load32(address + np.uint64(20), big_endian)
+    frame["wirelen"] = load32(address + np.uint64(24), big_endian)
+    frame["link"] = interface["link"]
+    frame["iface"] = interface["number"]
+
+
+@helper
+def pcapng_packet(
+    base: Any, position: Any, end: Any, limit: Any, plain: Any, state: Any, table: Any, frame: Any
+) -> Any:
+    """Fill a frame from the next packet block and return where the block after it begins.
+
+    Other blocks are skipped. The answer is negative if no packet comes: minus a WALK_* status, `state.next` telling
+    where the walk stopped. Interfaces below `plain` may go the fast way: those of a little-endian section, 0 in
+    another. `table` is the address of the INTERFACE array: an array argument would cost two atomic operations.
+    """
+    # Only what nearly every block is, so small that it is inlined; all else goes the slow way.
+    if position + 32 <= end:
+        address = base + np.uint64(position)
+        size = np.int64(load_le32(address + np.uint64(4)))
+        after = position + size
+        iface = np.int64(load_le32(address + np.uint64(8)))
+        if load_le32(address) == BLOCK_ENHANCED and size >= 32 and size <= limit and size & 3 == 0:
+            if iface < plain and after <= end and load_le32(base + np.uint64(after - 4)) == size:
+                interface = interface_at(table + np.uint64(iface * _INTERFACE_BYTES))
+                high = np.uint64(load_le32(address + np.uint64(12)))
+                ticks = (high << _U32) | np.uint64(load_le32(address + np.uint64(16)))
+                caplen = np.int64(load_le32(address + np.uint64(20)))
+                if caplen <= size - 32 and interface["mode"] == TICKS_TIMES and ticks <= interface["limit"]:
+                    ns = np.int64(ticks * np.uint64(interface["scale"])) + np.int64(interface["offset_ns"])
+                    frame["ts_ns"] = ns
+                    frame["offset"] = np.uint64(position + 28)
+                    frame["caplen"] = caplen
+                    frame["wirelen"] = load_le32(address + np.uint64(24))
+                    frame["link"] = interface["link"]
+                    frame["iface"] = interface["number"]
+                    return after
+    return _next_packet(base, position, end, state, table, frame)
 
 
 @helper
@@ -184,15 +207,16 @@ def walk_pcapng(base: Any, position: Any, end: Any, state: Any, interfaces: Any,
         interfaces: INTERFACE array of the current section, `state.interfaces` of them valid.
         frames: FRAME array; at most its length is filled.
     """
-    big_endian = state["big_endian"] != 0
     limit = np.int64(state["limit"])
-    known = np.int64(state["interfaces"])
+    plain = np.int64(state["interfaces"])
+    if state["big_endian"] != 0:
+        plain = np.int64(0)
     table = np.uint64(interfaces.ctypes.data)
     room = len(frames)
     n = 0
     while n < room:
         prefetch(base + np.uint64(position) + _AHEAD)
-        after = pcapng_packet(base, position, end, big_endian, limit, known, state, table, frames[n])
+        after = pcapng_packet(base, position, end, limit, plain, state, table, frames[n])
         if after < 0:
             break
         position = after
