@@ -82,7 +82,7 @@ def a_checkout(folder: Path) -> Path:
 
 def a_python(folder: Path, body: str) -> str:
     """Return a PATH in which `python3` does what `body` says and nothing else of Python is found."""
-    for tool in ("cat", "cksum", "dirname", "grep", "rm", "sed", "sh", "tail", "uname"):
+    for tool in ("cat", "cksum", "cut", "dirname", "grep", "rm", "sed", "sh", "tail", "uname"):
         found = shutil.which(tool)
         assert found, tool
         (folder / tool).symlink_to(found)
