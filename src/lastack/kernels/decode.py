@@ -150,7 +150,7 @@ def decode_common(address: int, caplen: int, link: int, seg: Any) -> int:
 
 
 @part
-def decode_frame(address: int, caplen: int, wirelen: int, link: int, seg: Any) -> int:
+def decode_frame(address: Any, caplen: Any, wirelen: Any, link: Any, seg: Any) -> int:
     """Return 0 and fill the segment, or return why there is none (`lastack.model.enums.Drop`).
 
     All fields but `ts_ns` and `origin` are filled. For `Drop.icmp_error` with `META_ICMP` in `meta` they are those

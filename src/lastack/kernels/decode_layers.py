@@ -23,6 +23,7 @@ from lastack.kernels.decode_words import (
     be16_at,
     i64,
     part,
+    segment_at,
     u8_at,
 )
 from lastack.model.enums import Encap
@@ -121,3 +122,8 @@ def decode_layers(address: int, caplen: int, wirelen: int, link: int, seg: Any) 
         seg.meta = 0
         return -ICMP_ERROR
     return -NOT_TCP if step == NOT_IP and seen_ip else -step
+
+
+def decode_segment(address: int, caplen: int, wirelen: int, link: int, segment: int) -> int:
+    """Return what `decode_layers` returns; the segment is given by its address, so that C can call this."""
+    return decode_layers(address, caplen, wirelen, link, segment_at(segment))

@@ -9,11 +9,18 @@ for it.
 from __future__ import annotations
 
 import ctypes
+import traceback
 from typing import Any
 
-from lastack.kernels._jit import INTERPRETED, USE_CACHE, intrinsic, ir, numba, types
+from lastack.kernels._jit import (  # type: ignore[attr-defined]
+    INTERPRETED,
+    USE_CACHE,
+    intrinsic,
+    ir,
+    numba,
+    types,
+)
 from lastack.kernels.decode_words import UNKNOWN_LINK
-from lastack.model.batch import SEGMENT
 
 _SYMBOL = "lastack_decode_rare"
 _ARGUMENTS = "uint64, int64, int64, int64, uint64"  # address, caplen, wirelen, link, address of the segment
@@ -31,17 +38,6 @@ if INTERPRETED:
 
 else:
     import llvmlite.binding
-
-    _segment_type = numba.from_dtype(SEGMENT)
-
-    @intrinsic
-    def _segment_at(typingctx: Any, address: Any) -> Any:
-        """Return the segment record at an address."""
-
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
-
-        return _segment_type(types.uint64), codegen
 
     @intrinsic
     def decode_rare(typingctx: Any, address: Any, caplen: Any, wirelen: Any, link: Any, seg: Any) -> Any:
@@ -62,27 +58,23 @@ else:
         """Compile the general decoder, or load it from the cache, so that no frame has to wait for it."""
         if _compiled:
             return
-        from lastack.kernels.decode_layers import decode_layers
+        from lastack.kernels.decode_layers import decode_segment
 
-        def decode_segment(address: Any, caplen: Any, wirelen: Any, link: Any, segment: Any) -> Any:
-            return decode_layers(address, caplen, wirelen, link, _segment_at(segment))
-
-        function = numba.cfunc(f"int64({_ARGUMENTS})", cache=USE_CACHE)(decode_segment)
+        function: Any = numba.cfunc(f"int64({_ARGUMENTS})", cache=USE_CACHE)(decode_segment)
         _compiled.append(function)
         _pointer.value = function.address
 
-    @ctypes.CFUNCTYPE(
-        ctypes.c_int64, ctypes.c_uint64, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint64
-    )
     def _first_call(address: int, caplen: int, wirelen: int, link: int, segment: int) -> int:
         try:
             prepare()
             return int(_compiled[0].ctypes(address, caplen, wirelen, link, segment))
-        except BaseException:  # nothing can pass through compiled code; the frame is counted, the next one tries again
-            import traceback
-
+        except (
+            BaseException
+        ):  # nothing may pass through compiled code: the frame is counted, the next one tries again
             traceback.print_exc()
             return -UNKNOWN_LINK
 
-    _pointer = ctypes.c_uint64(ctypes.cast(_first_call, ctypes.c_void_p).value or 0)
+    _c_int, _c_address = ctypes.c_int64, ctypes.c_uint64
+    _callback = ctypes.CFUNCTYPE(_c_int, _c_address, _c_int, _c_int, _c_int, _c_address)(_first_call)
+    _pointer = _c_address(ctypes.cast(_callback, ctypes.c_void_p).value or 0)
     llvmlite.binding.add_symbol(_SYMBOL, ctypes.addressof(_pointer))

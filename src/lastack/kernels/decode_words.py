@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from lastack.kernels._jit import INTERPRETED, F, intrinsic, ir, numba, types
+from lastack.kernels._jit import INTERPRETED, F, intrinsic, ir, numba, types  # type: ignore[attr-defined]
+from lastack.model.batch import SEGMENT
 from lastack.model.enums import Drop
 
 i64: Any = int if INTERPRETED else np.int64
@@ -34,14 +35,12 @@ TOO_DEEP = -int(Drop.too_deep)
 ICMP_ERROR = -int(Drop.icmp_error)
 
 
-
-
 def part(function: F) -> F:
     """Compile a function that only compiled code calls: a helper without the two wrappers that let others call it.
 
     The wrappers are a third of the time that it takes to compile the decoder.
     """
-    wrappers = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    wrappers: Any = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
     return numba.njit(nogil=True, inline="never", **wrappers)(function)  # type: ignore[no-any-return]
 
 
@@ -49,43 +48,49 @@ def part(function: F) -> F:
 # Numba would compile one for every constant that it is called with.
 if INTERPRETED:
 
-    def u8_at(address: int, at: int) -> Any:
+    def u8_at(address: int, at: int) -> int:
         """Return the byte at an offset."""
         return ctypes.c_uint8.from_address(address + at).value
 
-    def be16_at(address: int, at: int) -> Any:
+    def be16_at(address: int, at: int) -> int:
         """Return the big-endian 16-bit number at an offset."""
         return int.from_bytes(ctypes.string_at(address + at, 2), "big")
 
-    def be32_at(address: int, at: int) -> Any:
+    def be32_at(address: int, at: int) -> int:
         """Return the big-endian 32-bit number at an offset."""
         return int.from_bytes(ctypes.string_at(address + at, 4), "big")
 
-    def be64_at(address: int, at: int) -> Any:
+    def be64_at(address: int, at: int) -> int:
         """Return the big-endian 64-bit number at an offset, unsigned: never add it to anything here."""
         return int.from_bytes(ctypes.string_at(address + at, 8), "big")
 
-    def le16_at(address: int, at: int) -> Any:
+    def le16_at(address: int, at: int) -> int:
         """Return the little-endian 16-bit number at an offset."""
         return int.from_bytes(ctypes.string_at(address + at, 2), "little")
 
-    def le32_at(address: int, at: int) -> Any:
+    def le32_at(address: int, at: int) -> int:
         """Return the little-endian 32-bit number at an offset."""
         return int.from_bytes(ctypes.string_at(address + at, 4), "little")
 
-    def go(layer: int, at: int) -> Any:
+    def go(layer: int, at: int) -> int:
         """Return the step "this layer starts at this offset"."""
         return layer << LAYER_SHIFT | at
 
-    def unwrap(layer: int, at: int, encap: int) -> Any:
+    def unwrap(layer: int, at: int, encap: int) -> int:
         """Return the step "a wrapping was taken off; this layer starts at this offset"."""
         return (encap + 1) << WRAP_SHIFT | layer << LAYER_SHIFT | at
 
-    def wrapped(step: int, encap: int) -> Any:
+    def wrapped(step: int, encap: int) -> int:
         """Return a step with the mark that a wrapping was taken off, unless it is a drop."""
         return step if step < 0 else step | (encap + 1) << WRAP_SHIFT
 
+    def segment_at(address: int) -> Any:
+        """Return the segment record at an address."""
+        raw: Any = (ctypes.c_uint8 * SEGMENT.itemsize).from_address(address)
+        return np.frombuffer(raw, SEGMENT).view(np.recarray)[0]
+
 else:
+    _segment_type = numba.from_dtype(SEGMENT)
 
     def _loader(bits: int, swap: bool, doc: str) -> Any:
         result = types.uint64 if bits == 64 else types.int64
@@ -141,3 +146,12 @@ else:
             return builder.select(is_drop, args[0], marked)
 
         return types.int64(types.int64, types.int64), codegen
+
+    @intrinsic
+    def segment_at(typingctx: Any, address: Any) -> Any:
+        """Return the segment record at an address."""
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return builder.inttoptr(args[0], context.get_value_type(signature.return_type))
+
+        return _segment_type(types.uint64), codegen
