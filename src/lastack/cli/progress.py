@@ -1,0 +1,73 @@
+"""A progress line on the terminal while captures are read: bytes, packets/s, sessions, time left."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import click
+
+from lastack.cli.common import Reading
+
+if TYPE_CHECKING:
+    from lastack.app.pipeline import Progress, ProgressState
+
+
+@contextlib.contextmanager
+def shown_progress(reading: Reading) -> Iterator[Progress | None]:
+    """Yield what the reader calls with its state; None when no progress is wanted or nobody would see it."""
+    announce_preparation(reading)
+    if not reading.shows_progress:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        BarColumn(bar_width=16),
+        DownloadColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TextColumn("{task.fields[sessions]}"),
+        TimeRemainingColumn(compact=True),
+    )
+    console = Console(file=sys.stderr)
+    with Bar(*columns, console=console, transient=True, refresh_per_second=5) as bar:
+        task = bar.add_task("", total=None, rate="", sessions="")
+
+        def update(state: ProgressState) -> None:
+            per_second = state.packets / state.seconds if state.seconds > 0 else 0
+            bar.update(
+                task,
+                completed=state.bytes_read,
+                total=state.bytes_total,
+                rate=f"{_short(per_second)} packets/s",
+                sessions=f"{_short(state.sessions_live + state.rows)} sessions",
+            )
+
+        yield update
+
+
+def announce_preparation(reading: Reading) -> None:
+    """Say that the first run compiles its kernels, as it takes seconds and happens once."""
+    if reading.quiet:
+        return
+    try:
+        prepared = import_module("lastack.kernels._jit").is_prepared()
+    except (ImportError, AttributeError):
+        return
+    if not prepared:
+        click.echo(
+            "lastack: preparing compiled kernels, once after each installation; a few seconds …", err=True
+        )
+
+
+def _short(number: float) -> str:
+    """Return a number in at most five characters, such as `12.3M`."""
+    for unit, scale in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= scale:
+            return f"{number / scale:.3g}{unit}"
+    return f"{number:.0f}"
