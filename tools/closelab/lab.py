@@ -50,6 +50,7 @@ class Lab:
         self.captured_file: Path | None = None
         self.pumps: list[Closable] = []
         self.open: list[socket.socket] = []
+        self.sniffers: list[Sniffer] = []
         self.wire: Sniffer
 
     def namespace(self, side: str) -> str:
@@ -77,7 +78,12 @@ class Lab:
     def watch_inside(self, device: str, link: int = LINK_ETHERNET) -> None:
         """Count on a tunnel device of the client from now on; the capture of the wire is the one to keep."""
         self.outer = self.wire
-        self.wire = Sniffer(self.clt, device, link)
+        self.watch(self.clt, device, link)
+
+    def watch(self, namespace: str, device: str, link: int = LINK_ETHERNET) -> None:
+        """Capture a device from now on; it becomes `wire`."""
+        self.wire = Sniffer(namespace, device, link)
+        self.sniffers.append(self.wire)
 
     def written_to(self, path: Path) -> bool:
         """Move the file that another program has captured to `path`, if there is one."""
@@ -99,11 +105,11 @@ def built(watch: str = "clt") -> Iterator[Lab]:
         names = [netns.add("clt"), netns.add("srv")]
         lab = Lab(*names)
         _join(lab)
-        lab.wire = Sniffer(lab.namespace(watch), "eth0")
+        lab.watch(lab.namespace(watch), "eth0")
         yield lab
     finally:
         if lab is not None:
-            for thing in (*lab.pumps, *lab.open):
+            for thing in (*lab.pumps, *lab.sniffers, *lab.open):
                 thing.close()
         for name in names:
             netns.remove(name)

@@ -61,7 +61,6 @@ class Sniffer:
 
     def close(self) -> tuple[int, int]:
         """Stop, and return how many frames the kernel saw and how many of them it dropped."""
-        self.drain()
         seen, dropped = struct.unpack("=II", self._socket.getsockopt(_SOL_PACKET, _PACKET_STATISTICS, 8))
         self._socket.close()
         return seen, dropped
