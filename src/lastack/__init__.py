@@ -1,3 +1,27 @@
-"""LastACK sees how every TCP session opened and closed."""
+"""LastACK sees how every TCP session opened and closed, and says why it ended.
+
+    import lastack
+
+    sessions = lastack.track("x.pcap")
+    sessions.table  # a pyarrow Table, one row a session; `lastack fields` explains the columns
+    sessions["half_closed_ns"]  # one column as a NumPy array
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lastack.app.api import Sessions, track
 
 __version__ = "0.1.0"
+__all__ = ["Sessions", "__version__", "track"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the engine when it is asked for: `import lastack` alone stays light."""
+    if name in ("track", "Sessions"):
+        from lastack.app import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'lastack' has no attribute {name!r}")

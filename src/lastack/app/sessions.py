@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lastack.app.pipeline import Progress, RunSummary, TrackOptions, track_captures
+from lastack.app.options import Progress, RunSummary, TrackOptions
+from lastack.app.pipeline import track_captures
 from lastack.model.errors import InputError
 from lastack.query.ast import Node
 from lastack.query.mask import filter_rows
@@ -200,7 +201,8 @@ def run_of(summary: RunSummary) -> Run:
         drops={drop.name: count for drop, count in sorted(ledger.drops.items()) if count},
         encaps={encap.name: count for encap, count in sorted(ledger.encaps.items()) if count},
         links={str(link): count for link, count in sorted(ledger.links.items()) if count},
-        balances=ledger.balances(),
+        backwards=ledger.backwards,
+        lost=dict(summary.lost),
         problems=tuple(str(problem) for problem in summary.problems),
     )
 
@@ -213,6 +215,6 @@ def run_notes(run: Run) -> list[str]:
             f"the session table was full: {run.evicted:,} sessions left early (observed = evicted); "
             "a larger --max-sessions keeps them"
         )
-    if not run.balances:
+    if run.residual:
         notes.append(f"the ledger does not balance: {run.residual:,} packets are nowhere; please report this")
     return notes

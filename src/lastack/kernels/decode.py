@@ -12,7 +12,7 @@ from typing import Any
 from lastack.kernels._jit import kernel
 from lastack.kernels.decode_rare import decode_rare
 from lastack.kernels.decode_tcp import TCP_HEADER, set_key, window_scale
-from lastack.kernels.decode_words import be16_at, be32_at, be64_at, i64, part, u8_at, u64
+from lastack.kernels.decode_words import be16_at, be32_at, be64_at, hot, i64, part, u8_at, u64
 from lastack.model.batch import META_HAS_IPID, META_ICMP, NO_WSCALE, SYN
 from lastack.model.enums import Drop
 from lastack.wire import layers
@@ -56,7 +56,7 @@ def not_tcp(address: int, at: int, protocol: int) -> int:
     return _NOT_TCP if echo or protocol == _IGMP or (protocol == _ICMPV6 and first >= 128) else _UNDECIDED
 
 
-@part
+@hot
 def decode_common(address: int, caplen: int, link: int, seg: Any) -> int:
     """Return what `decode_frame` returns for a frame of the common kinds, else undecided."""
     if link == _EN10MB and caplen >= 34:
@@ -149,7 +149,7 @@ def decode_common(address: int, caplen: int, link: int, seg: Any) -> int:
     return 0
 
 
-@part
+@hot
 def decode_frame(address: Any, caplen: Any, wirelen: Any, link: Any, seg: Any) -> int:
     """Return 0 and fill the segment, or return why there is none (`lastack.model.enums.Drop`).
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lastack.kernels.decode_words import BAD_HEADER, TRUNCATED, be16_at, be32_at, i64, part, u8_at, u64
+from lastack.kernels.decode_words import BAD_HEADER, TRUNCATED, be16_at, be32_at, hot, i64, part, u8_at, u64
 from lastack.kernels.flowhash import flow_hash
 from lastack.model.batch import META_FROM_HI, META_ICMP, NO_WSCALE, SYN
 
@@ -15,29 +15,35 @@ _QUOTED = 8  # what every router quotes of a transport header (RFC 792): ports a
 _OPT_END, _OPT_NOP, _OPT_WSCALE = 0, 1, 3
 
 
-@part
+@hot
 def set_key(seg: Any, src0: int, src1: int, dst0: int, dst1: int, ports: int, meta: int) -> None:
     """Fill the ends, hash, shard and meta of a segment; `ports` is source << 16 | destination.
 
-    The direction of a packet is a coin toss to the branch predictor, so the swap is written to become selects.
+    The direction of a packet is a coin toss to the branch predictor, so the ends are exchanged under a mask.
     """
     swapped = (ports & 0xFFFF) << 16 | ports >> 16
-    above = src1 > dst1 or (src1 == dst1 and ports > swapped)
-    from_hi = src0 > dst0 or (src0 == dst0 and above)
-    lo0 = dst0 if from_hi else src0
-    lo1 = dst1 if from_hi else src1
-    hi0 = src0 if from_hi else dst0
-    hi1 = src1 if from_hi else dst1
-    lo_hi = swapped if from_hi else ports
+    above1 = (src1 > dst1) | ((src1 == dst1) & (ports > swapped))
+    from_hi = i64((src0 > dst0) | ((src0 == dst0) & above1))
+    mask = u64(0) - u64(from_hi)
+    change0 = (src0 ^ dst0) & mask
+    change1 = (src1 ^ dst1) & mask
+    lo0 = src0 ^ change0
+    lo1 = src1 ^ change1
+    hi0 = dst0 ^ change0
+    hi1 = dst1 ^ change1
+    lo_hi = ports ^ ((ports ^ swapped) & -from_hi)
     seg.lo0 = lo0
     seg.lo1 = lo1
     seg.hi0 = hi0
     seg.hi1 = hi1
     seg.ports = lo_hi
-    seg.meta = meta | (META_FROM_HI if from_hi else 0)
+    seg.meta = meta | from_hi
     h = flow_hash(lo0, lo1, hi0, hi1, u64(lo_hi))
     seg.hash = i64(h & u64(0xFFFFFFFF))
     seg.shard = i64(h >> u64(56))
+
+
+assert META_FROM_HI == 1, "`from_hi` is used as this bit"
 
 
 @part

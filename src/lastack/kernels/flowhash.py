@@ -7,7 +7,7 @@ the same input gives the same order on every run and machine.
 
 from __future__ import annotations
 
-from lastack.kernels.decode_words import part, u64
+from lastack.kernels.decode_words import hot, u64
 
 _MASK = 0xFFFFFFFFFFFFFFFF
 # Odd 64-bit numbers without structure: the first hex digits of pi's fraction, low bit set.
@@ -21,7 +21,7 @@ _MIX1 = 0xC0AC29B7C97C50DD
 _MIX2 = 0x3F84D5B5B5470917
 
 
-@part
+@hot
 def flow_hash(lo0: int, lo1: int, hi0: int, hi1: int, ports: int) -> int:
     """Return the 64-bit hash of a canonical key; both directions of a session have the same key.
 

@@ -70,17 +70,16 @@ def ingest(base, position, end, state, interfaces, frames, shards, filled, capac
         state: WALK_STATE record.
         interfaces: INTERFACE array.
         frames: Scratch array of BLOCK FRAMEs.
-        shards: Addresses of SHARDS segment arrays, or of one: then nothing is split; last, of one scratch SEGMENT.
+        shards: Addresses of SHARDS segment arrays and, last, of one scratch SEGMENT.
         filled: Segments in each, continued.
         capacity: Segments that each holds.
         origin: Sensor << 48; the packet number of the walk is added.
         tally: TALLY record, continued.
     """
-    spare = shards[len(shards) - 1]
+    spare = shards[SHARDS]
     scratch = segment_at(spare)
-    split = len(shards) > 2
     while True:
-        for s in range(len(filled)):
+        for s in range(SHARDS):
             if filled[s] + BLOCK > capacity:
                 state.status = WALK_MORE
                 return
@@ -104,7 +103,7 @@ def ingest(base, position, end, state, interfaces, frames, shards, filled, capac
                 continue
             scratch.ts_ns = f.ts_ns
             scratch.origin = np.uint64(origin + number + j + 1)
-            s = np.int64(scratch.shard) >> SHARD_SHIFT if split else np.int64(0)
+            s = np.int64(scratch.shard) >> SHARD_SHIFT
             copy_segment(spare, shards[s] + np.uint64(filled[s] * S_SEGMENT))
             filled[s] += 1
         position = np.int64(state.next)

@@ -1,0 +1,108 @@
+"""What a run can be told, what it tells while it works, and what it says at the end."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from lastack.tracking.ledger import Ledger
+
+#: Memory of one session, all in, that the default limit counts with.
+BYTES_PER_SESSION = 320
+_SHARE_OF_MEMORY = 0.5
+_MOST_SESSIONS = 64_000_000
+
+
+def default_max_sessions() -> int:
+    """Return how many sessions fit in half of the machine's memory (at most 64 million)."""
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError):
+        memory = 4 << 30
+    return min(int(memory * _SHARE_OF_MEMORY) // BYTES_PER_SESSION, _MOST_SESSIONS)
+
+
+def default_threads() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True)
+class TrackOptions:
+    """How to track.
+
+    Attributes:
+        threads: Threads to use; None means as many as there are processors.
+        max_sessions: Most sessions held at a time; None means what half of the memory holds.
+        idle_timeout_ns: Sessions that are silent for longer end; None means that no timer cuts a session.
+        follow: Read on when a capture grows.
+        window_bytes: Bytes of a capture taken at a time; None adapts. Results do not depend on it.
+    """
+
+    threads: int | None = None
+    max_sessions: int | None = None
+    idle_timeout_ns: int | None = None
+    follow: bool = False
+    window_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProgressState:
+    """How far a run is.
+
+    Attributes:
+        bytes_read: Bytes of the captures, as stored.
+        bytes_total: All bytes, None when that is not known (pipes, growing files).
+        packets: Packets read.
+        sessions_live: Sessions held.
+        rows: Rows written.
+        seconds: Since the start.
+    """
+
+    bytes_read: int
+    bytes_total: int | None
+    packets: int
+    sessions_live: int
+    rows: int
+    seconds: float
+
+
+class Progress(Protocol):
+    """What is called while a run works, from the thread that started it."""
+
+    def __call__(self, state: ProgressState) -> None:
+        """Take note of how far the run is."""
+
+
+@dataclass(slots=True)
+class RunSummary:
+    """What a run has read and written.
+
+    Attributes:
+        ledger: Where every packet went.
+        problems: Flaws of the captures, each `capture: place: what; remedy`.
+        sessions: Rows written, strays included.
+        evicted: Of them, those that left because the table was full.
+        captures: Names in the order of their first packets.
+        seconds: Time taken.
+        lost: Entries of gap profiles and hole lists that did not fit, by kind.
+    """
+
+    ledger: Ledger = field(default_factory=Ledger)
+    problems: list[Any] = field(default_factory=list)
+    sessions: int = 0
+    evicted: int = 0
+    captures: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+    lost: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def first_ns(self) -> int | None:
+        """Earliest packet time."""
+        return self.ledger.first_ns
+
+    @property
+    def last_ns(self) -> int | None:
+        """Latest packet time."""
+        return self.ledger.last_ns

@@ -1,0 +1,179 @@
+"""Captures in, session rows out: decoding, tracking and writing rows, on as many threads as asked for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+
+from lastack.app.decoding import Decoder, Run, runner
+from lastack.app.merging import Stream
+from lastack.app.options import (
+    Progress,
+    ProgressState,
+    RunSummary,
+    TrackOptions,
+    default_max_sessions,
+    default_threads,
+)
+from lastack.capture.series import order_captures
+from lastack.capture.source import Capture, open_capture
+from lastack.kernels.ingest import SHARDS
+from lastack.tracking.rows import stray_packets
+from lastack.tracking.tracker import Tracker
+
+Sink = Callable[[Any], None]
+_PROGRESS_EVERY_S = 0.1
+
+
+def track_captures(
+    paths: Sequence[str], options: TrackOptions, sink: Sink, progress: Progress | None = None
+) -> RunSummary:
+    """Track every TCP session of some captures and hand the rows to a sink, batch by batch.
+
+    Args:
+        paths: Capture files; `-` is standard input. Files whose times overlap are merged in time order.
+        options: How to track.
+        sink: Called with record batches of the session schema. While the table has room, rows come sorted by
+            (start time, first packet) over all batches.
+        progress: Called now and then.
+
+    Raises:
+        InputError: Nothing could be read from one of the captures.
+        AccessError: There is no permission to read one.
+    """
+    with ExitStack() as stack:
+        threads = options.threads or default_threads()
+        executor = stack.enter_context(ThreadPoolExecutor(threads - 1)) if threads > 1 else None
+        run = _Run(options, sink, progress, executor, threads)
+        run.read(order_captures(paths), stack)
+        return run.finish()
+
+
+class _Run:
+    def __init__(
+        self,
+        options: TrackOptions,
+        sink: Sink,
+        progress: Progress | None,
+        executor: Executor | None,
+        threads: int,
+    ) -> None:
+        self._options = options
+        self._sink = sink
+        self._progress = progress
+        self._threads = threads
+        self._run: Run = runner(executor)
+        self._tracker = Tracker(options.max_sessions or default_max_sessions(), options.idle_timeout_ns)
+        self._summary = RunSummary()
+        self._open: list[Capture] = []
+        self._total: int | None = 0
+        self._started = time.monotonic()
+        self._told = 0.0
+
+    def read(self, captures: Sequence[Any], stack: ExitStack) -> None:
+        """Read captures that come in the order of their first packets."""
+        self._tracker.sensors = [c.name for c in captures]
+        self._summary.captures = list(self._tracker.sensors)
+        sizes = [c.size_bytes for c in captures]
+        known = [s for s in sizes if s is not None]
+        self._total = sum(known) if len(known) == len(sizes) and not self._options.follow else None
+
+        def opener(rank: int) -> Decoder:
+            capture = stack.enter_context(open_capture(captures[rank].path, follow=self._options.follow))
+            self._open.append(capture)
+            return Decoder(capture, rank, self._threads, self._run, self._options.window_bytes)
+
+        for stretch in Stream([c.first_ns for c in captures], opener):
+            for part in stretch.parts:
+                self._summary.ledger.add_tally(part.tally[0])
+            self._track(stretch.pieces)
+        for capture in self._open:
+            self._summary.problems.extend(f"{capture.name}: {problem}" for problem in capture.problems)
+            if more := capture.problem_count - len(capture.problems):
+                self._summary.problems.append(f"{capture.name}: {more} more flaws of the kinds above")
+
+    def _track(self, pieces: Callable[[int], list[tuple[int, int, int]]]) -> None:
+        """Let every shard account for its segments; `pieces` gives (address, number, packets before) of a shard."""
+        jobs = [_Feed(self._tracker, shard, pieces(shard)) for shard in range(SHARDS)]
+        workers = [_InTurn(jobs[first :: self._threads]) for first in range(min(self._threads, SHARDS))]
+        for batches in self._run(list(workers)):
+            for batch in batches:
+                self._emit(batch)
+        if self._options.follow:
+            for batch in self._tracker.drain():
+                self._emit(batch)
+        self._tell()
+
+    def _emit(self, batch: Any) -> None:
+        ledger = self._summary.ledger
+        stray = stray_packets(batch)
+        placed = int(batch.column("packets_clt").to_numpy().sum() + batch.column("packets_srv").to_numpy().sum())
+        ledger.stray += stray
+        ledger.segments += placed - stray
+        self._summary.sessions += batch.num_rows
+        self._sink(batch)
+
+    def finish(self) -> RunSummary:
+        """End all sessions, write their rows and say what was done."""
+        waiting: list[Any] = []
+        for job in self._tracker.flush():
+            waiting.append(job)
+            if len(waiting) == self._threads:
+                self._write(waiting)
+                waiting = []
+        self._write(waiting)
+        self._summary.evicted = self._tracker.evicted
+        self._summary.lost = self._tracker.lost()
+        self._summary.seconds = time.monotonic() - self._started
+        self._tell(last=True)
+        return self._summary
+
+    def _write(self, jobs: list[Any]) -> None:
+        for batch in self._run(jobs):
+            self._emit(batch)
+        self._tell()
+
+    def _tell(self, *, last: bool = False) -> None:
+        now = time.monotonic()
+        if self._progress is None or (now - self._told < _PROGRESS_EVERY_S and not last):
+            return
+        self._told = now
+        self._progress(
+            ProgressState(
+                bytes_read=sum(capture.consumed_bytes for capture in self._open),
+                bytes_total=self._total,
+                packets=self._summary.ledger.packets,
+                sessions_live=self._tracker.live,
+                rows=self._summary.sessions,
+                seconds=now - self._started,
+            )
+        )
+
+
+class _Feed:
+    """The segments of one shard, in order."""
+
+    def __init__(self, tracker: Tracker, shard: int, pieces: list[tuple[int, int, int]]) -> None:
+        self._tracker = tracker
+        self._shard = shard
+        self._pieces = pieces
+
+    def __call__(self) -> list[Any]:
+        batches: list[Any] = []
+        for address, n, before in self._pieces:
+            if n:
+                batches.extend(self._tracker.feed(self._shard, address, n, before))
+        return batches
+
+
+class _InTurn:
+    """Several functions as one."""
+
+    def __init__(self, jobs: list[Any]) -> None:
+        self._jobs = jobs
+
+    def __call__(self) -> list[Any]:
+        return [result for job in self._jobs for result in job()]

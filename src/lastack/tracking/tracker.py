@@ -1,0 +1,122 @@
+"""Follows TCP sessions: feed segments by shard, take rows. No input, no threads, no clock.
+
+Shards do not know of each other, so their `feed` may run at the same time; everything else is for one caller.
+Rows come out sorted by (start time, first packet). While the table has room they all come from `flush`; when it is
+full, ended sessions leave first, then a sixteenth of the rest is evicted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from lastack.kernels.ingest import SHARDS
+from lastack.kernels.layout import NO_LIMIT_NS
+from lastack.tracking.rows import RowBuffer
+from lastack.tracking.shard import Shard
+
+ROWS_PER_BATCH = 1 << 17
+_LEAST_LIMIT = 64  # sessions of one shard
+
+
+class Tracker:
+    """The flow table.
+
+    Args:
+        max_sessions: Most sessions held at a time, over all shards; each shard holds an equal share.
+        idle_timeout_ns: Sessions that are silent for longer end; None means never.
+    """
+
+    def __init__(self, max_sessions: int, idle_timeout_ns: int | None = None) -> None:
+        limit = max(-(-max_sessions // SHARDS), _LEAST_LIMIT)
+        idle_ns = NO_LIMIT_NS if idle_timeout_ns is None else idle_timeout_ns
+        self.shards = [Shard(limit, idle_ns) for _ in range(SHARDS)]
+        self.sensors: list[str] = []
+
+    def feed(self, shard: int, segments: int, n: int, origin_add: int = 0) -> list[Any]:
+        """Account for n segments of one shard; return record batches of sessions that had to leave.
+
+        Args:
+            shard: Number of the shard.
+            segments: Address of SEGMENTs that all belong to it, in order.
+            n: How many.
+            origin_add: Packets that came before the part of the capture that these were counted in.
+        """
+        table = self.shards[shard]
+        table.control["origin_add"] = origin_add
+        batches: list[Any] = []
+        done = table.feed(segments, 0, n)
+        while done < n:
+            evicting = not len(table.finished())
+            if evicting:
+                table.evict()
+            batches.extend(self._drain(table, evicted=evicting))
+            done = table.feed(segments, done, n)
+        return batches
+
+    def _drain(self, table: Shard, *, evicted: bool) -> Iterator[Any]:
+        indices = table.sorted_finished()[0]
+        for first in range(0, len(indices), ROWS_PER_BATCH):
+            part = indices[first : first + ROWS_PER_BATCH]
+            buffer = RowBuffer(len(part))
+            buffer.write(table.address, part, np.arange(len(part)), evicted=evicted)
+            yield buffer.batch(self.sensors)
+        table.free_finished()
+
+    def drain(self) -> Iterator[Any]:
+        """Yield record batches of the sessions that have ended so far, shard by shard, and forget them."""
+        for table in self.shards:
+            if len(table.finished()):
+                yield from self._drain(table, evicted=False)
+
+    def flush(self) -> Iterator[Callable[[], Any]]:
+        """End every session; yield functions that each make one record batch of rows, in order.
+
+        The functions may run at the same time; the tracker is empty after the last one has run.
+        """
+        for table in self.shards:
+            table.all_leave()
+        listed = [table.sorted_finished() for table in self.shards]
+        if not sum(len(indices) for indices, _, _ in listed):
+            return
+        owners = np.concatenate([np.full(len(x[0]), s, np.uint8) for s, x in enumerate(listed)])
+        indices, starts, origins = (np.concatenate([x[part] for x in listed]) for part in range(3))
+        order = np.lexsort((origins, starts))
+        for first in range(0, len(order), ROWS_PER_BATCH):
+            yield _Rows(self, owners, indices, order[first : first + ROWS_PER_BATCH])
+
+    @property
+    def live(self) -> int:
+        """Sessions held."""
+        return sum(shard.live for shard in self.shards)
+
+    @property
+    def evicted(self) -> int:
+        """Sessions that left because the table was full."""
+        return sum(shard.evicted for shard in self.shards)
+
+    def lost(self) -> dict[str, int]:
+        """Return how many entries of gap profiles and hole lists did not fit."""
+        total: dict[str, int] = {}
+        for shard in self.shards:
+            for name, count in shard.lost().items():
+                total[name] = total.get(name, 0) + count
+        return total
+
+
+class _Rows:
+    """One record batch to be made: the sessions at some places of the sorted list of all."""
+
+    def __init__(self, tracker: Tracker, owners: Any, indices: Any, places: Any) -> None:
+        self._tracker = tracker
+        self._owners = owners[places]
+        self._indices = indices[places]
+
+    def __call__(self) -> Any:
+        buffer = RowBuffer(len(self._owners))
+        for number, shard in enumerate(self._tracker.shards):
+            rows = np.flatnonzero(self._owners == number)
+            buffer.write(shard.address, self._indices[rows], rows)
+        return buffer.batch(self._tracker.sensors)
