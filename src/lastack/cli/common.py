@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from lastack.app.pipeline import TrackOptions
+    from lastack.app.options import TrackOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
 _MULTIPLES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}
 
 
-class Count(click.ParamType):
+class Count(click.ParamType[int]):
     """A whole number with an optional multiple: `500k`, `5M`."""
 
     name = "N"
@@ -44,7 +44,7 @@ class PositiveCount(Count):
         return number
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[int]):
     """A duration with a unit, in nanoseconds: `30s`, `2h4m`."""
 
     name = "DURATION"
@@ -87,7 +87,7 @@ class Reading:
     @property
     def track_options(self) -> TrackOptions:
         """What the tracker is told."""
-        from lastack.app.pipeline import TrackOptions
+        from lastack.app.options import TrackOptions
 
         return TrackOptions(self.threads, self.max_sessions, self.idle_timeout, self.follow)
 

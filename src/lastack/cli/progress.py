@@ -13,7 +13,7 @@ import click
 from lastack.cli.common import Reading
 
 if TYPE_CHECKING:
-    from lastack.app.pipeline import Progress, ProgressState
+    from lastack.app.options import Progress, ProgressState
 
 
 @contextlib.contextmanager

@@ -57,7 +57,8 @@ class Run:
         drops: Packets that are in no row, by reason.
         encaps: Packets of each wrapping.
         links: Packets of each link type number.
-        balances: Whether packets = segments + stray + drops.
+        backwards: Packets earlier than the one before them in their capture.
+        lost: Entries of gap profiles and hole lists that did not fit, by kind.
         problems: What was wrong with the input, for people.
     """
 
@@ -72,7 +73,8 @@ class Run:
     drops: Mapping[str, int] = field(default_factory=dict)
     encaps: Mapping[str, int] = field(default_factory=dict)
     links: Mapping[str, int] = field(default_factory=dict)
-    balances: bool = True
+    backwards: int = 0
+    lost: Mapping[str, int] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
 
     @property
@@ -96,7 +98,8 @@ class Run:
             drops=_summed(self.drops, other.drops),
             encaps=_summed(self.encaps, other.encaps),
             links=_summed(self.links, other.links),
-            balances=self.balances and other.balances,
+            backwards=self.backwards + other.backwards,
+            lost=_summed(self.lost, other.lost),
             problems=self.problems + other.problems,
         )
 

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from lastack.model.arrow import session_schema
 from lastack.model.errors import AccessError, UsageError
-from lastack.store.manifest import Manifest, Run, Segment, is_dataset, read_manifest, write_manifest
+from lastack.store.manifest import NAME, Manifest, Run, Segment, is_dataset, read_manifest, write_manifest
 
 ROW_GROUP = 250_000
 SEGMENT_ROWS = 2_000_000
@@ -87,7 +87,10 @@ class DatasetWriter:
         with contextlib.suppress(OSError):  # a full disk is a reason to be here
             self._close_segment()
         self._drop_open_segment()
-        self._publish("partial", run)
+        if self._before is None and not self._segments:
+            self._vanish()
+        else:
+            self._publish("partial", run)
 
     def __enter__(self) -> Self:
         return self
@@ -133,6 +136,12 @@ class DatasetWriter:
                 self._writer.close()
             self._writer = None
         self._temporary().unlink(missing_ok=True)
+
+    def _vanish(self) -> None:
+        """Take back a dataset that never got a row, so that the next run finds the place free."""
+        _remove(self.path, [NAME])
+        with contextlib.suppress(OSError):  # somebody put something there meanwhile
+            self.path.rmdir()
 
     def _publish(self, state: str, run: Run | None = None) -> None:
         runs = self._kept.runs if run is None else (*self._kept.runs, run)

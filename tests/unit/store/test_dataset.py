@@ -121,6 +121,11 @@ def test_failed_run__is_partial_and_says_so(tmp_path: Path) -> None:
     assert Dataset.open(tmp_path / "d", partial=True).rows == 1
 
 
+def test_failed_run__without_rows_leaves_nothing(tmp_path: Path) -> None:
+    DatasetWriter(tmp_path / "d").abandon()
+    assert not (tmp_path / "d").exists()
+
+
 def test_killed_run__reads_as_growing(tmp_path: Path) -> None:
     DatasetWriter(tmp_path / "d").write(rows({}))
     with pytest.raises(InputError, match="still writing it, or was killed"):

@@ -1,0 +1,71 @@
+"""`lastack analyze`: the overview, and with -o a dataset for later questions."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from lastack.cli.common import Reading, reading_options, tell
+
+_EPILOG = """\b
+Examples:
+  lastack analyze trace.pcap
+  lastack analyze trace.pcap -o dataset          keep the sessions for later questions
+  lastack analyze day1.pcap.gz day2.pcap.gz      several files are merged in time order
+  lastack analyze dataset -f 'server.port = 443'
+  lastack analyze trace.pcap --format json | jq .ledger
+  tcpdump -i eth0 -w - tcp | lastack analyze -
+"""
+
+
+@click.command("analyze", epilog=_EPILOG)
+@click.argument("inputs", nargs=-1, required=True, metavar="CAPTURE|DATASET...")
+@click.option("-o", "--output", metavar="DATASET", help="Keep all sessions in this folder.")
+@click.option("--overwrite", is_flag=True, help="Replace the dataset that is there.")
+@click.option("--append", is_flag=True, help="Add to the dataset that is there.")
+@click.option(
+    "-f", "--filter", "where", default="", metavar="FILTER", help="Overview of these sessions only."
+)
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@reading_options
+def command(
+    inputs: tuple[str, ...],
+    output: str | None,
+    overwrite: bool,
+    append: bool,
+    where: str,
+    form: str,
+    reading: Reading,
+) -> None:
+    """Say how the TCP sessions of captures opened, how they ended, and what stands out.
+
+    Captures are pcap or pcapng files, compressed or not; - is standard input.
+    """
+    if overwrite and append:
+        raise click.UsageError("--overwrite and --append exclude each other")
+    if (overwrite or append) and output is None:
+        raise click.UsageError("--overwrite and --append need -o DATASET")
+    mode: Literal["new", "overwrite", "append"] = "overwrite" if overwrite else "append" if append else "new"
+    # Imported late: parsing a command line must not wait for Arrow.
+    from lastack.app.overview import Keep, survey_inputs
+    from lastack.cli.progress import shown_progress
+    from lastack.query.parse import parse_filter
+
+    keep = Keep(Path(output), mode) if output is not None else None
+    node = parse_filter(where)
+    with shown_progress(reading) as progress:
+        report = survey_inputs(inputs, node, keep, reading.track_options, progress)
+    if form == "json":
+        sys.stdout.write(json.dumps(report.to_json(), indent=1, ensure_ascii=False) + "\n")
+    else:
+        from lastack.view.overview import render_overview
+
+        source = [output] if output is not None else list(inputs)
+        sys.stdout.write(render_overview(report.overview, report.run, source))
+    tell(report.notes, reading)
+    if output is not None and not reading.quiet:
+        click.echo(f"lastack: {report.run.sessions:,} sessions kept in {output}", err=True)

@@ -1,0 +1,193 @@
+"""What stands out of an overview, as sentences, each with the filter that leads to its sessions.
+
+A finding is made of counts, never of a guess about intent: it says what was seen, how much of it, and what such a
+picture usually means. A RST alone is no finding; most are harmless.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from lastack.model.address import format_address
+from lastack.model.units import NS_PER_S, format_duration
+from lastack.query.overview import Overview
+from lastack.query.top import TopRow
+from lastack.view.cells import endpoint, plural, share
+
+_NAMED = 3  # servers named for each kind of trouble
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One sentence.
+
+    Attributes:
+        text: The sentence, and what it usually means.
+        where: Filter of the sessions it is about, empty if there is none.
+        weight: Sessions it is about; the heaviest comes first.
+    """
+
+    text: str
+    where: str
+    weight: float
+
+
+def findings_of(overview: Overview, most: int = 8) -> list[Finding]:
+    """Return what stands out, heaviest first; an empty list if nothing does."""
+    found = [finding for rule in _RULES for finding in rule(overview)]
+    return sorted(found, key=lambda finding: -finding.weight)[:most]
+
+
+def _refused(overview: Overview) -> Iterator[Finding]:
+    for row, server, where in _servers(overview, "refused"):
+        yield Finding(
+            f"{_part(row, 'refused', 'attempts')} connections to {server} were refused: "
+            "nobody listens there, or a firewall rejects",
+            f"{where} and opening in {{refused, refused_icmp}}",
+            row.sums["refused"],
+        )
+
+
+def _unanswered(overview: Overview) -> Iterator[Finding]:
+    for row, server, where in _servers(overview, "unanswered"):
+        yield Finding(
+            f"{_part(row, 'unanswered', 'attempts')} connections to {server} got no answer: "
+            "the host is down, or a firewall drops",
+            f"{where} and opening = unanswered",
+            row.sums["unanswered"],
+        )
+
+
+def _half_open(overview: Overview) -> Iterator[Finding]:
+    for row, server, where in _servers(overview, "half_open"):
+        yield Finding(
+            f"{_part(row, 'half_open', 'attempts')} handshakes with {server} were never completed by the "
+            "client: a SYN flood, a monitor, or lost ACKs",
+            f"{where} and opening = half_open",
+            row.sums["half_open"],
+        )
+
+
+def _broken(overview: Overview) -> Iterator[Finding]:
+    for row, server, where in _servers(overview, "broken"):
+        lost = row.sums["harmed"]
+        cost = f"; {plural(lost, 'session')} with {server} took harm" if lost else ""
+        yield Finding(
+            f"{_part(row, 'broken', 'sessions')} sessions with {server} were ended by a RST before both ends "
+            f"had closed{cost}",
+            f"{where} and ending in {{rst, fin_rst}} and harm != none",
+            row.sums["broken"],
+        )
+
+
+def _scanning(overview: Overview) -> Iterator[Finding]:
+    for row in _scanners(overview):
+        client = format_address(row.key[0])
+        yield Finding(
+            f"{_part(row, 'failed', 'attempts')} attempts of {client} failed: a scan, or a client that is "
+            "configured wrongly",
+            f"client.ip = {client} and ct.count = 0",
+            row.sums["failed"] * 1.1,  # before the servers that it tried
+        )
+
+
+def _lost(overview: Overview) -> Iterator[Finding]:
+    kinds = {
+        "data_lost": "may have lost data when they ended",
+        "stalled": "stalled: one end was not heard of again",
+        "close_lost": "never completed their close: an end may still hold the connection",
+    }
+    for harm, text in kinds.items():
+        number = overview.harms.get(harm, 0)
+        if number:
+            yield Finding(f"{plural(number, 'session')} {text}", f"harm = {harm}", number)
+
+
+def _waiting(overview: Overview) -> Iterator[Finding]:
+    ages = overview.half_closed.ages
+    if ages.count and ages.maximum is not None:
+        yield Finding(
+            f"{plural(ages.count, 'session is', 'sessions are')} half-closed when the capture ends, the oldest "
+            f"for {format_duration(ages.maximum)}: one end has not closed, or its FIN was lost",
+            "ending = half_closed",
+            ages.count,
+        )
+    if overview.half_close_used:
+        yield Finding(
+            f"{plural(overview.half_close_used, 'session')} sent data the other way while half-closed: a "
+            "firewall with a short Half Closed timer would cut them",
+            "half_closed_bytes > 0",
+            overview.half_close_used / 2,
+        )
+
+
+def _slow(overview: Overview) -> Iterator[Finding]:
+    times = overview.handshakes.get("ct_ns")
+    if times is not None and times.p99 is not None and times.p99 >= NS_PER_S:
+        yield Finding(
+            f"1 handshake in 100 takes {format_duration(times.p99)} or more (median "
+            f"{format_duration(times.p50 or 0)}): SYNs or SYN-ACKs are lost and sent again",
+            "ct >= 1s",
+            times.count / 100,
+        )
+
+
+def _seen(overview: Overview) -> Iterator[Finding]:
+    sessions = overview.ledger.sessions
+    kinds = {
+        "one_way": (0.05, "were seen in one direction only: check the SPAN port or the asymmetric path"),
+        "lossy": (0.02, "have packets missing from the capture: counts and verdicts of these are weaker"),
+        "evicted": (0.0, "left the table early because it was full: a larger --max-sessions keeps them"),
+    }
+    for name, (floor, text) in kinds.items():
+        number = overview.observed.get(name, 0)
+        if number and number > floor * sessions:
+            part = f"{number:,} of {plural(sessions, 'session')} ({share(number, sessions)})"
+            yield Finding(f"{part} {text}", f"observed = {name}", number / 2)
+
+
+_RULES: tuple[Callable[[Overview], Iterator[Finding]], ...] = (
+    _refused,
+    _unanswered,
+    _half_open,
+    _broken,
+    _scanning,
+    _lost,
+    _waiting,
+    _slow,
+    _seen,
+)
+
+
+def _scanners(overview: Overview) -> list[TopRow]:
+    rows = overview.troubled["clients.failed"].rows if "clients.failed" in overview.troubled else ()
+    return [
+        row for row in rows if row.sums["failed"] >= 20 and row.sums["failed"] >= 0.8 * row.sums["attempts"]
+    ]
+
+
+def _servers(overview: Overview, measure: str) -> Iterator[tuple[TopRow, str, str]]:
+    """Yield the servers that a kind of trouble is worth naming for: often, or in a good part of their sessions."""
+    top = overview.troubled.get(f"servers.{measure}")
+    if top is None:
+        return
+    scanned = sum(row.sums["failed"] for row in _scanners(overview)) > 0.5 * top.total.get("failed", 0)
+    named = 0
+    for row in top.rows:
+        number = row.sums[measure]
+        whole = row.sums["sessions" if measure == "broken" else "attempts"]
+        if number == 0 or named == _NAMED:
+            return
+        if scanned and number < 5:  # one client tried many doors: that client is the finding
+            continue
+        if number >= 50 or number >= 0.02 * whole:
+            named += 1
+            address, port = row.key
+            text = format_address(address)
+            yield row, endpoint(address, port), f"server.ip = {text} and server.port = {port}"
+
+
+def _part(row: TopRow, measure: str, whole: str) -> str:
+    number, total = row.sums[measure], row.sums[whole]
+    return f"All {number:,}" if number == total > 1 else f"{number:,} of {total:,}"

@@ -1,0 +1,77 @@
+"""A page of text for a terminal: headings, wrapped sentences and aligned rows, with colour only where it is shown."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import textwrap
+from collections.abc import Sequence
+
+_STYLES = {"head": "\x1b[1m", "dim": "\x1b[2m", "bad": "\x1b[31m", "notice": "\x1b[33m", "good": "\x1b[32m"}
+_RESET = "\x1b[0m"
+
+
+class Page:
+    """Lines in the making.
+
+    Args:
+        width: Characters a line may have; 80 to 100 of the terminal by default.
+        colour: Whether styles are shown; by default only on a terminal without NO_COLOR.
+    """
+
+    def __init__(self, width: int | None = None, colour: bool | None = None) -> None:
+        self.width = width or max(80, min(100, shutil.get_terminal_size((80, 24)).columns))
+        self.colour = (sys.stdout.isatty() and not os.environ.get("NO_COLOR")) if colour is None else colour
+        self._lines: list[str] = []
+
+    def heading(self, text: str, aside: str = "") -> None:
+        """Start a section; `aside` stands at its right."""
+        if self._lines:
+            self._lines.append("")
+        gap = max(2, self.width - len(text) - len(aside))
+        self._lines.append(self._styled(text, "head") + (" " * gap + aside if aside else ""))
+
+    def say(self, text: str, indent: str = "  ", hang: str | None = None, style: str = "") -> None:
+        """Add a sentence, wrapped; `hang` begins its further lines."""
+        lines = textwrap.wrap(
+            text,
+            self.width,
+            initial_indent=indent,
+            subsequent_indent=indent if hang is None else hang,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        self._lines += [self._styled(line, style) for line in lines]
+
+    def line(self, text: str = "", style: str = "") -> None:
+        """Add one line as it is."""
+        self._lines.append(self._styled(text, style))
+
+    def grid(self, rows: Sequence[Sequence[str]], align: str, head: Sequence[str] | None = None) -> None:
+        """Add aligned rows.
+
+        Args:
+            rows: Cells of each row.
+            align: One letter a column: `l`, `r`, or `t` for a text that fills the rest and is cut there.
+            head: Titles, shown dim.
+        """
+        everything = [*([list(head)] if head else []), *map(list, rows)]
+        if not everything:
+            return
+        widths = [max(len(row[i]) for row in everything) for i in range(len(align))]
+        for number, row in enumerate(everything):
+            parts = []
+            for cell, kind, width in zip(row, align, widths, strict=True):
+                parts.append(cell.rjust(width) if kind == "r" else cell.ljust(width))
+            text = ("  " + "  ".join(parts)).rstrip()
+            if "t" in align and len(text) > self.width:
+                text = text[: self.width - 1] + "…"
+            self._lines.append(self._styled(text, "dim" if head and number == 0 else ""))
+
+    def text(self) -> str:
+        """Return the page."""
+        return "\n".join(self._lines) + "\n"
+
+    def _styled(self, text: str, style: str) -> str:
+        return f"{_STYLES[style]}{text}{_RESET}" if style and self.colour and text else text
