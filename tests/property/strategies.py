@@ -19,7 +19,7 @@ PAIRS = [
 ]
 HIGH_PAIRS = [PAIRS[2], (("2001:db8::1", 50000), ("2001:db8::2", 3306))]
 
-#: First sequence numbers, most of them near a wrap. None is exactly 2³¹ from another: serial order is not defined there.
+#: First sequence numbers, most near a wrap; none 2³¹ from another, where serial order is not defined.
 ISNS = [100, 1_000_003, MOD - 1, MOD - 2, MOD - 9, 2_000_000_011, 3_000_000_017]
 STEPS_NS = [
     0,
