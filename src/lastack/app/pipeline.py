@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 from lastack.app.decoding import Decoder, Run, runner
@@ -18,7 +19,7 @@ from lastack.app.options import (
     default_max_sessions,
     default_threads,
 )
-from lastack.capture.series import order_captures
+from lastack.capture.series import CaptureOrder, order_captures
 from lastack.capture.source import Capture, open_capture
 from lastack.kernels.ingest import SHARDS
 from lastack.tracking.rows import stray_packets
@@ -73,20 +74,22 @@ class _Run:
         self._started = time.monotonic()
         self._told = 0.0
 
-    def read(self, captures: Sequence[Any], stack: ExitStack) -> None:
-        """Read captures that come in the order of their first packets."""
-        self._tracker.sensors = [c.name for c in captures]
+    def read(self, order: CaptureOrder, stack: ExitStack) -> None:
+        """Read captures, the one with the earliest packet first."""
+        files = order.files
+        self._summary.problems.extend(str(error) for error in order.rejected)
+        self._tracker.sensors = ["stdin" if file.path == "-" else file.path for file in files]
         self._summary.captures = list(self._tracker.sensors)
-        sizes = [c.size_bytes for c in captures]
-        known = [s for s in sizes if s is not None]
+        sizes = [_size(file.path) for file in files]
+        known = [size for size in sizes if size is not None]
         self._total = sum(known) if len(known) == len(sizes) and not self._options.follow else None
 
         def opener(rank: int) -> Decoder:
-            capture = stack.enter_context(open_capture(captures[rank].path, follow=self._options.follow))
+            capture = stack.enter_context(open_capture(files[rank].path, follow=self._options.follow))
             self._open.append(capture)
             return Decoder(capture, rank, self._threads, self._run, self._options.window_bytes)
 
-        for stretch in Stream([c.first_ns for c in captures], opener):
+        for stretch in Stream([file.first_ns for file in files], opener):
             for part in stretch.parts:
                 self._summary.ledger.add_tally(part.tally[0])
             self._track(stretch.pieces)
@@ -151,6 +154,11 @@ class _Run:
                 seconds=now - self._started,
             )
         )
+
+
+def _size(path: str) -> int | None:
+    """Return the bytes of a regular file, None for pipes."""
+    return Path(path).stat().st_size if path != "-" and Path(path).is_file() else None
 
 
 class _Feed:

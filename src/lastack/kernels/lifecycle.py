@@ -251,13 +251,14 @@ def note_fingerprint(k, d, g):  # type: ignore[no-untyped-def]
 
 
 @helper
-def take_syn(h, i, d, g):  # type: ignore[no-untyped-def]
-    """Account for a SYN or SYN-ACK of a session it belongs to, after its ISN was learned."""
+def take_syn(h, i, d, g, before):  # type: ignore[no-untyped-def]
+    """Account for a SYN or SYN-ACK of a session it belongs to; `before` are the flags as the packet found them."""
     flags = np.int64(h.flags)
     o = 1 - d
-    scale = np.int64(g.wscale)
-    scale = NO_SCALE if scale == NO_WSCALE else min(scale, LARGEST_SCALE)
-    i.wscale = np.uint8((np.int64(i.wscale) & (0xF0 if d == 0 else 0x0F)) | (scale << (4 * d)))
+    if (before & (ISN << d)) == 0:
+        scale = np.int64(g.wscale)
+        scale = NO_SCALE if scale == NO_WSCALE else min(scale, LARGEST_SCALE)
+        i.wscale = np.uint8((np.int64(i.wscale) & (0xF0 if d == 0 else 0x0F)) | (scale << (4 * d)))
     if np.int64(g.tcp_flags) & ACK:
         if (flags & (3 * SYNACK_SEEN)) == 0:
             i.synack_ns = g.ts_ns
@@ -294,7 +295,7 @@ def note_opening(h, i, d, g):  # type: ignore[no-untyped-def]
             if d == c and acking and _acks_server(h, i, s, g):
                 i.ct_ns = g.ts_ns
                 flags |= HANDSHAKE | ESTABLISHED
-        elif d == c and acking:
+        elif d == c and acking and (flags & (3 * SYNACK_SEEN)) == 0:
             flags |= ESTABLISHED
         if d == s and acking and (flags & (SYNACK_SEEN << s)) == 0 and acks_syn(h, i, c, g.ack):
             flags |= ESTABLISHED

@@ -215,8 +215,8 @@ def conn_state_of(h, k, i, c):  # type: ignore[no-untyped-def]
     """Return Zeek's conn_state."""
     flags = np.int64(h.flags)
     s = 1 - c
-    syn = (flags & (SYN_SEEN << c)) != 0
-    synack = (flags & (SYNACK_SEEN << s)) != 0
+    syn = (flags & (ISN << c)) != 0
+    synack = (flags & (ISN << s)) != 0
     fins = flags & BOTH_FINS
     ended = (flags & RST_EFFECTIVE) != 0
     if _first_letter(i) == L_FIN_RST:

@@ -1,7 +1,8 @@
 """The search for a record start somewhere in the middle of a capture.
 
-The answer is a guess: eight plausible record headers that follow each other. Two uses: to cut a window into parts that
-are walked at the same time (each part must then be checked to end exactly where the next begins), and to go on after damage.
+The answer is a guess: eight plausible record headers that follow each other. Two uses: to cut a window into parts
+that are walked at the same time (each part must then be checked to end exactly where the next begins), and to go on
+after damage.
 """
 
 from __future__ import annotations

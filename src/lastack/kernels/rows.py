@@ -37,6 +37,7 @@ from lastack.kernels.layout import (
     table_at,
 )
 from lastack.kernels.outcome import (
+    O_STRAY,
     client_by,
     client_of,
     close_order_code,
@@ -230,7 +231,6 @@ def _write_closing(columns, row, t, h, k, i, r, c):  # type: ignore[no-untyped-d
     _i64(columns, A_HALF_GAP, row, half_gap)
     _i64(columns, A_HALF_BYTES, row, half_bytes)
     _u32(columns, A_AFTER_RST, row, np.int64(k.after_rst))
-    _i64(columns, A_MAX_IDLE, row, h.max_idle)
     _u16(columns, A_ORDER, row, close_order_code(h, k, c))
     verdict = np.int64(i.verdict)
     place = _UNKNOWN_RST
@@ -256,6 +256,7 @@ def _write_closing(columns, row, t, h, k, i, r, c):  # type: ignore[no-untyped-d
 @helper
 def _write_outcome(columns, row, t, h, k, i, c, evicted):  # type: ignore[no-untyped-def]
     opening = opening_of(h, c)
+    _i64(columns, A_MAX_IDLE, row, 0 if opening == O_STRAY else h.max_idle)
     ending = ending_of(t, h, i, opening)
     closer = first_closer_of(h, k, i, c)
     states = states_of(t, h, k, i, c, opening)

@@ -16,6 +16,7 @@ from lastack.kernels.layout import (
     ANY_ISN,
     CLIENT_HI,
     DETACHED,
+    ESTABLISHED,
     ICMP_ERROR,
     ISN,
     S_HOT,
@@ -131,7 +132,7 @@ def _create(t, g):  # type: ignore[no-untyped-def]
         client_hi = sender_hi
         if (lo_port < 1024) != (hi_port < 1024):
             client_hi = lo_port < 1024
-        h.flags = np.uint32(CLIENT_HI if client_hi else 0)
+        h.flags = np.uint32(ESTABLISHED | (CLIENT_HI if client_hi else 0))
     return index
 
 

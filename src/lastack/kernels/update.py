@@ -133,9 +133,16 @@ def _stream(t, h, k, i, d, g, before):  # type: ignore[no-untyped-def]
     syn_seen = syn != 0 and not plain and seen(t, h, k, i, d, start)
     fin_seen = fin != 0 and not plain and seen(t, h, k, i, d, position)
     probe = _is_probe(h, d, g, before)
+    if probe and h.window[1 - d] != 0:
+        # a keepalive's byte is not part of the stream
+        size = np.int64(0)
+        if payload > 0:
+            need_rare(t, i).seen_again[d] += payload
     new = occupy(t, h, k, i, d, start, size)
-    new_payload = new - (1 if syn and not syn_seen else 0) - (1 if fin and not fin_seen else 0)
     _repeats(t, h, i, d, before, probe, size > 0 and new == 0)
+    if size == 0:
+        return position
+    new_payload = new - (1 if syn and not syn_seen else 0) - (1 if fin and not fin_seen else 0)
     if new_payload < payload:
         r = need_rare(t, i)
         r.seen_again[d] += payload - new_payload
@@ -194,7 +201,7 @@ def full_step(t, h, k, i, d, g):  # type: ignore[no-untyped-def]
             learn_isn(t, h, k, i, d, np.int64(g.seq))
         position = _stream(t, h, k, i, d, g, before)
         if opener:
-            take_syn(h, i, d, g)
+            take_syn(h, i, d, g, before)
         if payload > 0 and (tcp & SYN) == 0:
             h.flags = np.uint32(np.int64(h.flags) | DATA)
     if tcp & FIN:
@@ -212,9 +219,7 @@ def full_step(t, h, k, i, d, g):  # type: ignore[no-untyped-def]
         h.window[d] = g.window
         flags = flags | (SYN_WINDOW << d) if tcp & SYN else flags & ~(SYN_WINDOW << d)
         h.flags = np.uint32(flags)
-        if (flags & ANY_ISN) == 0:
-            h.flags = np.uint32(flags | ESTABLISHED)
-        elif (flags & HANDSHAKE) == 0:
+        if (flags & ANY_ISN) != 0 and (flags & HANDSHAKE) == 0:
             note_opening(h, i, d, g)
     note_letter(t, h, i, d, g, before, new_fin, new_rst)
     if (before & BOTH_FINS) == BOTH_FINS:
