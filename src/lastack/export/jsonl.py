@@ -24,15 +24,21 @@ class JsonLinesExporter(FileExporter):
     def write(self, batch: Any) -> None:
         """Append one line for each row."""
         for start in range(0, batch.num_rows, _ROWS):
-            lines = self._lines(batch.slice(start, _ROWS))
-            self.target.stream.write(joined_bytes(lines))
+            self.target.stream.write(joined_bytes(_lines(batch.slice(start, _ROWS), self.columns)))
 
-    def _lines(self, batch: Any) -> Any:
-        parts: list[Any] = []
-        for name in self.columns:
-            key = ("{" if not parts else ",") + json.dumps(name) + ":"
-            parts += _member(key, batch.column(name), BY_NAME[name].type)
-        return pc.binary_join_element_wise(*parts, pa.scalar("}\n"), "")
+
+def json_rows(batch: Any) -> list[str]:
+    """Return each row of a batch as the text of a JSON object."""
+    rows: list[str] = _lines(batch, tuple(batch.schema.names)).to_pylist()
+    return rows
+
+
+def _lines(batch: Any, columns: tuple[str, ...]) -> Any:
+    parts: list[Any] = []
+    for name in columns:
+        key = ("{" if not parts else ",") + json.dumps(name) + ":"
+        parts += _member(key, batch.column(name), BY_NAME[name].type)
+    return pc.binary_join_element_wise(*parts, pa.scalar("}\n"), "")
 
 
 def _member(key: str, array: Any, kind: str) -> list[Any]:
