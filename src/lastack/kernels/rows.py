@@ -14,10 +14,12 @@ from lastack.kernels._jit import (
     kernel,
     load_le32,
     load_le64,
+    put_i64,
+    put_u8,
+    put_u16,
+    put_u32,
     store_be64,
     store_u8,
-    store_u16,
-    store_u32,
     store_u64,
 )
 from lastack.kernels.layout import (
@@ -105,26 +107,6 @@ A_GAPS, A_HISTORY_MORE = _AT["gaps"], _AT["history_more"]
 
 
 @helper
-def _u8(columns, column, row, value):  # type: ignore[no-untyped-def]
-    store_u8(load_le64(columns + np.uint64(column * 8)) + np.uint64(row), np.uint8(value))
-
-
-@helper
-def _u16(columns, column, row, value):  # type: ignore[no-untyped-def]
-    store_u16(load_le64(columns + np.uint64(column * 8)) + np.uint64(row * 2), np.uint16(value & 0xFFFF))
-
-
-@helper
-def _u32(columns, column, row, value):  # type: ignore[no-untyped-def]
-    store_u32(load_le64(columns + np.uint64(column * 8)) + np.uint64(row * 4), np.uint32(value & MASK32))
-
-
-@helper
-def _i64(columns, column, row, value):  # type: ignore[no-untyped-def]
-    store_u64(load_le64(columns + np.uint64(column * 8)) + np.uint64(row * 8), np.int64(value))
-
-
-@helper
 def _address(columns, column, row, high, low):  # type: ignore[no-untyped-def]
     place = load_le64(columns + np.uint64(column * 8)) + np.uint64(row * 16)
     store_be64(place, high)
@@ -139,46 +121,46 @@ def _counter(i, r, which):  # type: ignore[no-untyped-def]
 @helper
 def _write_identity(columns, row, h, k, i, r, c):  # type: ignore[no-untyped-def]
     lo_port, hi_port = np.int64(k.ports) >> 16, np.int64(k.ports) & 0xFFFF
-    _i64(columns, A_ID, row, session_id(k, r.previous_id))
-    _u16(columns, A_SENSOR, row, np.int64(i.origin >> np.uint64(48)))
-    _i64(columns, A_FIRST_PACKET, row, np.int64(i.origin & np.uint64(0xFFFFFFFFFFFF)))
+    put_i64(columns, A_ID, row, session_id(k, r.previous_id))
+    put_u16(columns, A_SENSOR, row, np.int64(i.origin >> np.uint64(48)))
+    put_i64(columns, A_FIRST_PACKET, row, np.int64(i.origin & np.uint64(0xFFFFFFFFFFFF)))
     if c == 0:
         _address(columns, A_CLIENT_IP, row, k.lo0, k.lo1)
         _address(columns, A_SERVER_IP, row, k.hi0, k.hi1)
     else:
         _address(columns, A_CLIENT_IP, row, k.hi0, k.hi1)
         _address(columns, A_SERVER_IP, row, k.lo0, k.lo1)
-    _u16(columns, A_CLIENT_PORT, row, hi_port if c else lo_port)
-    _u16(columns, A_SERVER_PORT, row, lo_port if c else hi_port)
-    _u8(columns, A_CLIENT_BY, row, client_by(h, k))
-    _u8(columns, A_ENCAP, row, np.int64(i.vlan) >> 12)
-    _u16(columns, A_VLAN, row, np.int64(i.vlan) & 0xFFF)
-    _i64(columns, A_START, row, k.start_ns)
-    _i64(columns, A_END, row, h.end_ns)
-    _i64(columns, A_PREVIOUS, row, np.int64(r.previous_id))
+    put_u16(columns, A_CLIENT_PORT, row, hi_port if c else lo_port)
+    put_u16(columns, A_SERVER_PORT, row, lo_port if c else hi_port)
+    put_u8(columns, A_CLIENT_BY, row, client_by(h, k))
+    put_u8(columns, A_ENCAP, row, np.int64(i.vlan) >> 12)
+    put_u16(columns, A_VLAN, row, np.int64(i.vlan) & 0xFFF)
+    put_i64(columns, A_START, row, k.start_ns)
+    put_i64(columns, A_END, row, h.end_ns)
+    put_i64(columns, A_PREVIOUS, row, np.int64(r.previous_id))
 
 
 @helper
 def _write_counts(columns, row, t, h, k, i, r, c):  # type: ignore[no-untyped-def]
     for side in range(2):
         d = c if side == 0 else 1 - c
-        _i64(columns, A_PACKETS + side, row, np.int64(h.packets[d]) + np.int64(r.packet_carry[d]) * MASK32)
-        _i64(columns, A_BYTES + side, row, h.bytes[d])
-        _i64(columns, A_NEW + side, row, h.bytes[d] - r.seen_again[d])
-        _i64(columns, A_RETX + side, row, np.int64(r.retx[d]))
-        _u32(columns, A_SYN + side, row, _counter(i, r, N_SYN + d))
-        _u32(columns, A_SYNACK + side, row, _counter(i, r, N_SYNACK + d))
-        _u32(columns, A_FIN + side, row, _counter(i, r, N_FIN + d))
-        _u32(columns, A_RST + side, row, _counter(i, r, N_RST + d))
+        put_i64(columns, A_PACKETS + side, row, np.int64(h.packets[d]) + np.int64(r.packet_carry[d]) * MASK32)
+        put_i64(columns, A_BYTES + side, row, h.bytes[d])
+        put_i64(columns, A_NEW + side, row, h.bytes[d] - r.seen_again[d])
+        put_i64(columns, A_RETX + side, row, np.int64(r.retx[d]))
+        put_u32(columns, A_SYN + side, row, _counter(i, r, N_SYN + d))
+        put_u32(columns, A_SYNACK + side, row, _counter(i, r, N_SYNACK + d))
+        put_u32(columns, A_FIN + side, row, _counter(i, r, N_FIN + d))
+        put_u32(columns, A_RST + side, row, _counter(i, r, N_RST + d))
         unique = 1 if np.int64(h.flags) & (FIN_SEEN << d) else 0
         node = np.int64(r.fins[d])
         while node != 0:
             unique += 1
             node = np.int64(node_of(t, node).next)
-        _u32(columns, A_FIN_UNIQ + side, row, unique)
-        _i64(columns, A_AFTER_FIN + side, row, r.after_fin[d])
-        _i64(columns, A_UNACKED + side, row, unacked_of(t, h, k, i, d))
-        _u32(columns, A_KEEPALIVES + side, row, np.int64(r.keepalives[d]))
+        put_u32(columns, A_FIN_UNIQ + side, row, unique)
+        put_i64(columns, A_AFTER_FIN + side, row, r.after_fin[d])
+        put_i64(columns, A_UNACKED + side, row, unacked_of(t, h, k, i, d))
+        put_u32(columns, A_KEEPALIVES + side, row, np.int64(r.keepalives[d]))
 
 
 @helper
@@ -193,10 +175,10 @@ def _write_opening(columns, row, h, k, i):  # type: ignore[no-untyped-def]
         whole = max(i.ct_ns - k.start_ns, np.int64(0))
         if to_synack != NEVER:
             to_ack = max(whole - to_synack, np.int64(0))
-    _u8(columns, A_CT, row, 1 if done else 0)
-    _i64(columns, A_CT_NS, row, whole)
-    _i64(columns, A_SYN_SYNACK, row, to_synack)
-    _i64(columns, A_SYNACK_ACK, row, to_ack)
+    put_u8(columns, A_CT, row, 1 if done else 0)
+    put_i64(columns, A_CT_NS, row, whole)
+    put_i64(columns, A_SYN_SYNACK, row, to_synack)
+    put_i64(columns, A_SYNACK_ACK, row, to_ack)
 
 
 @helper
@@ -221,17 +203,17 @@ def _write_closing(columns, row, t, h, k, i, r, c):  # type: ignore[no-untyped-d
             half_ns = max(stop - fin1, np.int64(0))
             half_gap = x.half_gap
             half_bytes = x.half_bytes
-    _i64(columns, A_FIN1, row, fin1)
-    _i64(columns, A_FIN2, row, fin2)
-    _i64(columns, A_CLOSED, row, closed)
-    _i64(columns, A_RST1, row, rst1)
-    _i64(columns, A_IDLE_CLOSE, row, idle)
-    _u8(columns, A_HALF_BY, row, half_by)
-    _i64(columns, A_HALF_NS, row, half_ns)
-    _i64(columns, A_HALF_GAP, row, half_gap)
-    _i64(columns, A_HALF_BYTES, row, half_bytes)
-    _u32(columns, A_AFTER_RST, row, np.int64(k.after_rst))
-    _u16(columns, A_ORDER, row, close_order_code(h, k, c))
+    put_i64(columns, A_FIN1, row, fin1)
+    put_i64(columns, A_FIN2, row, fin2)
+    put_i64(columns, A_CLOSED, row, closed)
+    put_i64(columns, A_RST1, row, rst1)
+    put_i64(columns, A_IDLE_CLOSE, row, idle)
+    put_u8(columns, A_HALF_BY, row, half_by)
+    put_i64(columns, A_HALF_NS, row, half_ns)
+    put_i64(columns, A_HALF_GAP, row, half_gap)
+    put_i64(columns, A_HALF_BYTES, row, half_bytes)
+    put_u32(columns, A_AFTER_RST, row, np.int64(k.after_rst))
+    put_u16(columns, A_ORDER, row, close_order_code(h, k, c))
     verdict = np.int64(i.verdict)
     place = _UNKNOWN_RST
     ttl = ABSENT_I16
@@ -248,33 +230,33 @@ def _write_closing(columns, row, t, h, k, i, r, c):  # type: ignore[no-untyped-d
             step = np.int64(k.ipid[d])
             if step >= 0x8000:
                 step -= 0x10000
-    _u8(columns, A_RST_SEQ, row, place)
-    _u16(columns, A_TTL, row, ttl)
-    _u32(columns, A_IPID, row, step)
+    put_u8(columns, A_RST_SEQ, row, place)
+    put_u16(columns, A_TTL, row, ttl)
+    put_u32(columns, A_IPID, row, step)
 
 
 @helper
 def _write_outcome(columns, row, t, h, k, i, c, evicted):  # type: ignore[no-untyped-def]
     opening = opening_of(h, c)
-    _i64(columns, A_MAX_IDLE, row, 0 if opening == O_STRAY else h.max_idle)
+    put_i64(columns, A_MAX_IDLE, row, 0 if opening == O_STRAY else h.max_idle)
     ending = ending_of(t, h, i, opening)
     closer = first_closer_of(h, k, i, c)
     states = states_of(t, h, k, i, c, opening)
     unacked = unacked_of(t, h, k, i, 0) + unacked_of(t, h, k, i, 1)
     verdict = verdict_of(h, c, opening, ending, closer, unacked)
-    _u8(columns, A_OPENING, row, opening)
-    _u8(columns, A_ENDING, row, ending)
-    _u8(columns, A_FIRST_CLOSER, row, closer)
-    _u8(columns, A_STATE_CLT, row, states >> 4)
-    _u8(columns, A_STATE_SRV, row, states & 15)
-    _u8(columns, A_CONN, row, conn_state_of(h, k, i, c))
-    _u8(columns, A_COMPLETE, row, completeness_of(h, i))
-    _u8(columns, A_CAUSE, row, verdict >> 24)
-    _u8(columns, A_CONFIDENCE, row, (verdict >> 16) & 0xFF)
-    _u8(columns, A_ACTOR, row, (verdict >> 8) & 0xFF)
-    _u8(columns, A_HARM, row, verdict & 0xFF)
-    _u8(columns, A_PHASE, row, phase_of(t, h, k, i, opening))
-    _u8(columns, A_OBSERVED, row, observed_of(t, h, i, opening, ending, evicted))
+    put_u8(columns, A_OPENING, row, opening)
+    put_u8(columns, A_ENDING, row, ending)
+    put_u8(columns, A_FIRST_CLOSER, row, closer)
+    put_u8(columns, A_STATE_CLT, row, states >> 4)
+    put_u8(columns, A_STATE_SRV, row, states & 15)
+    put_u8(columns, A_CONN, row, conn_state_of(h, k, i, c))
+    put_u8(columns, A_COMPLETE, row, completeness_of(h, i))
+    put_u8(columns, A_CAUSE, row, verdict >> 24)
+    put_u8(columns, A_CONFIDENCE, row, (verdict >> 16) & 0xFF)
+    put_u8(columns, A_ACTOR, row, (verdict >> 8) & 0xFF)
+    put_u8(columns, A_HARM, row, verdict & 0xFF)
+    put_u8(columns, A_PHASE, row, phase_of(t, h, k, i, opening))
+    put_u8(columns, A_OBSERVED, row, observed_of(t, h, i, opening, ending, evicted))
 
 
 @helper
@@ -315,12 +297,12 @@ def write_rows(table, indices, rows, n, columns, evicted):  # type: ignore[no-un
         _write_opening(columns, row, h, k, i)
         _write_closing(columns, row, t, h, k, i, r, c)
         _write_outcome(columns, row, t, h, k, i, c, evicted)
-        _i64(columns, A_HISTORY, row, np.int64(_mirrored(np.uint64(i.history), c)))
-        _i64(columns, A_HISTORY_MORE, row, np.int64(_mirrored(np.uint64(r.history), c)))
+        put_i64(columns, A_HISTORY, row, np.int64(_mirrored(np.uint64(i.history), c)))
+        put_i64(columns, A_HISTORY_MORE, row, np.int64(_mirrored(np.uint64(r.history), c)))
         count = 0
         if k.gap != 0:
             count = np.int64(gap_of(t, np.int64(k.gap)).place) + 1
-        _u8(columns, A_GAPS, row, count)
+        put_u8(columns, A_GAPS, row, count)
         gaps += count
     return gaps
 
