@@ -38,7 +38,6 @@ class End:
         self.highest_ack: int | None = None
         self.top: int | None = None  # highest `end`, unwrapped
         self.low_data: int | None = None  # lowest data position, unwrapped
-        self.top_data: int | None = None  # highest data position + payload, of packets with payload
         self.window: int | None = None
         self.window_of_syn = False
         self.covered = Ranges()  # sequence numbers seen: SYN, payload, FIN
@@ -99,8 +98,6 @@ class End:
         if self.top is None or end > self.top:
             self.top = end
         self.low_data = data if self.low_data is None else min(self.low_data, data)
-        if packet.payload and not probe and (self.top_data is None or last > self.top_data):
-            self.top_data = last
         if self.lowest_seq is None or less(packet.seq, self.lowest_seq):
             self.lowest_seq = packet.seq
         if packet.flags & ACK:

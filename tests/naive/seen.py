@@ -13,10 +13,12 @@ MOST_GAPS = 64
 def unacked_bytes(session: Session, end: int) -> int:
     """Return the payload positions from the other end's highest ack to the highest sent."""
     me, other = session.ends[end], session.ends[1 - end]
-    if me.top_data is None or me.low_data is None:
+    if me.top is None or me.low_data is None:
         return 0
+    # The FIN's number is not payload; what lies beyond a FIN leaves one number out just the same.
+    top = me.top - (me.first_fin is not None and me.top > me.unwrap(me.first_fin))
     low = me.low_data if other.highest_ack is None else me.unwrap(other.highest_ack)
-    return max(0, me.top_data - low)
+    return max(0, top - low)
 
 
 def lossy(session: Session) -> bool:
