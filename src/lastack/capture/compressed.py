@@ -13,9 +13,9 @@ from lastack.capture.problem import Problems
 from lastack.capture.rawbytes import RawBytes
 
 _CHUNK = 1 << 16
-# zstandard's object has no output limit: at most 32 KiB of input (RLE blocks: 4 bytes make 128 KiB) bounds a
-# bomb.
-_ZSTD_CHUNK = 1 << 13
+# zstandard's object has no output limit, and 4 bytes of input may make 128 KiB: little input at a time bounds a bomb.
+_ZSTD_CHUNK = (256, 4096)
+_ZSTD_PLENTY = 4 << 20
 
 
 class _Member(Protocol):
@@ -113,7 +113,7 @@ class CompressedBytes:
         self._codec = codec
         self._problems = problems
         self._errors = _errors(codec)
-        self._chunk = _ZSTD_CHUNK if codec == "zstd" else _CHUNK
+        self._chunk = _ZSTD_CHUNK[0] if codec == "zstd" else _CHUNK
         self._member: _Member | None = _MEMBERS[codec]()
         self._input = b""
         self._output: memoryview = memoryview(b"")
@@ -138,7 +138,7 @@ class CompressedBytes:
         member = self._member
         assert member is not None
         if member.eof:
-            return self._next_member(member.unused_data)
+            return self._next_member(member.unused_data or b"")
         data = b""
         if member.needs_input:
             data, self._input = self._input or self._raw.read(self._chunk), b""
@@ -158,10 +158,13 @@ class CompressedBytes:
                 "what came before was read; the rest is lost",
             )
             return False
+        if self._codec == "zstd":
+            low, high = _ZSTD_CHUNK
+            self._chunk = low if len(self._output) > _ZSTD_PLENTY else min(2 * self._chunk, high)
         return True
 
     def _next_member(self, rest: bytes) -> bool:
-        rest = bytes(rest) + self._input
+        rest += self._input
         self._input = b""
         while len(rest.lstrip(b"\0")) < 8:
             # Padding with zero bytes between or after members is legal for xz and usual on tapes.

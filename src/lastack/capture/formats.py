@@ -95,12 +95,13 @@ def what_it_looks_like(head: bytes, name: str) -> tuple[str, str]:
     if _looks_like_erf(head):
         return "an Endace ERF capture", _EDITCAP.format(name=name)
     sample = head[:256]
-    if all(byte >= 0x20 or byte in b"\t\r\n\f\x1b" for byte in sample):
+    if len(sample) >= 4 and all(byte >= 0x20 or byte in b"\t\r\n\f\x1b" for byte in sample):
         start = sample.split(b"\n")[0][:40].decode("utf-8", "replace").strip()
-        return (
-            f"text ({start!r}…)",
-            "write captures with tcpdump -w FILE, or convert a hex dump with text2pcap",
-        )
+        if start.isprintable() and "\ufffd" not in start[:-1]:
+            return (
+                f"text ({start!r}…)",
+                "write captures with tcpdump -w FILE, or convert a hex dump with text2pcap",
+            )
     return (
         f"an unknown format (first bytes {head[:8].hex(' ')})",
         "give a pcap or pcapng file, plain or compressed",

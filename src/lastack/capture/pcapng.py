@@ -178,9 +178,11 @@ def walker_row(interface: Interface) -> Any:
     elif power <= 9:
         mode, scale = TICKS_TIMES, 10 ** (9 - power)
         limit = room_ns // scale
-    else:
-        mode, scale = TICKS_OVER, min(10 ** (power - 9), _U64_MAX)
+    elif power <= 28:
+        mode, scale = TICKS_OVER, 10 ** (power - 9)
         limit = room_ns * scale
+    else:
+        mode, limit = TICKS_OVER, 0  # 64 bits of ticks are less than a nanosecond
     row["link"], row["snaplen"], row["number"] = interface.link, interface.snaplen, interface.number
     row["mode"], row["scale"], row["shift"] = mode, scale, shift
     row["limit"], row["offset_ns"] = min(limit, _U64_MAX), offset_ns

@@ -183,14 +183,18 @@ class Capture:
         """Fill frames from a window and return their number; 0 when the window is used up."""
         from lastack.kernels.walk import walk_frames
 
-        while True:
+        while not self._repair.lost:
             count = walk_frames(window.base, window.position, window.end, self.state[0], self.table, frames)
             more = self.settle(window)
             if count or not more:
                 return int(count)
+        return 0
 
     def settle(self, window: Window) -> bool:
-        """Do what Python must do where a walker stopped, move the window there, and tell whether to walk on in it."""
+        """Do what Python must do where a walker stopped, move the window there, and tell whether to walk on in it.
+
+        After False the window must not be walked any more: ask for the next one.
+        """
         window.position = int(self.state["next"][0])
         status = self.state["status"][0]
         if status == WALK_END:
