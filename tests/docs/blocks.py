@@ -84,7 +84,7 @@ def environment() -> dict[str, str]:
         name: value for name, value in os.environ.items() if not name.startswith(("COLUMNS", "FORCE_", "LC_"))
     }
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    return {**kept, "PATH": path, "COLUMNS": "80", "NO_COLOR": "1", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
+    return {**kept, "PATH": path, "COLUMNS": "100", "NO_COLOR": "1", "LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
 
 def run_console(example: Example, folder: Path) -> list[str]:
