@@ -42,7 +42,13 @@ def looks_like_ethernet(address: int, at: int, end: int) -> bool:
         return nibble == 4
     if ethertype == layers.IPV6:
         return nibble == 6
-    return is_vlan(ethertype) or ethertype == layers.MPLS or ethertype == layers.PPPOE
+    return (
+        is_vlan(ethertype)
+        or ethertype == layers.MPLS
+        or ethertype == layers.PPPOE
+        or ethertype == layers.ITAG
+        or ethertype == layers.FABRICPATH
+    )
 
 
 @part
