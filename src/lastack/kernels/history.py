@@ -6,6 +6,8 @@ import numpy as np
 
 from lastack.kernels._jit import helper
 from lastack.kernels.layout import (
+    FIN_SEEN,
+    RST_SEEN,
     ISN,
     L_ACK,
     L_DATA,
@@ -18,10 +20,15 @@ from lastack.kernels.layout import (
     LETTER_A,
     LETTER_D,
 )
-from lastack.kernels.pool import need_rare
+from lastack.kernels.pool import need_rare, rare_of
 from lastack.model.batch import ACK, FIN, RST, SYN
 
 FULL = 60  # bits: fifteen letters
+
+# RARE.letters, plus direction: I or Q was written; a FIN or RST was seen only beside another flag, its own letter
+# is still to be written
+OWED_F = 4
+OWED_R = 16
 
 
 @helper
@@ -80,14 +87,22 @@ def note_letter(t, h, i, d, g, before, new_fin, new_rst):  # type: ignore[no-unt
     elif special == SYN:
         kind = L_SYNACK if tcp & ACK else L_SYN
         _write_syn(t, h, i, d, g, kind, (before & (ISN << d)) == 0)
-    elif special == FIN:
-        if new_fin:
-            write(t, i, L_FIN, d)
-    elif special == RST:
-        if new_rst:
-            write(t, i, L_RST, d)
+    elif special == FIN or special == RST:
+        owed = (OWED_F if special == FIN else OWED_R) << d
+        r = rare_of(t, i)
+        is_owed = (np.int64(r.letters) & owed) != 0
+        if is_owed or (new_fin if special == FIN else new_rst):
+            write(t, i, L_FIN if special == FIN else L_RST, d)
+        if is_owed:
+            r.letters = np.uint8(np.int64(r.letters) & ~owed)
     else:
         r = need_rare(t, i)
-        if (np.int64(r.letters) & (1 << d)) == 0:
-            r.letters = np.uint8(np.int64(r.letters) | (1 << d))
+        letters = np.int64(r.letters)
+        if (letters & (1 << d)) == 0:
             write(t, i, L_FIN_RST if (tcp & (FIN | RST)) == (FIN | RST) else L_MULTI, d)
+        letters |= 1 << d
+        if (tcp & FIN) != 0 and (before & (FIN_SEEN << d)) == 0:
+            letters |= OWED_F << d
+        if (tcp & RST) != 0 and (before & (RST_SEEN << d)) == 0:
+            letters |= OWED_R << d
+        r.letters = np.uint8(letters)

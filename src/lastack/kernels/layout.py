@@ -78,6 +78,7 @@ RARE = np.dtype(
     [
         ("previous_id", "u8"),
         ("history", "u8"),           # letters 16 to 30
+        ("syn_ns", "i8"),            # first SYN, where it is not the first packet
         ("seen_again", "i8", 2),     # payload bytes that were not new
         ("after_fin", "i8", 2),      # payload bytes beyond the sender's own FIN
         ("retx", "u4", 2),
@@ -92,8 +93,8 @@ RARE = np.dtype(
         ("repeats", "u4"),           # trailing packets that only repeat
         ("packet_carry", "u2", 2),   # multiples of 2**32 of HOT.packets
         ("icmp", "u2"),              # type << 8 | code of the ICMP error that answered
-        ("letters", "u1"),           # I and Q written: bit direction and 2 + direction
-        ("odd", "u1"),               # last_syn and last_fin in use: bits direction and 2 + direction
+        ("letters", "u1"),           # see lastack.kernels.history
+        ("odd", "u1"),               # last_syn, last_fin in use: bits direction, 2 + direction; bit 4: end that repeats; and below
     ]
 )  # fmt: skip
 
@@ -175,6 +176,10 @@ FINS_AT_RST = 6  # shift of 2 bits: FINs seen when the first effective RST came
 # KEY.steps
 WRAPPED = 8  # bit of each nibble: the direction spans 2**31 sequence numbers or more
 NOT_COUNTING = 7
+
+# RARE.odd
+LATE_SYN = 32  # the first SYN is not the first packet
+SYNACK_FIRST = 64  # a SYN-ACK came before the SYN
 
 # INFO.count and RARE.carry, plus direction
 N_SYN, N_SYNACK, N_FIN, N_RST = 0, 2, 4, 6

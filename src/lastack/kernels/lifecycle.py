@@ -20,6 +20,7 @@ from lastack.kernels.layout import (
     FINS_AT_RST,
     HANDSHAKE,
     IPID_KNOWN,
+    LATE_SYN,
     ISN,
     N_FIN,
     N_RST,
@@ -32,12 +33,13 @@ from lastack.kernels.layout import (
     SEQ_SENT,
     SYN_SEEN,
     SYN_WINDOW,
+    SYNACK_FIRST,
     SYNACK_SEEN,
     TTL_KNOWN,
 )
 from lastack.kernels.pool import close_of, need_rare, node_of, take
 from lastack.kernels.sequence import ahead, between
-from lastack.model.batch import ACK, META_HAS_IPID, NO_WSCALE, SYN
+from lastack.model.batch import ACK, FIN, META_HAS_IPID, NO_WSCALE, RST, SYN
 from lastack.model.enums import RstSeq
 
 EXACT, WINDOW, OUTSIDE, UNKNOWN = int(RstSeq.exact), int(RstSeq.window), int(RstSeq.outside), int(RstSeq.unknown)
@@ -146,7 +148,7 @@ def take_fin(t, h, k, i, d, g, position, silence_ns):  # type: ignore[no-untyped
     flags = np.int64(h.flags)
     o = 1 - d
     if flags & (FIN_SEEN << d):
-        return _another_fin(t, i, d, position, np.int64(c.fin[d]))
+        return _another_fin(t, i, d, g, position, np.int64(c.fin[d]))
     _write_order(h, k, d)
     c.fin[d] = np.uint32(position)
     if flags & (FIN_SEEN << o):
@@ -162,24 +164,25 @@ def take_fin(t, h, k, i, d, g, position, silence_ns):  # type: ignore[no-untyped
 
 
 @helper
-def _another_fin(t, i, d, position, first):  # type: ignore[no-untyped-def]
+def _another_fin(t, i, d, g, position, first):  # type: ignore[no-untyped-def]
     """Keep a further FIN position in the list of distinct ones; return whether it differs from the last FIN's."""
     last = first
     if i.rare != 0:
         r = need_rare(t, i)
         if np.int64(r.odd) & (4 << d):
             last = np.int64(r.last_fin[d])
-    if position == last:
+    if position == last and position == first:
         return False
     r = need_rare(t, i)
-    r.odd = np.uint8(np.int64(r.odd) | (4 << d))
-    r.last_fin[d] = np.uint32(position)
+    if (np.int64(g.tcp_flags) & (SYN | RST)) == 0:
+        r.odd = np.uint8(np.int64(r.odd) | (4 << d))
+        r.last_fin[d] = np.uint32(position)
     if position == first:
-        return True
+        return position != last
     index = np.int64(r.fins[d])
     while index != 0:
         if np.int64(node_of(t, index).low) == position:
-            return True
+            return position != last
         index = np.int64(node_of(t, index).next)
     index = take(t.node)
     if index != 0:
@@ -187,7 +190,7 @@ def _another_fin(t, i, d, position, first):  # type: ignore[no-untyped-def]
         node.low = np.uint32(position)
         node.next = r.fins[d]
         r.fins[d] = np.uint32(index)
-    return True
+    return position != last
 
 
 @helper
@@ -208,7 +211,8 @@ def take_rst(t, h, k, i, d, g, silence_ns):  # type: ignore[no-untyped-def]
     if (flags & BOTH_FINS) == BOTH_FINS:
         verdict |= RST_AFTER_FINS
     new = (flags & (RST_SEEN << d)) == 0 or c.rst[d] != g.seq
-    c.rst[d] = g.seq
+    if (np.int64(g.tcp_flags) & (SYN | FIN)) == 0:
+        c.rst[d] = g.seq
     i.verdict = np.uint8(verdict)
     h.flags = np.uint32(flags)
     if (flags & (RST_SEEN << d)) == 0:
@@ -251,7 +255,7 @@ def note_fingerprint(k, d, g):  # type: ignore[no-untyped-def]
 
 
 @helper
-def take_syn(h, i, d, g, before):  # type: ignore[no-untyped-def]
+def take_syn(t, h, i, d, g, before):  # type: ignore[no-untyped-def]
     """Account for a SYN or SYN-ACK of a session it belongs to; `before` are the flags as the packet found them."""
     flags = np.int64(h.flags)
     o = 1 - d
@@ -268,6 +272,10 @@ def take_syn(h, i, d, g, before):  # type: ignore[no-untyped-def]
     else:
         if (flags & (3 * SYN_SEEN)) == 0:
             flags = (flags & ~CLIENT_HI) | (CLIENT_HI if d == 1 else 0)
+            if h.packets[0] + h.packets[1] > 1:
+                r = need_rare(t, i)
+                r.syn_ns = g.ts_ns
+                r.odd = np.uint8(np.int64(r.odd) | LATE_SYN | (SYNACK_FIRST if i.synack_ns != NEVER else 0))
         flags |= SYN_SEEN << d
     h.flags = np.uint32(flags)
 
@@ -279,7 +287,7 @@ def note_opening(h, i, d, g):  # type: ignore[no-untyped-def]
     tcp = np.int64(g.tcp_flags)
     c = 1 if flags & CLIENT_HI else 0
     s = 1 - c
-    acking = (tcp & (ACK | SYN | 4)) == ACK
+    acking = (tcp & (ACK | SYN | RST)) == ACK
     if flags & (SYN_SEEN << c):
         if flags & (SYN_SEEN << s):
             both = 3 * ACK_SENT
@@ -289,19 +297,18 @@ def note_opening(h, i, d, g):  # type: ignore[no-untyped-def]
                 and ahead(h.ack[s], np.int64(i.first[c]) + 1) >= 0
             ):
                 i.ct_ns = g.ts_ns
-                h.flags = np.uint32(flags | HANDSHAKE | ESTABLISHED)
-            return
-        if flags & (SYNACK_SEEN << s):
-            if d == c and acking and _acks_server(h, i, s, g):
-                i.ct_ns = g.ts_ns
                 flags |= HANDSHAKE | ESTABLISHED
-        elif d == c and acking and (flags & (3 * SYNACK_SEEN)) == 0:
+        elif (flags & (SYNACK_SEEN << s)) and d == c and acking and _acks_server(h, i, s, g):
+            i.ct_ns = g.ts_ns
+            flags |= HANDSHAKE | ESTABLISHED
+        if d == c and acking and (flags & (3 * SYNACK_SEEN)) == 0:
             flags |= ESTABLISHED
-        if d == s and acking and (flags & (SYNACK_SEEN << s)) == 0 and acks_syn(h, i, c, g.ack):
+        other = (tcp & (ACK | RST)) == ACK and (tcp & (SYN | FIN)) != SYN
+        if d == s and other and (flags & (SYNACK_SEEN << s)) == 0 and acks_syn(h, i, c, g.ack):
             flags |= ESTABLISHED
     elif d == c and acking and (flags & (SYNACK_SEEN << s)) and _acks_server(h, i, s, g):
         flags |= ESTABLISHED
-    if d == s and (flags & (SYNACK_SEEN << s)) and (tcp & (SYN | 4)) == 0 and g.payload > 0:
+    if d == s and (flags & (SYNACK_SEEN << s)) and (tcp & (SYN | RST)) == 0 and g.payload > 0:
         flags |= ESTABLISHED
     h.flags = np.uint32(flags)
 
@@ -314,7 +321,7 @@ def _acks_server(h, i, s, g):  # type: ignore[no-untyped-def]
 @helper
 def note_close(t, h, k, d, g, before):  # type: ignore[no-untyped-def]
     """Note the ACK of the second FIN; `before` are the flags as the packet found them."""
-    if (before & BOTH_FINS) != BOTH_FINS or (before & (3 * RST_SEEN)) or (np.int64(g.tcp_flags) & (ACK | 4)) != ACK:
+    if (before & BOTH_FINS) != BOTH_FINS or (before & (3 * RST_SEEN)) or (np.int64(g.tcp_flags) & (ACK | RST)) != ACK:
         return
     c = close_of(t, k)
     first = np.int64(k.order) & 1

@@ -26,6 +26,7 @@ from lastack.kernels.layout import (
     FIN_SEEN,
     HANDSHAKE,
     IPID_KNOWN,
+    LATE_SYN,
     N_FIN,
     N_RST,
     N_SYN,
@@ -34,6 +35,7 @@ from lastack.kernels.layout import (
     RST_SEEN,
     RST_SEQ,
     SYN_SEEN,
+    SYNACK_FIRST,
     MASK32,
     TTL_KNOWN,
     table_at,
@@ -164,15 +166,17 @@ def _write_counts(columns, row, t, h, k, i, r, c):  # type: ignore[no-untyped-de
 
 
 @helper
-def _write_opening(columns, row, h, k, i):  # type: ignore[no-untyped-def]
+def _write_opening(columns, row, h, k, i, r):  # type: ignore[no-untyped-def]
     done = (np.int64(h.flags) & HANDSHAKE) != 0
+    odd = np.int64(r.odd)
+    syn_ns = r.syn_ns if odd & LATE_SYN else k.start_ns
     to_synack = NEVER
-    if np.int64(h.flags) & (3 * SYN_SEEN) and i.synack_ns != NEVER:
-        to_synack = max(i.synack_ns - k.start_ns, np.int64(0))
+    if np.int64(h.flags) & (3 * SYN_SEEN) and i.synack_ns != NEVER and (odd & SYNACK_FIRST) == 0:
+        to_synack = max(i.synack_ns - syn_ns, np.int64(0))
     whole = NEVER
     to_ack = NEVER
     if done:
-        whole = max(i.ct_ns - k.start_ns, np.int64(0))
+        whole = max(i.ct_ns - syn_ns, np.int64(0))
         if to_synack != NEVER:
             to_ack = max(whole - to_synack, np.int64(0))
     put_u8(columns, A_CT, row, 1 if done else 0)
@@ -294,7 +298,7 @@ def write_rows(table, indices, rows, n, columns, evicted):  # type: ignore[no-un
         c = client_of(h)
         _write_identity(columns, row, h, k, i, r, c)
         _write_counts(columns, row, t, h, k, i, r, c)
-        _write_opening(columns, row, h, k, i)
+        _write_opening(columns, row, h, k, i, r)
         _write_closing(columns, row, t, h, k, i, r, c)
         _write_outcome(columns, row, t, h, k, i, c, evicted)
         put_i64(columns, A_HISTORY, row, np.int64(_mirrored(np.uint64(i.history), c)))

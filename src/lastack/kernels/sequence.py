@@ -157,16 +157,10 @@ def occupy(t, h, k, i, d, start, size):  # type: ignore[no-untyped-def]
 
 
 @helper
-def learn_isn(t, h, k, i, d, isn):  # type: ignore[no-untyped-def]
-    """Take a sequence number as the direction's ISN when packets of it may have come before."""
-    flags = np.int64(h.flags)
-    if flags & (SEQ_SENT << d):
-        late = ahead(i.first[d], isn + 1)
-        if late > 0:
-            _add_hole(t, h, i, d, isn + 1, np.int64(i.first[d]))
-        i.first[d] = np.uint32(isn & MASK32)
-        _advance(h, k, i, d, np.int64(h.end[d]))
-    h.flags = np.uint32(flags | (ISN << d) | (np.int64(h.flags) & HOLES))
+def learn_isn(h, i, d, isn):  # type: ignore[no-untyped-def]
+    """Take a sequence number as the direction's ISN, after its packet was placed."""
+    i.first[d] = isn
+    h.flags = np.uint32(np.int64(h.flags) | (ISN << d))
 
 
 @helper

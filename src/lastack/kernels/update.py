@@ -27,6 +27,7 @@ from lastack.kernels.layout import (
     N_SYNACK,
     NEVER,
     REPEATING,
+    RST_EFFECTIVE,
     RST_SEEN,
     SEQ_SENT,
     SHADOW,
@@ -197,11 +198,11 @@ def full_step(t, h, k, i, d, g):  # type: ignore[no-untyped-def]
         payload = np.int64(g.payload)
         h.bytes[d] += payload
         opener = (tcp & (SYN | FIN)) == SYN
-        if opener and (before & (ISN << d)) == 0:
-            learn_isn(t, h, k, i, d, np.int64(g.seq))
         position = _stream(t, h, k, i, d, g, before)
         if opener:
-            take_syn(h, i, d, g, before)
+            if (before & (ISN << d)) == 0:
+                learn_isn(h, i, d, g.seq)
+            take_syn(t, h, i, d, g, before)
         if payload > 0 and (tcp & SYN) == 0:
             h.flags = np.uint32(np.int64(h.flags) | DATA)
     if tcp & FIN:
@@ -219,7 +220,7 @@ def full_step(t, h, k, i, d, g):  # type: ignore[no-untyped-def]
         h.window[d] = g.window
         flags = flags | (SYN_WINDOW << d) if tcp & SYN else flags & ~(SYN_WINDOW << d)
         h.flags = np.uint32(flags)
-        if (flags & ANY_ISN) != 0 and (flags & HANDSHAKE) == 0:
+        if (flags & ANY_ISN) != 0 and (flags & (HANDSHAKE | RST_EFFECTIVE)) == 0:
             note_opening(h, i, d, g)
     note_letter(t, h, i, d, g, before, new_fin, new_rst)
     if (before & BOTH_FINS) == BOTH_FINS:
