@@ -9,13 +9,12 @@ from typing import Any, Literal
 
 from lastack import __version__
 from lastack.app.options import Progress, TrackOptions
-from lastack.app.pipeline import track_captures
-from lastack.app.sessions import open_inputs, run_notes, run_of
+from lastack.app.sessions import open_inputs, run_notes, run_of, track
 from lastack.model.errors import UsageError
 from lastack.query.ast import Node
 from lastack.query.mask import filter_rows
 from lastack.query.overview import Overview
-from lastack.query.survey import COLUMNS, Survey
+from lastack.query.survey import COLUMNS, TOP, Survey
 from lastack.store.dataset import scan_datasets
 from lastack.store.manifest import Run
 from lastack.store.writer import DatasetWriter
@@ -60,6 +59,7 @@ def survey_inputs(
     keep: Keep | None = None,
     options: TrackOptions | None = None,
     progress: Progress | None = None,
+    top: int = TOP,
 ) -> Report:
     """Return the overview of captures and datasets in any mix, in one pass and bounded memory.
 
@@ -69,6 +69,7 @@ def survey_inputs(
         keep: Dataset that gets the sessions of the captures.
         options: How to track captures.
         progress: Told how far the reading is.
+        top: Servers and clients to list.
 
     Raises:
         InputError: An input is neither a capture nor a dataset, or nothing of it can be read.
@@ -88,7 +89,7 @@ def survey_inputs(
         tracked = _track(captures, survey, where, keep, options or TrackOptions(), progress)
         run = run.merged(tracked)
         notes += run_notes(tracked)
-    return Report(survey.overview(run.last_ns), run, notes)
+    return Report(survey.overview(run.last_ns, top), run, notes)
 
 
 def _track(
@@ -103,13 +104,13 @@ def _track(
         survey.add(filter_rows(where, batch))
 
     if keep is None:
-        return run_of(track_captures(captures, options, look, progress))
+        return run_of(track(captures, options, look, progress))
     with DatasetWriter(keep.path, keep.mode) as writer:
 
         def look_and_keep(batch: Any) -> None:
             writer.write(batch)
             look(batch)
 
-        run = run_of(track_captures(captures, options, look_and_keep, progress))
+        run = run_of(track(captures, options, look_and_keep, progress))
         writer.finish(run)
     return run

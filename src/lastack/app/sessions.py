@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from lastack.app.options import Progress, RunSummary, TrackOptions
-from lastack.app.pipeline import track_captures
 from lastack.model.errors import InputError
 from lastack.query.ast import Node
 from lastack.query.mask import filter_rows
@@ -50,6 +49,15 @@ class Answer:
     run: Run = field(default_factory=Run)
     rows: int = 0
     notes: list[str] = field(default_factory=list)
+
+
+def track(
+    captures: Sequence[str], options: TrackOptions, sink: Sink, progress: Progress | None
+) -> RunSummary:
+    """Run the tracker; it is loaded here, as a question to a dataset must not wait for the compiler."""
+    from lastack.app.pipeline import track_captures
+
+    return track_captures(captures, options, sink, progress)
 
 
 class _Enough(Exception):  # noqa: N818  (control flow, not an error: the limit is reached)
@@ -152,7 +160,7 @@ def _stream(
     if question.limit is not None and counted.answer.rows >= question.limit:
         return
     try:
-        _note(track_captures(captures, options, take, progress), counted.answer)
+        _note(track(captures, options, take, progress), counted.answer)
     except _Enough:
         counted.answer.notes.append(
             f"stopped at {question.limit} rows: the rest of the input was not read (sort to read all of it)"
@@ -174,7 +182,7 @@ def _sorted(
             def spool(batch: Any) -> None:
                 writer.write(filter_rows(question.where, batch))
 
-            summary = track_captures(captures, options, spool, progress)
+            summary = track(captures, options, spool, progress)
             writer.finish(Run())
         _note(summary, counted.answer)
         _scan([*datasets, Dataset.open(path)], question, counted)

@@ -9,7 +9,7 @@ from typing import Literal
 
 import click
 
-from lastack.cli.common import Reading, reading_options, tell
+from lastack.cli.common import PositiveCount, Reading, reading_options, tell
 
 _EPILOG = """\b
 Examples:
@@ -31,6 +31,9 @@ Examples:
     "-f", "--filter", "where", default="", metavar="FILTER", help="Overview of these sessions only."
 )
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option(
+    "--top", type=PositiveCount(), default=5, show_default=True, help="Servers and clients to list."
+)
 @reading_options
 def command(
     inputs: tuple[str, ...],
@@ -39,6 +42,7 @@ def command(
     append: bool,
     where: str,
     form: str,
+    top: int,
     reading: Reading,
 ) -> None:
     """Say how the TCP sessions of captures opened, how they ended, and what stands out.
@@ -58,7 +62,7 @@ def command(
     keep = Keep(Path(output), mode) if output is not None else None
     node = parse_filter(where)
     with shown_progress(reading) as progress:
-        report = survey_inputs(inputs, node, keep, reading.track_options, progress)
+        report = survey_inputs(inputs, node, keep, reading.track_options, progress, top)
     if form == "json":
         sys.stdout.write(json.dumps(report.to_json(), indent=1, ensure_ascii=False) + "\n")
     else:

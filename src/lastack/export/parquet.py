@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pyarrow as pa
@@ -26,6 +27,8 @@ class ParquetExporter(FileExporter):
 
     def write(self, batch: Any) -> None:
         """Append the rows, a row group at a time."""
+        if batch.num_rows == 0:
+            return
         self._waiting.append(batch.select(list(self.columns)))
         self._rows += batch.num_rows
         if self._rows >= ROW_GROUP:
@@ -41,3 +44,9 @@ class ParquetExporter(FileExporter):
         """Write the rest and the footer."""
         self._flush()
         self._writer.close()
+
+    def discard(self) -> None:
+        """Stop without an output: a file never appears."""
+        with contextlib.suppress(OSError, ValueError, pa.ArrowException):  # it must not outlive its stream
+            self._writer.close()
+        super().discard()

@@ -28,7 +28,8 @@ MEASURES: tuple[str, ...] = (
     "sessions", "attempts", "established", "refused", "unanswered", "half_open", "failed", "broken", "harmed",
     "resets_clt", "resets_srv", "rst_clt", "rst_srv", "bytes",
 )  # fmt: skip
-TOP = 10
+TOP = 5
+_TROUBLED = 10  # looked at for findings
 _ATTEMPTS = (
     Opening.established, Opening.refused, Opening.refused_icmp, Opening.unanswered, Opening.half_open,
     Opening.aborted, Opening.simultaneous,
@@ -102,11 +103,12 @@ class Survey:
         if other._first_ns is not None and other._last_ns is not None:
             self._widen(other._first_ns, other._last_ns)
 
-    def overview(self, last_ns: int | None = None) -> Overview:
+    def overview(self, last_ns: int | None = None, top: int = TOP) -> Overview:
         """Return the overview.
 
         Args:
             last_ns: End of the capture, if it is known to be later than the last session's last packet.
+            top: Servers and clients to list.
         """
         end = max((ns for ns in (last_ns, self._last_ns) if ns is not None), default=None)
         clt, srv, rst_clt, rst_srv, used = map(int, self._totals)
@@ -125,14 +127,14 @@ class Survey:
             half_close_ns=self._half_close.percentiles(),
             half_close_used=used,
             bytes={"client": clt, "server": srv},
-            servers=servers.top("sessions", TOP),
-            clients=clients.top("sessions", TOP),
+            servers=servers.top("sessions", top),
+            clients=clients.top("sessions", top),
             troubled={
                 **{
-                    f"servers.{m}": servers.top(m, TOP)
+                    f"servers.{m}": servers.top(m, _TROUBLED)
                     for m in ("refused", "unanswered", "half_open", "broken")
                 },
-                "clients.failed": clients.top("failed", TOP),
+                "clients.failed": clients.top("failed", _TROUBLED),
             },
             first_ns=self._first_ns,
             last_ns=end,

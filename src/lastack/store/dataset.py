@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import duckdb
 import pyarrow as pa
 
 from lastack.model.arrow import session_schema
@@ -18,6 +17,9 @@ from lastack.query.metrics import METRICS, nearest
 from lastack.query.sql import filter_sql, metric_sql
 from lastack.store.conform import conform
 from lastack.store.manifest import Manifest, Run, read_manifest
+
+if TYPE_CHECKING:  # loading DuckDB takes longer than a small capture does
+    import duckdb
 
 _BATCH_ROWS = 65_536
 
@@ -113,6 +115,8 @@ def incomplete(manifest: Manifest) -> str:
 
 def connect(threads: int | None = None) -> duckdb.DuckDBPyConnection:
     """Return a DuckDB connection that keeps everything in memory, loads nothing and reads files only."""
+    import duckdb
+
     connection = duckdb.connect(":memory:")
     connection.execute("SET autoinstall_known_extensions = false")
     connection.execute("SET autoload_known_extensions = false")
@@ -133,6 +137,8 @@ def scan_datasets(
     names = list(columns) if columns is not None else list(session_schema().names)
     if not files or limit == 0:
         return
+    import duckdb
+
     condition, params = filter_sql(where)
     wanted = ", ".join(f'"{BY_NAME[name].name}"' for name in names)
     text = f"SELECT {wanted} FROM read_parquet(?) WHERE {condition}"

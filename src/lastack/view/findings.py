@@ -42,20 +42,20 @@ def findings_of(overview: Overview, most: int = 8) -> list[Finding]:
 def _refused(overview: Overview) -> Iterator[Finding]:
     for row, server, where in _servers(overview, "refused"):
         yield Finding(
-            f"{_part(row, 'refused', 'attempts')} connections to {server} were refused: "
+            f"{_part(row, 'refused', 'attempts')} attempts to connect to {server} were refused: "
             "nobody listens there, or a firewall rejects",
             f"{where} and opening in {{refused, refused_icmp}}",
-            row.sums["refused"],
+            _weight(row, "refused", "attempts"),
         )
 
 
 def _unanswered(overview: Overview) -> Iterator[Finding]:
     for row, server, where in _servers(overview, "unanswered"):
         yield Finding(
-            f"{_part(row, 'unanswered', 'attempts')} connections to {server} got no answer: "
+            f"{_part(row, 'unanswered', 'attempts')} attempts to connect to {server} got no answer: "
             "the host is down, or a firewall drops",
             f"{where} and opening = unanswered",
-            row.sums["unanswered"],
+            _weight(row, "unanswered", "attempts"),
         )
 
 
@@ -65,7 +65,7 @@ def _half_open(overview: Overview) -> Iterator[Finding]:
             f"{_part(row, 'half_open', 'attempts')} handshakes with {server} were never completed by the "
             "client: a SYN flood, a monitor, or lost ACKs",
             f"{where} and opening = half_open",
-            row.sums["half_open"],
+            _weight(row, "half_open", "attempts"),
         )
 
 
@@ -77,7 +77,7 @@ def _broken(overview: Overview) -> Iterator[Finding]:
             f"{_part(row, 'broken', 'sessions')} sessions with {server} were ended by a RST before both ends "
             f"had closed{cost}",
             f"{where} and ending in {{rst, fin_rst}} and harm != none",
-            row.sums["broken"],
+            _weight(row, "broken", "sessions"),
         )
 
 
@@ -107,8 +107,9 @@ def _lost(overview: Overview) -> Iterator[Finding]:
 def _waiting(overview: Overview) -> Iterator[Finding]:
     ages = overview.half_closed.ages
     if ages.count and ages.maximum is not None:
+        oldest = "the oldest " if ages.count > 1 else ""
         yield Finding(
-            f"{plural(ages.count, 'session is', 'sessions are')} half-closed when the capture ends, the oldest "
+            f"{plural(ages.count, 'session is', 'sessions are')} half-closed when the capture ends, {oldest}"
             f"for {format_duration(ages.maximum)}: one end has not closed, or its FIN was lost",
             "ending = half_closed",
             ages.count,
@@ -181,13 +182,19 @@ def _servers(overview: Overview, measure: str) -> Iterator[tuple[TopRow, str, st
             return
         if scanned and number < 5:  # one client tried many doors: that client is the finding
             continue
-        if number >= 50 or number >= 0.02 * whole:
+        # One failure of one attempt is an event, not a pattern; the ledger has it.
+        if number > 1 and (number >= 50 or number >= 0.02 * whole):
             named += 1
             address, port = row.key
             text = format_address(address)
             yield row, endpoint(address, port), f"server.ip = {text} and server.port = {port}"
 
 
+def _weight(row: TopRow, measure: str, whole: str) -> float:
+    """Return the sessions concerned; more when they are all of them than when they are a few of many."""
+    return row.sums[measure] * (0.5 + row.sums[measure] / row.sums[whole])
+
+
 def _part(row: TopRow, measure: str, whole: str) -> str:
     number, total = row.sums[measure], row.sums[whole]
-    return f"All {number:,}" if number == total > 1 else f"{number:,} of {total:,}"
+    return f"All {number:,}" if number == total else f"{number:,} of {total:,}"

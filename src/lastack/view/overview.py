@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from lastack.model.units import format_duration, format_size
 from lastack.query.overview import FAILURES, HARMS, SIDES, Overview
@@ -33,11 +33,11 @@ _ENDINGS = {
 }
 _RESETS = {
     "refused": "refusing a SYN",
-    "opening": "while opening (scans and monitors do so)",
+    "opening": "while opening (scans, monitors)",
     "after_close": "after both FINs: harmless",
     "after_fin": "after one FIN",
     "mid_session": "in mid-session",
-    "ignored": "did not fit, and ended nothing",
+    "ignored": "did not fit: ended nothing",
 }
 
 
@@ -102,7 +102,7 @@ def _findings(page: Page, overview: Overview, source: Sequence[str]) -> None:
     for finding in found:
         page.say(finding.text, indent="  • ", hang="    ")
         if finding.where:
-            page.line(f"      -f '{finding.where}'", "dim")
+            page.say(f"-f '{finding.where}'", "      ", style="dim")
     page.say(f"Follow one up:  lastack sessions {' '.join(source) or 'CAPTURE'} -f FILTER", style="dim")
 
 
@@ -187,7 +187,7 @@ def _resets(page: Page, overview: Overview) -> None:
     page.grid(
         rows,
         "lrrrrr",
-        ["sessions whose first RST came", "client", "server", "harmless", "harmful", "unclear"],
+        ["sessions with a RST, the first", "client", "server", "harmless", "harmful", "unclear"],
     )
 
 
@@ -250,35 +250,45 @@ def _ends(page: Page, overview: Overview) -> None:
         if not top.rows:
             continue
         page.heading(f"{title} with most sessions", f"{count(top.keys)} in all")
+        # Sessions and attempts differ only where some were already running: else one of them will do.
+        measures = [
+            m for m in _MEASURES if m[0] != "sessions" or top.total["sessions"] != top.total["attempts"]
+        ]
         rows = [
-            [endpoint(*row.key) if by_port else value("client_ip", row.key[0]), *_measures(row.sums)]
+            [endpoint(*row.key) if by_port else value("client_ip", row.key[0]), *_cells(row.sums, measures)]
             for row in top.rows
         ]
-        if any(top.others.values()):
-            rows.append(["others", *_measures(top.others)])
+        if top.keys > len(top.rows):
+            rows.append(["others", *_cells(top.others, measures)])
         if len(rows) > 1:
-            rows.append(["total", *_measures(top.total)])
-        page.grid(rows, "lrrrrrrr", _MEASURE_HEAD)
+            rows.append(["total", *_cells(top.total, measures)])
+        page.grid(rows, "l" + "r" * len(measures), ["", *(name for name, _ in measures)])
         _folded(page, top)
 
 
-_MEASURE_HEAD = ["", "sessions", "attempts", "connected", "refused", "failed", "RST/conn", "bytes"]
+def _number(name: str) -> Callable[[dict[str, int]], str]:
+    return lambda sums: count(sums[name]) if sums[name] else UNKNOWN
 
 
-def _measures(sums: dict[str, int]) -> list[str]:
+def _per_connection(sums: dict[str, int]) -> str:
     # Refusals are RSTs as well, but they have a column of their own.
     resets = max(0, sums["rst_clt"] + sums["rst_srv"] - sums["refused"])
-    connected = sums["established"]
-    failed = sums["failed"] - sums["refused"]
-    return [
-        count(sums["sessions"]),
-        count(sums["attempts"]),
-        count(connected),
-        count(sums["refused"]) if sums["refused"] else UNKNOWN,
-        count(failed) if failed else UNKNOWN,
-        f"{resets / connected:.2f}" if connected and resets else UNKNOWN,
-        format_size(sums["bytes"]) if sums["bytes"] else UNKNOWN,
-    ]
+    return f"{resets / sums['established']:.2f}" if sums["established"] and resets else UNKNOWN
+
+
+_MEASURES: tuple[tuple[str, Callable[[dict[str, int]], str]], ...] = (
+    ("sessions", _number("sessions")),
+    ("attempts", _number("attempts")),
+    ("connected", _number("established")),
+    ("refused", _number("refused")),
+    ("no reply", _number("unanswered")),
+    ("RST/conn", _per_connection),
+    ("bytes", lambda sums: format_size(sums["bytes"]) if sums["bytes"] else UNKNOWN),
+)
+
+
+def _cells(sums: dict[str, int], measures: list[tuple[str, Callable[[dict[str, int]], str]]]) -> list[str]:
+    return [cell(sums) for _, cell in measures]
 
 
 def _folded(page: Page, top: Top) -> None:

@@ -53,21 +53,29 @@ class Page:
 
         Args:
             rows: Cells of each row.
-            align: One letter a column: `l`, `r`, or `t` for a text that fills the rest and is cut there.
+            align: One letter a column: `l`, `r`, or, for the last one, `t`: a text that is wrapped to the rest.
             head: Titles, shown dim.
         """
         everything = [*([list(head)] if head else []), *map(list, rows)]
         if not everything:
             return
         widths = [max(len(row[i]) for row in everything) for i in range(len(align))]
+        wrapped = align.endswith("t")
+        start = 2 + sum(widths[:-1]) + 2 * (len(widths) - 1)
         for number, row in enumerate(everything):
-            parts = []
-            for cell, kind, width in zip(row, align, widths, strict=True):
-                parts.append(cell.rjust(width) if kind == "r" else cell.ljust(width))
-            text = ("  " + "  ".join(parts)).rstrip()
-            if "t" in align and len(text) > self.width:
-                text = text[: self.width - 1] + "…"
-            self._lines.append(self._styled(text, "dim" if head and number == 0 else ""))
+            style = "dim" if head and number == 0 else ""
+            fixed = row[:-1] if wrapped else row
+            parts = [
+                cell.rjust(width) if kind == "r" else cell.ljust(width)
+                for cell, kind, width in zip(fixed, align, widths, strict=False)
+            ]
+            text = "  " + "  ".join(parts)
+            if not wrapped or not row[-1]:
+                self._lines.append(self._styled(text.rstrip(), style))
+                continue
+            pieces = textwrap.wrap(row[-1], max(20, self.width - start))
+            self._lines.append(self._styled(f"{text}  {pieces[0]}", style))
+            self._lines += [self._styled(" " * start + piece, style) for piece in pieces[1:]]
 
     def text(self) -> str:
         """Return the page."""

@@ -67,7 +67,7 @@ DEFAULT: tuple[Column, ...] = (
         "lasted",
         ("start_ns", "end_ns"),
         lambda r: format_duration(max(0, r["end_ns"] - r["start_ns"])),
-        2,
+        3,
         True,
     ),
     Column(
@@ -75,7 +75,7 @@ DEFAULT: tuple[Column, ...] = (
     ),
     Column("sent", ("bytes_clt",), _bytes("bytes_clt"), 4, True),
     Column("received", ("bytes_srv",), _bytes("bytes_srv"), 4, True),
-    Column("cause", ("cause",), lambda r: str(r["cause"]), 3),
+    Column("cause", ("cause",), lambda r: str(r["cause"]), 1),
 )
 
 
