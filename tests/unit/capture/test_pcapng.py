@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.capture import build
 from tests.unit.capture.build import (
@@ -124,6 +124,7 @@ def test_pcapng__time_offset_is_added(tmp_path: Path, offset_s: int) -> None:
     assert found.ts_ns == 5_000_001_000 + offset_s * 10**9
 
 
+@settings(deadline=None)
 @given(
     ticks=st.integers(0, (1 << 64) - 1),
     resolution=st.integers(0, 255),
