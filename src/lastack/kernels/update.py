@@ -110,9 +110,9 @@ def _repeats(t, h, i, d, before, probe, all_seen):  # type: ignore[no-untyped-de
             r.keepalives[d] = np.uint32(np.int64(r.keepalives[d]) + 1)
         if again:
             r.retx[d] = np.uint32(np.int64(r.retx[d]) + 1)
-        same_end = (before & REPEATING) != 0 and (np.int64(r.odd) >> 4) == d
+        same_end = (before & REPEATING) != 0 and ((np.int64(r.odd) >> 4) & 1) == d
         r.repeats = np.uint32(np.int64(r.repeats) + 1 if same_end else 1)
-        r.odd = np.uint8((np.int64(r.odd) & 15) | (d << 4))
+        r.odd = np.uint8((np.int64(r.odd) & ~16) | (d << 4))
         h.flags = np.uint32(np.int64(h.flags) | REPEATING)
     elif before & REPEATING:
         need_rare(t, i).repeats = np.uint32(0)
