@@ -15,7 +15,7 @@ A line is a packet, an `expect`, a setting or a comment (`#`):
 
 An `expect` speaks of the packets above it, as if the capture ended there. Numbers continue by themselves: seq is what
 the end has sent, ack what it got. More settings of a packet: `port=` (port of the first end, with numbers of its own),
-`isn=` (a SYN with a new first number), `ttl=`, `ipid=`, `wscale=`. Times in expectations: durations as `1.5s`, moments as
+`isn=` (a SYN with a new first number), `ttl=`, `ipid=`, `wscale=`. Times in expectations: durations `1.5s`, moments
 `@0.030`.
 """
 

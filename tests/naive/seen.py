@@ -31,10 +31,10 @@ def lossy(session: Session) -> bool:
         if me.top is None or other.highest_ack is None:
             continue
         ack = me.unwrap(other.highest_ack)
-        if me.covered:
-            if ack > me.covered.highs[0]:
+        if not me.covered:
+            if ack > me.top:
                 return True
-        elif ack > me.top:
+        elif not me.covered.holds(me.covered.lows[0] if me.isn is None else me.unwrap(me.isn), ack):
             return True
     return False
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tests.naive.end import End, kind_of
 from tests.naive.packets import ACK, FIN, RST, SYN, Icmp, Packet
-from tests.naive.serial import MOD, within
+from tests.naive.serial import MOD, distance, within
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +107,8 @@ class Session:
         place, effective = self.judge_rst(packet) if is_rst else ("", False)
         beyond = 0
         if me.first_fin is not None and packet.payload and not is_rst and not keepalive:
-            _, data, last, _ = me.spans(packet)
-            beyond = max(0, last - max(data, me.unwrap(me.first_fin)))
+            last = (packet.seq + bool(packet.flags & SYN) + packet.payload) % MOD
+            beyond = max(0, min(packet.payload, distance(last, me.first_fin)))
         new = me.send(packet, keepalive)
 
         self.reset |= effective
@@ -148,10 +148,12 @@ class Session:
             return
         if end == client:
             # The handshake's last ACK, or (SYN-ACK lost to the observer) the client going on after its SYN.
-            unanswered = me.sent_syn and self.first_synack_by is None
+            unanswered = me.sent_syn and not other.sent_syn and self.first_synack_by is None
             done = plain and (self.plain_ack[1 - end] == index or unanswered)
         else:
-            answers = kind == "other" and acks and other.sent_syn and self._acks_syn(packet, client)
+            # Proof of a SYN-ACK that was not seen; after one, or with SYNs of both ends, it proves nothing.
+            unseen = other.sent_syn and not me.sent_syn and self.first_synack_by is None
+            answers = kind == "other" and acks and unseen and self._acks_syn(packet, client)
             served = me.sent_synack and packet.payload > 0 and not packet.flags & (SYN | RST)
             done = answers or served
         if done or (self.handshake() is not None):

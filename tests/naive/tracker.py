@@ -65,7 +65,7 @@ class Tracker:
                 return True
             if me.isn is not None:
                 return packet.seq != me.isn
-            if me.packets == 0 and other.isn is not None and other.isn_kind == "syn":
+            if me.packets == 0 and other.sent_syn:
                 return False  # simultaneous open
             return not session.precedes(packet)
         if kind == "synack":

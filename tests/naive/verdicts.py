@@ -19,7 +19,7 @@ class Roles:
         self.fins = sorted(fins)
         self.effective = next((i for i, event in enumerate(self.events) if event.effective), None)
         self.has_syn = session.first_syn_by is not None
-        self.has_synack = session.first_synack_by is not None
+        self.has_synack = self.srv.sent_synack  # of the server: a client's alone opens nothing
 
     def effective_rsts(self) -> list[int]:
         """Return the indexes of the RSTs that could end the session."""
@@ -29,7 +29,7 @@ class Roles:
 def is_stray(r: Roles) -> bool:
     """Return whether only one end was seen, without SYN, SYN-ACK and payload."""
     both_seen = r.clt.packets and r.srv.packets
-    return not (r.has_syn or r.has_synack or both_seen or r.session.paid)
+    return not (r.clt.isn_kind or r.srv.isn_kind or both_seen or r.session.paid)
 
 
 def is_established(r: Roles) -> bool:
@@ -41,13 +41,15 @@ def opening(r: Roles) -> str:
     """Return how the session opened."""
     if is_stray(r):
         return "stray"
-    if not (r.has_syn or r.has_synack):
+    if not (r.clt.isn_kind or r.srv.isn_kind):
         return "midstream"
     if is_established(r):
         return "simultaneous" if r.clt.sent_syn and r.srv.sent_syn else "established"
     if not r.has_syn:
         return "synack_only"
-    synack = next((i for i, event in enumerate(r.events) if event.kind == "synack"), None)
+    synack = next(
+        (i for i, event in enumerate(r.events) if event.kind == "synack" and event.end != r.client), None
+    )
     after_synack = synack is not None and any(i > synack for i in r.effective_rsts())
     by_opener = any(event.packet.flags & RST and event.end == r.client for event in r.events)
     if after_synack or by_opener:
@@ -101,7 +103,7 @@ def states(r: Roles) -> tuple[str, str]:
         return clt, srv
     if r.has_synack:
         return ("ESTABLISHED" if r.has_syn else "UNKNOWN"), "SYN_RECEIVED"
-    return "SYN_SENT", "UNKNOWN"
+    return "SYN_SENT", "SYN_SENT" if r.srv.sent_syn else "UNKNOWN"
 
 
 def states_by_fins(r: Roles) -> tuple[str, str]:
@@ -170,7 +172,8 @@ def history(r: Roles) -> str:
             letter, mark = "A", None
         else:
             continue
-        key = (event.end, letter)
+        # Zeek keeps one memory for S and H, and one for I and Q.
+        key = (event.end, {"H": "S", "I": "Q"}.get(letter, letter))
         if key not in last or last[key] != mark:
             letters += letter if event.end == r.client else letter.lower()
         last[key] = mark

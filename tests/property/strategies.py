@@ -9,18 +9,17 @@ from hypothesis import strategies as st
 from tests.naive.packets import Packet
 from tests.property.walk import BASE_NS, MOD, OPENINGS, STEPS, Side, Walk, numbered
 
-#: Pairs of ends. One address pair with several ports, an IPv6 pair, and an end that talks to itself.
+#: Pairs of ends. One address pair with several ports, and an IPv6 pair.
 PAIRS = [
     (("10.0.0.1", 40000), ("10.0.0.2", 443)),
     (("10.0.0.2", 40000), ("10.0.0.1", 443)),
     (("10.0.0.1", 40000), ("10.0.0.2", 8443)),
     (("2001:db8::1", 50000), ("2001:db8::2", 22)),
-    (("10.0.0.9", 139), ("10.0.0.9", 139)),
 ]
 HIGH_PAIRS = [PAIRS[2], (("2001:db8::1", 50000), ("2001:db8::2", 3306))]
 
-#: First sequence numbers, most near a wrap; none 2³¹ from another, where serial order is not defined.
-ISNS = [100, 1_000_003, MOD - 1, MOD - 2, MOD - 9, 2_000_000_011, 3_000_000_017]
+#: First sequence numbers, most near a wrap. All numbers lie within half of the circle, where serial order is an order.
+ISNS = [100, 1_000_003, MOD - 1, MOD - 2, MOD - 9, 500_000_011, MOD - 300_000_017]
 STEPS_NS = [
     0,
     1_000_000,
@@ -122,7 +121,7 @@ def damage(draw: Any, packets: list[Packet]) -> list[Packet]:
     return [*packets[:i], changed, *packets[i + 1 :]]
 
 
-shifts = st.sampled_from([1, -1, 2, -2, 1460, 65536, -70_000, 1 << 30, -(1 << 30), (1 << 31) - 7])
+shifts = st.sampled_from([1, -1, 2, -2, 1460, 65536, -70_000, 1 << 27, -(1 << 27)])
 
 
 @st.composite

@@ -115,7 +115,7 @@ class Walk:
             case "stale_ack":
                 self.say(who, ACK, ack=(me.got - size) % MOD)
             case "wild_ack":
-                self.say(who, ACK, ack=(me.got + 1_000_000 * size) % MOD)
+                self.say(who, ACK, ack=(me.got + 1_000 * size) % MOD)
             case "data" | "push":
                 self.send(who, ACK | PSH if name == "push" else ACK, size)
             case "no_ack_data":
@@ -150,7 +150,7 @@ class Walk:
             case "rst_window":
                 self.say(who, RST, seq=(me.nxt + size) % MOD)
             case "rst_outside":
-                self.say(who, RST, seq=(me.nxt - 1 - 100_000 * size) % MOD)
+                self.say(who, RST, seq=(me.nxt - 1 - 1_000 * (size + 70)) % MOD)
             case "rst_data":
                 self.say(who, RST | ACK, size)
             case "rst_odd":
