@@ -61,7 +61,7 @@ def command(
 
     keep = Keep(Path(output), mode) if output is not None else None
     node = parse_filter(where)
-    with shown_progress(reading) as progress:
+    with shown_progress(reading, inputs) as progress:
         report = survey_inputs(inputs, node, keep, reading.track_options, progress, top)
     if form == "json":
         sys.stdout.write(json.dumps(report.to_json(), indent=1, ensure_ascii=False) + "\n")

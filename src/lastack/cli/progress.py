@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -17,10 +18,17 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def shown_progress(reading: Reading) -> Iterator[Progress | None]:
-    """Yield what the reader calls with its state; None when no progress is wanted or nobody would see it."""
-    announce_preparation(reading)
-    if not reading.shows_progress:
+def shown_progress(reading: Reading, inputs: Sequence[str]) -> Iterator[Progress | None]:
+    """Yield what the reader calls with its state; None when no progress is wanted or nobody would see it.
+
+    Args:
+        reading: Whether progress is wanted.
+        inputs: What is read; datasets alone need neither progress nor the compiler.
+    """
+    captures = any(not Path(name).is_dir() for name in inputs)
+    if captures:
+        announce_preparation(reading)
+    if not captures or not reading.shows_progress:
         yield None
         return
     from rich.console import Console

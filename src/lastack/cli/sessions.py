@@ -67,7 +67,7 @@ def command(
     exporter = EXPORTERS[form].load()(output, chosen or _all_columns(form))
     question = Question(node, exporter.columns, order, limit)
     try:
-        with shown_progress(reading) as progress:
+        with shown_progress(reading, inputs) as progress:
             answer = ask(inputs, question, exporter.write, reading.track_options, progress)
     except BaseException:
         exporter.discard()

@@ -50,7 +50,7 @@ def command(session: str, inputs: tuple[str, ...], form: str, reading: Reading) 
     node = parse_filter(filter_of(session))
     batches: list[Any] = []
     question = Question(node, None, Order("start"), 1000)
-    with shown_progress(reading) as progress:
+    with shown_progress(reading, inputs) as progress:
         answer = ask(inputs, question, batches.append, reading.track_options, progress)
     rows = [row for batch in batches for row in batch.to_pylist()]
     if not rows:

@@ -73,7 +73,7 @@ class Page:
             if not wrapped or not row[-1]:
                 self._lines.append(self._styled(text.rstrip(), style))
                 continue
-            pieces = textwrap.wrap(row[-1], max(20, self.width - start))
+            pieces = textwrap.wrap(row[-1], max(12, self.width - start))
             self._lines.append(self._styled(f"{text}  {pieces[0]}", style))
             self._lines += [self._styled(" " * start + piece, style) for piece in pieces[1:]]
 
