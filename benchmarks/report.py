@@ -1,0 +1,119 @@
+"""The figures as tables: on a terminal and as Markdown, from the same rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+Rows = list[list[str]]
+
+
+def sections(results: dict[str, Any]) -> Iterable[tuple[str, list[str], Rows]]:
+    """Give (title, heads, rows) of each table that has anything in it."""
+    captures = results["captures"]
+    if captures:
+        yield "Speed", ["capture", "threads", "Mpackets/s", "ns/packet", "x cat", "best s", "median s", "cat s"], [
+            [
+                f"{name}: {entry['about']}", str(line["threads"]), f"{line['packets_per_s'] / 1e6:.2f}",
+                f"{line['ns_per_packet']:.1f}", f"{line['ratio_to_cat']:.2f}", f"{line['best']:.3f}",
+                f"{line['median']:.3f}", f"{entry['cat']['best']:.3f}",
+            ]
+            for name, entry in captures.items()
+            for line in entry["lastack"]
+        ]  # fmt: skip
+        yield "The captures", ["capture", "packets", "sessions", "MB", "bytes/record", "peak MB of the process"], [
+            [
+                name, f"{entry['packets']:,}", f"{entry['rows']:,}", f"{entry['bytes'] / 1e6:,.0f}",
+                f"{entry['bytes'] / max(1, entry['packets']):.0f}", f"{entry['peak_rss'] / 1e6:,.0f}",
+            ]
+            for name, entry in captures.items()
+        ]  # fmt: skip
+    if results["containers"]:
+        yield "Containers (capture s)", ["container", "MB", "s", "x pcap", "x its tool alone"], [
+            [
+                entry["container"], f"{entry['bytes'] / 1e6:,.0f}", f"{entry['seconds']:.3f}",
+                f"{entry['ratio_to_pcap']:.2f}", f"{entry['ratio_to_tool']:.2f} ({entry['tool']})",
+            ]
+            for entry in results["containers"]
+        ]  # fmt: skip
+    peers = [(name, peer) for name, entry in captures.items() for peer in entry.get("peers", ())]
+    measured = [(name, peer) for name, peer in peers if "skipped" not in peer]
+    if measured:
+        yield "Peers", ["capture", "peer", "tells", "packets", "s", "Mpackets/s", "LastACK is faster by"], [
+            [
+                name, peer["peer"], peer["gives"], f"{peer['packets']:,}", f"{peer['seconds']:.2f}",
+                f"{peer['packets_per_s'] / 1e6:.3f}", f"{peer['times_slower']:.0f}x",
+            ]
+            for name, peer in measured
+        ]  # fmt: skip
+    if results["memory"]:
+        yield "Memory", ["live sessions", "number", "bytes each", "MB with them", "peak MB", "s"], [
+            [
+                entry["sessions"].removeprefix("live-"), f"{entry['live']:,}", f"{entry['bytes_per_session']:.0f}",
+                f"{entry['anonymous'] / 1e6:,.0f}", f"{entry['peak_rss'] / 1e6:,.0f}", f"{entry['seconds']:.2f}",
+            ]
+            for entry in results["memory"]
+        ]  # fmt: skip
+    started = [entry for entry in results["start_up"] if "skipped" not in entry]
+    if started:
+        yield (
+            "Start-up (whole process)",
+            ["what", "best s", "median s"],
+            [[entry["what"], f"{entry['best']:.3f}", f"{entry['median']:.3f}"] for entry in started],
+        )
+
+
+def left_out(results: dict[str, Any]) -> list[str]:
+    """Return what was not measured, and why, each once."""
+    reasons = dict.fromkeys(results["left_out"])
+    for entry in results["captures"].values():
+        for peer in entry.get("peers", ()):
+            if "skipped" in peer:
+                reasons[f"{peer['peer']}: {peer['skipped']}"] = None
+    for entry in results["start_up"]:
+        if "skipped" in entry:
+            reasons[f"{entry['what']}: {entry['skipped']}"] = None
+    return list(reasons)
+
+
+def as_text(title: str, heads: list[str], rows: Rows) -> str:
+    """Return a table for a terminal: numbers to the right."""
+    widths = [max(len(row[column]) for row in [heads, *rows]) for column in range(len(heads))]
+    lines = [title, "-" * len(title)]
+    for row in [heads, *rows]:
+        cells = [
+            cell.ljust(width) if rows and not _number(rows[0][column]) else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines) + "\n"
+
+
+def as_markdown(results: dict[str, Any]) -> str:
+    """Return the page for the docs."""
+    machine = ", ".join(f"{key} {value}" for key, value in results["machine"].items())
+    parts = [
+        "# Benchmarks",
+        f"All figures are from **one run on one machine** with `{results['command']}`; another machine gives others,"
+        " and a busy one gives worse. Ratios travel better than rates: `x cat` is the time divided by that of"
+        " `cat CAPTURE > /dev/null` from the page cache, measured in turn with it.",
+        f"Machine: {machine}.",
+        "LastACK makes every field of the session record, for all sessions, and drops the rows at the end; its time"
+        " is without the start of the process (see the last table). A peer's time is that of its whole process, and"
+        " each tells something else of a session. `best` is the fastest round, `median` the one in the middle;"
+        " rates and ratios are of the best. Bytes of a live session are the growth of the process's own memory over"
+        " that with a thousand sessions, divided by their number.",
+    ]
+    for title, heads, rows in sections(results):
+        align = ["---" if rows and not _number(cell) else "--:" for cell in rows[0]]
+        table = [f"| {' | '.join(row)} |" for row in [heads, align, *rows]]
+        parts += [f"## {title}", "\n".join(table)]
+    if results.get("mix"):
+        parts.append(f"Capture m: {results['mix']}.")
+    if reasons := left_out(results):
+        parts += ["## Not measured in this run", "\n".join(f"- {reason}" for reason in reasons)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _number(cell: str) -> bool:
+    return bool(cell) and cell[0].isdigit() and ":" not in cell

@@ -1,0 +1,124 @@
+"""Speed: rounds of `cat` and of the engine in turn, on a capture that is in the page cache; then the peers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import MeasurementError, Times, Worker, cat, into_page_cache
+from benchmarks.peers import PEERS
+from benchmarks.variants import slice_of
+
+Result = dict[str, Any]
+
+
+def rounds_of(path: Path, worker: Worker, threads: list[int], rounds: int) -> Result:
+    """Return times of `cat` and of the engine on each number of threads, interleaved so that load hits all alike."""
+    cats: list[float] = []
+    engine: dict[int, list[float]] = {count: [] for count in threads}
+    cpu: dict[int, list[float]] = {count: [] for count in threads}
+    # what this kind of capture is the first to need is compiled now
+    answer = worker.track(path, threads=max(threads))
+    for _ in range(rounds):
+        into_page_cache(path)
+        cats.append(cat(path))
+        for count in threads:
+            answer = worker.track(path, threads=count)
+            engine[count].append(answer["seconds"])
+            cpu[count].append(answer["cpu_seconds"])
+    plain = Times(tuple(cats))
+    return {
+        "packets": answer["packets"],
+        "rows": answer["rows"],
+        "peak_rss": answer["peak_rss"],
+        "bytes": path.stat().st_size,
+        "cat": {"best": plain.best, "median": plain.median},
+        "lastack": [
+            _line(Times(tuple(engine[count])), min(cpu[count]), count, answer["packets"], plain)
+            for count in threads
+        ],
+    }
+
+
+def _line(times: Times, cpu: float, threads: int, packets: int, plain: Times) -> Result:
+    return {
+        "threads": threads,
+        "best": times.best,
+        "median": times.median,
+        "packets_per_s": packets / times.best,
+        "ns_per_packet": times.best * 1e9 / packets,
+        "cpu_ns_per_packet": cpu * 1e9 / packets,
+        "ratio_to_cat": times.best / plain.best,
+    }
+
+
+def against_peers(
+    path: Path, packets: int, worker: Worker, threads: int, shrink: int, rounds: int
+) -> list[Result]:
+    """Return each installed peer's speed on the capture, or on its first packets, and the engine's on the same."""
+    results: list[Result] = []
+    engine: dict[int, float] = {}
+    for peer in PEERS:
+        if missing := peer.missing():
+            results.append({"peer": peer.name, "skipped": f"not installed ({missing})"})
+            continue
+        most = peer.most_packets // shrink
+        part, count = path, packets
+        if packets > most:
+            part = path.with_name(f"{path.stem}-first{most}.pcap")
+            count = slice_of(path, part, most)
+        try:
+            times: list[float] = []
+            for _ in range(rounds):
+                into_page_cache(part)
+                if count not in engine:
+                    engine[count] = min(worker.track(part, threads=threads)["seconds"] for _ in range(3))
+                times.append(peer.seconds(part))
+            best = min(times)
+            results.append(
+                {
+                    "peer": peer.name, "gives": peer.gives, "packets": count, "seconds": best,
+                    "packets_per_s": count / best, "times_slower": best / engine[count],
+                }
+            )  # fmt: skip
+        except MeasurementError as error:
+            results.append({"peer": peer.name, "skipped": str(error)})
+        finally:
+            if part != path:
+                part.unlink()
+    return results
+
+
+def containers(
+    path: Path, variants: dict[str, Path], worker: Worker, threads: int, rounds: int
+) -> list[Result]:
+    """Return the time of the same packets in other containers, beside that of the bare pcap and of the tool alone."""
+    bare: list[float] = []
+    times: dict[str, list[float]] = {name: [] for name in variants}
+    alone: dict[str, list[float]] = {name: [] for name in variants}
+    for variant in variants.values():
+        worker.track(variant, threads=threads)
+    for _ in range(rounds):
+        into_page_cache(path)
+        bare.append(worker.track(path, threads=threads)["seconds"])
+        for name, variant in variants.items():
+            into_page_cache(variant)
+            times[name].append(worker.track(variant, threads=threads)["seconds"])
+            alone[name].append(_alone(variant))
+    return [
+        {
+            "container": name, "bytes": variants[name].stat().st_size, "seconds": min(times[name]),
+            "ratio_to_pcap": min(times[name]) / min(bare), "tool": _TOOL[variants[name].suffix],
+            "ratio_to_tool": min(times[name]) / min(alone[name]),
+        }
+        for name in variants
+    ]  # fmt: skip
+
+
+_TOOL = {".gz": "gzip -dc", ".pcapng": "cat"}
+
+
+def _alone(path: Path) -> float:
+    from benchmarks.measure import process
+
+    return process([*_TOOL[path.suffix].split(), str(path)])
