@@ -89,4 +89,4 @@ def test_python_names__are_in_the_docs() -> None:
 
     pages = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
     for name in getattr(lastack, "__all__", []):
-        assert f"lastack.{name}" in pages, f"no page tells of lastack.{name}"
+        assert name == "__version__" or f"lastack.{name}" in pages, f"no page tells of lastack.{name}"
