@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from lastack.app import prepare
 from lastack.app.decoding import Decoder, Run, runner
 from lastack.app.merging import Stream
 from lastack.app.options import (
@@ -45,11 +46,13 @@ def track_captures(
         InputError: Nothing could be read from one of the captures.
         AccessError: There is no permission to read one.
     """
+    order = order_captures(paths)
+    prepare.ensure()
     with ExitStack() as stack:
         threads = options.threads or default_threads()
         executor = stack.enter_context(ThreadPoolExecutor(threads - 1)) if threads > 1 else None
         run = _Run(options, sink, progress, executor, threads)
-        run.read(order_captures(paths), stack)
+        run.read(order, stack)
         return run.finish()
 
 

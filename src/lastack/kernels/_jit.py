@@ -9,6 +9,7 @@ the file of the entry kernel and would run stale code in silence.
 from __future__ import annotations
 
 import ctypes
+import functools
 import hashlib
 import os
 from collections.abc import Callable
@@ -20,6 +21,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
+@functools.cache
 def _sources_digest() -> str:
     digest = hashlib.sha256(os.environ.get("NUMBA_BOUNDSCHECK", "").encode())
     for folder in ("kernels", "model"):
@@ -56,6 +58,19 @@ if USE_CACHE:
     numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"]
 
 INTERPRETED = bool(numba.config.DISABLE_JIT)
+
+
+_MARK = "prepared"
+
+
+def is_prepared() -> bool:
+    """Return whether the compiled kernels are in the cache (or none are to be compiled or kept)."""
+    return INTERPRETED or not USE_CACHE or (cache_folder() / _MARK).exists()
+
+
+def mark_prepared() -> None:
+    """Note in the cache folder that every kernel is there."""
+    (cache_folder() / _MARK).touch()
 
 
 def kernel(function: F) -> F:
