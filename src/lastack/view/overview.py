@@ -250,10 +250,9 @@ def _ends(page: Page, overview: Overview) -> None:
         if not top.rows:
             continue
         page.heading(f"{title} with most sessions", f"{count(top.keys)} in all")
-        # Sessions and attempts differ only where some were already running: else one of them will do.
-        measures = [
-            m for m in _MEASURES if m[0] != "sessions" or top.total["sessions"] != top.total["attempts"]
-        ]
+        # Sessions and attempts differ only where some were already running; there is no room for all.
+        needless = "sessions" if top.total["sessions"] == top.total["attempts"] else "bytes"
+        measures = [measure for measure in _MEASURES if measure[0] != needless]
         rows = [
             [endpoint(*row.key) if by_port else value("client_ip", row.key[0]), *_cells(row.sums, measures)]
             for row in top.rows
@@ -279,9 +278,9 @@ def _per_connection(sums: dict[str, int]) -> str:
 _MEASURES: tuple[tuple[str, Callable[[dict[str, int]], str]], ...] = (
     ("sessions", _number("sessions")),
     ("attempts", _number("attempts")),
-    ("connected", _number("established")),
+    ("opened", _number("established")),
     ("refused", _number("refused")),
-    ("no reply", _number("unanswered")),
+    ("silent", _number("unanswered")),
     ("RST/conn", _per_connection),
     ("bytes", lambda sums: format_size(sums["bytes"]) if sums["bytes"] else UNKNOWN),
 )

@@ -5,6 +5,7 @@ import random
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -125,7 +126,7 @@ def test_sums__totals_are_true_when_keys_are_folded() -> None:
     whole = 0
     for _ in range(50):
         keys, values = rng.integers(0, 10_000, 200), rng.integers(0, 9, 200)
-        sums.add({"k": np.append(keys, 77_777), "n": np.append(values, 500)})
+        sums.add({"k": pa.array(np.append(keys, 77_777)), "n": np.append(values, 500)})
         whole += int(values.sum()) + 500
     top = sums.top("n", 3)
     assert top.total["n"] == whole
