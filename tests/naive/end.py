@@ -28,20 +28,19 @@ class End:
         self.bytes = 0
         self.fins = 0
         self.isn: int | None = None  # of its first SYN or SYN-ACK
+        self.isn_at = 0  # the same, unwrapped
         self.isn_kind = ""
         self.wscale: int | None = None  # of that same packet
         self.sent_syn = False
         self.sent_synack = False
         self.synack_ack: int | None = None  # ack of its first SYN-ACK
-        self.lowest_seq: int | None = None
-        self.first_ack: int | None = None
         self.highest_ack: int | None = None
         self.top: int | None = None  # highest `end`, unwrapped
-        self.low_data: int | None = None  # lowest data position, unwrapped
+        self.lowest: int | None = None  # lowest position, unwrapped
         self.window: int | None = None
         self.window_of_syn = False
-        self.covered = Ranges()  # sequence numbers seen: SYN, payload, FIN
-        self.payload = Ranges()  # payload positions seen
+        self.occupied = Ranges()  # positions of SYN, payload and FIN; those before a known ISN are not listed
+        self.new_bytes = 0
         self.first_fin: int | None = None  # position of the first FIN, modulo 2³²
 
     @property
@@ -77,7 +76,7 @@ class End:
         if packet.flags & RST:
             return False
         low, _, _, high = self.spans(packet)
-        return low < high and self.covered.holds(low, high)
+        return low < high and self.occupied.holds(self._from_isn(low), high)
 
     def send(self, packet: Packet, probe: bool) -> int:
         """Take in a packet that this end sent; return the bytes of payload not seen before.
@@ -91,33 +90,35 @@ class End:
                 self.first_fin = (packet.seq + bool(packet.flags & SYN)) % MOD
             return 0
         self.bytes += packet.payload
-        self._note_opening(packet)
         low, data, last, end = self.spans(packet)
+        self._note_opening(packet, low)
         if packet.flags & FIN and self.first_fin is None:
             self.first_fin = last % MOD
         if self.top is None or end > self.top:
             self.top = end
-        self.low_data = data if self.low_data is None else min(self.low_data, data)
-        if self.lowest_seq is None or less(packet.seq, self.lowest_seq):
-            self.lowest_seq = packet.seq
-        if packet.flags & ACK:
-            if self.first_ack is None:
-                self.first_ack = packet.ack
-            if self.highest_ack is None or less(self.highest_ack, packet.ack):
-                self.highest_ack = packet.ack
+        if self.lowest is None or (low < end and not probe):
+            self.lowest = low if self.lowest is None else min(self.lowest, low)
+        if packet.flags & ACK and (self.highest_ack is None or less(self.highest_ack, packet.ack)):
+            self.highest_ack = packet.ack
         self.window = packet.window
         self.window_of_syn = bool(packet.flags & SYN)
         if probe:
             return 0
-        self.covered.add(low, end)
-        return self.payload.add(data, last)
+        new = self.occupied.add(self._from_isn(data), last)
+        self.occupied.add(self._from_isn(low), end)
+        self.new_bytes += new
+        return new
 
-    def _note_opening(self, packet: Packet) -> None:
+    def _from_isn(self, position: int) -> int:
+        """Return a position, moved up to the ISN if it lies before a known one: what is before counts as occupied."""
+        return position if self.isn is None else max(position, self.isn_at)
+
+    def _note_opening(self, packet: Packet, low: int) -> None:
         kind = kind_of(packet)
         if kind == "other":
             return
         if self.isn is None:
-            self.isn, self.isn_kind, self.wscale = packet.seq, kind, packet.wscale
+            self.isn, self.isn_at, self.isn_kind, self.wscale = packet.seq, low, kind, packet.wscale
         if kind == "synack" and not self.sent_synack:
             self.synack_ack = packet.ack
         self.sent_syn |= kind == "syn"

@@ -82,7 +82,7 @@ def counts(session: Session, end: int, side: str) -> dict[str, Any]:
     return {
         f"packets_{side}": len(mine),
         f"bytes_{side}": state.bytes,
-        f"new_bytes_{side}": state.payload.size(),
+        f"new_bytes_{side}": state.new_bytes,
         f"retx_packets_{side}": sum(event.retx for event in mine),
         f"syn_{side}": sum(f & (SYN | ACK) == SYN for f in flags),
         f"synack_{side}": sum(f & (SYN | ACK) == SYN | ACK for f in flags),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.naive.closing import first_flag, silence
 from tests.naive.packets import FIN, RST
+from tests.naive.serial import MOD
 from tests.naive.session import Session
 
 SECOND = 10**9
@@ -13,11 +14,14 @@ MOST_GAPS = 64
 def unacked_bytes(session: Session, end: int) -> int:
     """Return the payload positions from the other end's highest ack to the highest sent."""
     me, other = session.ends[end], session.ends[1 - end]
-    if me.top is None or me.low_data is None:
+    if me.top is None or me.lowest is None:
         return 0
-    # The FIN's number is not payload; what lies beyond a FIN leaves one number out just the same.
-    top = me.top - (me.first_fin is not None and me.top > me.unwrap(me.first_fin))
-    low = me.low_data if other.highest_ack is None else me.unwrap(other.highest_ack)
+    # The first FIN at the very end is not payload.
+    top = me.top - (me.first_fin is not None and (me.first_fin + 1) % MOD == me.highest_end)
+    if other.highest_ack is not None:
+        low = me.unwrap(other.highest_ack)
+    else:
+        low = me.lowest if me.isn is None else me.isn_at + 1
     return max(0, top - low)
 
 
@@ -28,13 +32,13 @@ def lossy(session: Session) -> bool:
     """
     for end in (0, 1):
         me, other = session.ends[end], session.ends[1 - end]
-        if me.top is None or other.highest_ack is None:
+        if me.top is None or me.lowest is None or other.highest_ack is None:
             continue
         ack = me.unwrap(other.highest_ack)
-        if not me.covered:
+        if not me.occupied:
             if ack > me.top:
                 return True
-        elif not me.covered.holds(me.covered.lows[0] if me.isn is None else me.unwrap(me.isn), ack):
+        elif not me.occupied.holds(me.lowest if me.isn is None else me.isn_at, ack):
             return True
     return False
 

@@ -26,7 +26,6 @@ class Event:
     fin_position: int | None  # modulo 2³²
     phase: str  # timer phase left behind
     sent: tuple[int, int]  # payload sent by each end so far
-    fins_acked: tuple[bool, bool]  # before this packet, as a RST finds them
 
 
 class Session:
@@ -45,7 +44,10 @@ class Session:
         self.reset = False  # an effective RST was seen
         self.paid = False  # payload was seen
         self.established: int | None = 0 if self.mid_start else None  # index of the event
-        self.plain_ack: list[int | None] = [None, None]  # event that first acknowledged the end's SYN-ACK
+        self.ct_ack: list[int | None] = [
+            None,
+            None,
+        ]  # event that acknowledged its SYN-ACK after a SYN
         self.any_ack: list[int | None] = [None, None]  # event that first acknowledged its ISN at all
 
     def sender(self, packet: Packet) -> int:
@@ -72,8 +74,8 @@ class Session:
         if me.isn is not None or (other.isn is not None and not from_synack):
             return False
         if me.packets == 0:
-            return other.first_ack == following
-        return me.lowest_seq == following
+            return other.highest_ack == following
+        return me.lowest is not None and me.lowest % MOD == following
 
     def judge_rst(self, packet: Packet) -> tuple[str, bool]:
         """Return the place of a RST in the receiver's window, and whether it could end the session."""
@@ -103,7 +105,6 @@ class Session:
         shape = me.keepalive_shape(packet, other)
         keepalive = shape and other.window != 0
         retx = not keepalive and me.all_seen(packet)
-        fins_acked = (self.ends[0].fin_acked_by(self.ends[1]), self.ends[1].fin_acked_by(self.ends[0]))
         place, effective = self.judge_rst(packet) if is_rst else ("", False)
         beyond = 0
         if me.first_fin is not None and packet.payload and not is_rst and not keepalive:
@@ -125,38 +126,35 @@ class Session:
         self.events.append(
             Event(
                 packet, end, kind, new, beyond, retx, keepalive, shape and not keepalive, effective, place,
-                fin_position, self._timer_phase(), (self.ends[0].bytes, self.ends[1].bytes), fins_acked,
+                fin_position, self._timer_phase(), (self.ends[0].bytes, self.ends[1].bytes),
             )
         )  # fmt: skip
 
     def _note_established(self, packet: Packet, end: int, kind: str) -> None:
+        if self.reset:
+            return  # nothing is established after an effective RST
         me, other = self.ends[end], self.ends[1 - end]
         index = len(self.events)
         acks = bool(packet.flags & ACK) and not packet.flags & RST
         plain = acks and not packet.flags & SYN
-        if (
-            acks
-            and other.isn is not None
-            and within(packet.ack, (other.isn + 1) % MOD, other.highest_end or 0)
-        ):
-            if self.any_ack[1 - end] is None:
-                self.any_ack[1 - end] = index
-            if plain and self.plain_ack[1 - end] is None and other.sent_synack:
-                self.plain_ack[1 - end] = index
+        in_range = other.isn is not None and within(packet.ack, (other.isn + 1) % MOD, other.highest_end or 0)
+        if acks and in_range and self.any_ack[1 - end] is None:
+            self.any_ack[1 - end] = index
+        acks_synack = plain and in_range and other.sent_synack
+        if acks_synack and me.sent_syn and self.ct_ack[1 - end] is None:
+            self.ct_ack[1 - end] = index
         client = self.client_by_flags
         if self.established is not None or client is None:
             return
         if end == client:
             # The handshake's last ACK, or (SYN-ACK lost to the observer) the client going on after its SYN.
-            unanswered = me.sent_syn and not other.sent_syn and self.first_synack_by is None
-            done = plain and (self.plain_ack[1 - end] == index or unanswered)
+            unanswered = me.sent_syn and self.first_synack_by is None
+            done = acks_synack or (plain and unanswered)
         else:
-            # Proof of a SYN-ACK that was not seen; after one, or with SYNs of both ends, it proves nothing.
-            unseen = other.sent_syn and not me.sent_syn and self.first_synack_by is None
-            answers = kind == "other" and acks and unseen and self._acks_syn(packet, client)
+            answers = kind == "other" and acks and other.sent_syn and self._acks_syn(packet, client)
             served = me.sent_synack and packet.payload > 0 and not packet.flags & (SYN | RST)
             done = answers or served
-        if done or (self.handshake() is not None):
+        if done or self.handshake() is not None:
             self.established = index
 
     def _acks_syn(self, packet: Packet, client: int) -> bool:
@@ -171,7 +169,7 @@ class Session:
         if all(end.sent_syn for end in self.ends):
             first, second = self.any_ack
             return None if first is None or second is None else max(first, second)
-        return self.plain_ack[1 - client]
+        return self.ct_ack[1 - client]
 
     def _timer_phase(self) -> str:
         fins = [bool(end.fins) for end in self.ends]

@@ -75,9 +75,10 @@ def ending(r: Roles) -> str:
         return "rst"
     if len(r.fins) == 1:
         return "half_closed" if effective is None else "fin_rst"
-    if any(event.packet.flags & RST for event in r.events[r.fins[1] :]):
-        return "closed_rst"
-    return "fin_rst" if effective is not None and effective < r.fins[1] else "closed"
+    if effective is not None and effective < r.fins[1]:
+        return "fin_rst"
+    after = any(event.packet.flags & RST for event in r.events[r.fins[1] :])
+    return "closed_rst" if after else "closed"
 
 
 def vanished(events: list[Event]) -> bool:
@@ -127,10 +128,10 @@ def conn_state(r: Roles) -> str:
         return "OTH"
     fin: dict[int, int] = {}
     for i, event in enumerate(r.events):
-        if event.packet.flags & FIN and not event.packet.flags & RST:
+        if event.packet.flags & FIN:
             fin.setdefault(event.end, i)
     effective = r.effective
-    if len(fin) == 2 and (effective is None or max(fin.values()) < effective):
+    if len(fin) == 2 and (effective is None or max(fin.values()) <= effective):
         return "SF"
     rst = effective if effective is not None else first_flag(r.session, RST)
     if rst is not None:
@@ -151,7 +152,7 @@ def conn_state(r: Roles) -> str:
 
 
 def history(r: Roles) -> str:
-    """Return Zeek's history letters, at most 32."""
+    """Return Zeek's history letters, at most 30."""
     letters = ""
     last: dict[tuple[int, str], int | None] = {}
     for event in r.events:
@@ -177,7 +178,7 @@ def history(r: Roles) -> str:
         if key not in last or last[key] != mark:
             letters += letter if event.end == r.client else letter.lower()
         last[key] = mark
-    return letters[:32]
+    return letters[:30]
 
 
 def completeness(events: list[Event]) -> int:
@@ -202,9 +203,7 @@ def phase(r: Roles) -> str:
     fins = r.fins
     since = r.session.established
     if stop is not None:
-        acked = r.events[stop].fins_acked
         fins = [i for i in fins if i <= stop]
-        since = since if since is not None and since <= stop else None
     if since is None or is_stray(r):
         return "opening"
     if len(fins) == 2:

@@ -26,11 +26,13 @@ LETTERS = "FSRPAUEC"
 def timeline(packets: Sequence[Packet]) -> Iterator[str]:
     """Yield packets in the language of the scripts, directions by the first packet's sender."""
     first = (packets[0].src, packets[0].sport)
+    ends = {first, (packets[0].dst, packets[0].dport)}
     for p in packets:
         arrow = ">" if (p.src, p.sport) == first else "<"
         flags = "ICMP" if p.icmp else "".join(c for i, c in enumerate(LETTERS) if p.flags >> i & 1) or "-"
         scale = "" if p.wscale is None else f" wscale={p.wscale}"
-        other = "" if p.sport == first[1] or p.dport == first[1] else f"  # {p.src}:{p.sport}"
+        pair = {(p.src, p.sport), (p.dst, p.dport)}
+        other = "" if first in pair and pair == ends else f"  # {p.src}:{p.sport}"
         moment = (p.ts_ns - BASE_NS) / 1e9
         yield f"{moment:.3f} {arrow} {flags} {p.payload} seq={p.seq} ack={p.ack} win={p.window}{scale}{other}"
 
