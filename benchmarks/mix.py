@@ -10,12 +10,16 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from tests.naive.files import Frame, frames_of_file
 
 ROOT = Path(__file__).resolve().parents[1]
 _PAUSE_US = 1_000_000
+_START_S = 1_700_000_000
+#: Scans are two of the largest captures, one packet a session; in every round they would be half of all packets.
+_SCAN, _ROUNDS_PER_SCAN = "synscan", 16
 
 
 def sources() -> list[Path]:
@@ -28,32 +32,59 @@ def sources() -> list[Path]:
 
 def write_mix(path: Path, packets: int) -> tuple[int, str]:
     """Write about `packets` packets; return how many, and what they are made of."""
-    frames, files = _frames()
-    blob, at, seconds, microseconds, addresses = _records(frames)
-    rounds = max(1, packets // len(frames))
-    span_us = int(microseconds.max()) + _PAUSE_US
+    found = sources()
+    usual = _Block([path for path in found if _SCAN not in path.name])
+    scans = _Block([path for path in found if _SCAN in path.name])
+    per_round = usual.packets + scans.packets / _ROUNDS_PER_SCAN
+    rounds = max(1, round(packets / per_round))
+    written = 0
     temporary = path.with_name(path.name + ".part")
     with temporary.open("wb") as out:
         out.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 262_144, 1))
         for number in range(rounds):
-            moved = blob.copy()
-            times = seconds * 1_000_000 + microseconds + number * span_us
-            _store32(moved, at, times // 1_000_000)
-            _store32(moved, at + 4, times % 1_000_000)
-            for first, last in addresses:
-                _add16(moved, first, number)
-                _add16(moved, last, 65_535 - number % 65_535)
-            out.write(memoryview(moved))
+            at_us = number * (usual.span_us + scans.span_us)
+            written += usual.write(out, at_us, number)
+            if number % _ROUNDS_PER_SCAN == _ROUNDS_PER_SCAN - 1:
+                written += scans.write(out, at_us + usual.span_us, number)
     temporary.replace(path)
-    return rounds * len(frames), f"{len(files)} real captures, {len(frames)} packets, {rounds} times"
+    files = len(usual.files) + len(scans.files)
+    return (
+        written,
+        f"{files} real captures of {usual.packets + scans.packets:,} packets, joined {rounds} times",
+    )
 
 
-def _frames() -> tuple[list[tuple[int, Frame]], list[Path]]:
-    """Return (time in us from the start, frame) of all Ethernet frames, file after file."""
+class _Block:
+    """The frames of some captures, one after the other, as records that can be moved in time and address."""
+
+    def __init__(self, paths: list[Path]) -> None:
+        frames, self.files = _frames(paths)
+        self.packets = len(frames)
+        self.span_us = 0
+        if frames:
+            self._records, self._at, self._us, self._halves = _records(frames)
+            self.span_us = int(self._us.max()) + _PAUSE_US
+
+    def write(self, out: BinaryIO, at_us: int, number: int) -> int:
+        """Write the records with times from `at_us` and addresses of their own; return how many."""
+        if not self.packets:
+            return 0
+        moved = self._records.copy()
+        times = self._us + at_us
+        _store32(moved, self._at, _START_S + times // 1_000_000)
+        _store32(moved, self._at + 4, times % 1_000_000)
+        _add16(moved, self._halves[:, 0], number)
+        _add16(moved, self._halves[:, 1], 65_535 - number % 65_535)
+        out.write(memoryview(moved))
+        return self.packets
+
+
+def _frames(paths: list[Path]) -> tuple[list[tuple[int, Frame]], list[Path]]:
+    """Return (time in us from the start, frame) of all Ethernet frames, file after file, and the files used."""
     joined: list[tuple[int, Frame]] = []
     used = []
     begin_us = 0
-    for path in sources():
+    for path in paths:
         frames = list(_ethernet(path))
         if not frames:
             continue
@@ -75,24 +106,24 @@ def _ethernet(path: Path) -> Iterator[Frame]:
         return  # damaged on purpose: some of the shared captures are
 
 
-def _records(frames: list[tuple[int, Frame]]) -> tuple[np.ndarray, ...]:
-    """Return the records as one block, where each begins, its time in two parts, and the halves of its addresses."""
-    parts, begins, times = [], [], []
-    halves: list[tuple[int, int]] = []
+def _records(frames: list[tuple[int, Frame]]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return the records as one block, where each begins, its time in us, and where the halves of addresses are."""
+    parts, begins, halves = [], [], []
     at = 0
-    for us, frame in frames:
+    for _, frame in frames:
         begins.append(at)
-        times.append(us)
         parts.append(
             struct.pack("<IIII", 0, 0, len(frame.data), max(frame.wirelen, len(frame.data))) + frame.data
         )
         halves += [(at + 16 + first, at + 16 + last) for first, last in _address_halves(frame.data)]
         at += 16 + len(frame.data)
-    pairs = np.array(halves, np.int64).reshape(-1, 2)
-    blob = np.frombuffer(b"".join(parts), np.uint8)
-    us_all = np.array(times, np.int64)
-    start = np.full(us_all.size, 1_700_000_000, np.int64)
-    return blob, np.array(begins, np.int64), start, us_all, [(pairs[:, 0], pairs[:, 1])]
+    times = np.array([us for us, _ in frames], np.int64)
+    return (
+        np.frombuffer(b"".join(parts), np.uint8),
+        np.array(begins, np.int64),
+        times,
+        np.array(halves, np.int64).reshape(-1, 2),
+    )
 
 
 def _address_halves(data: bytes) -> list[tuple[int, int]]:
