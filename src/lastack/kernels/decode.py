@@ -31,9 +31,8 @@ _ICMP_ERROR = int(Drop.icmp_error)
 
 
 @part
-def not_tcp(address: int, at: int, protocol: int) -> int:
-    """Return `not_tcp` if at least 8 bytes of an IP payload show no tunnel and no ICMP error, else undecided."""
-    first = u8_at(address, at)
+def other_protocol(address: int, at: int, protocol: int, seg: Any) -> int:
+    """Return why at least 8 bytes of an IP payload hold no TCP; undecided if they may be a tunnel or quote TCP."""
     if protocol == _UDP:
         source = be16_at(address, at)
         port = be16_at(address, at + 2)
@@ -52,8 +51,11 @@ def not_tcp(address: int, at: int, protocol: int) -> int:
             or source == layers.L2TP_PORT
         )
         return _UNDECIDED if tunnel else _NOT_TCP
-    echo = protocol == _ICMP and (first == 0 or first == 8)
-    return _NOT_TCP if echo or protocol == _IGMP or (protocol == _ICMPV6 and first >= 128) else _UNDECIDED
+    kind = u8_at(address, at)
+    if (protocol == _ICMP and (kind == 0 or kind == 8)) or (protocol == _ICMPV6 and kind >= 128):
+        seg.meta = 0  # quotes nothing
+        return _ICMP_ERROR
+    return _NOT_TCP if protocol == _IGMP else _UNDECIDED
 
 
 @hot
@@ -97,7 +99,7 @@ def decode_common(address: int, caplen: int, link: int, seg: Any) -> int:
             return _UNDECIDED
         protocol = u8_at(address, at + 9)
         if protocol != _TCP:
-            return not_tcp(address, at + 20, protocol)
+            return other_protocol(address, at + 20, protocol, seg)
         if left < _V4_TCP or total < _V4_TCP:
             return _UNDECIDED
         src0 = u64(0)
@@ -116,7 +118,7 @@ def decode_common(address: int, caplen: int, link: int, seg: Any) -> int:
             return _UNDECIDED
         protocol = u8_at(address, at + 6)
         if protocol != _TCP:
-            return not_tcp(address, at + 40, protocol)
+            return other_protocol(address, at + 40, protocol, seg)
         length = be16_at(address, at + 4)
         if left < _V6_TCP or length < TCP_HEADER:
             return _UNDECIDED

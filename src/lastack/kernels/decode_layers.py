@@ -46,14 +46,6 @@ def read_ip(address: int, at: int, end: int, quoted: int, seg: Any) -> int:
 
 
 @part
-def is_icmp_error(layer: int, kind: int) -> bool:
-    """Return whether an ICMP type is an error message (RFC 1122, 3.2.2; RFC 4443, 2.1)."""
-    if layer == layers.ICMPV6:
-        return kind < 128
-    return kind == 3 or kind == 4 or kind == 5 or kind == 11 or kind == 12
-
-
-@part
 def quotes_a_lost_packet(layer: int, kind: int) -> bool:
     """Return whether an ICMP type says that the packet it quotes did not arrive."""
     if layer == layers.ICMPV6:
@@ -102,13 +94,8 @@ def decode_layers(address: int, caplen: int, wirelen: int, link: int, seg: Any) 
         elif quoted:
             break
         elif layer == layers.ICMP or layer == layers.ICMPV6:
-            if end - at < 1:
-                return -TRUNCATED
-            kind = u8_at(address, at)
-            if not is_icmp_error(layer, kind):
-                return -NOT_TCP
             quoted = _IS_QUOTED
-            if not quotes_a_lost_packet(layer, kind) or end - at < 8:
+            if end - at < 8 or not quotes_a_lost_packet(layer, u8_at(address, at)):
                 break
             quoted |= be16_at(address, at)
             step = (layers.IPV4 if layer == layers.ICMP else layers.IPV6) << LAYER_SHIFT | (at + 8)

@@ -10,7 +10,7 @@ from lastack.wire.ip import read_ip, read_ipv4, read_ipv6
 from lastack.wire.tcp import Segment, read_quoted_tcp, read_tcp
 from lastack.wire.view import Dropped, Next, View, Walk
 
-_READERS = {
+READERS = {
     layers.IP: read_ip,
     layers.IPV4: read_ipv4,
     layers.IPV6: read_ipv6,
@@ -20,9 +20,8 @@ _READERS = {
     **tunnel.READERS,
 }
 _IP_LAYERS = (layers.IP, layers.IPV4, layers.IPV6)
-# Types that are error messages, and those of them that say that the quoted packet did not arrive.
-_ICMP_ERRORS, _ICMP_LOST = {3, 4, 5, 11, 12}, {3, 11}
-_ICMPV6_ERRORS, _ICMPV6_LOST = set(range(128)), {1, 3}
+# Types that say that the packet they quote did not arrive.
+_ICMP_LOST, _ICMPV6_LOST = {3, 11}, {1, 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +58,9 @@ def _one_layer(step: Next, walk: Walk) -> Next:
         return _read_icmp(step, walk)
     if walk.quoted is not None and step.layer not in _IP_LAYERS:
         raise Dropped(Drop.icmp_error)  # only TCP directly in the quoted packet is of use
-    if step.layer not in _READERS:
+    if step.layer not in READERS:
         raise Dropped(Drop.not_ip)
-    return _READERS[step.layer](step.view, walk)
+    return READERS[step.layer](step.view, walk)
 
 
 def _count(step: Next, walk: Walk) -> None:
@@ -76,9 +75,7 @@ def _count(step: Next, walk: Walk) -> None:
 
 def _read_icmp(step: Next, walk: Walk) -> Next:
     view, is_v6 = step.view, step.layer == layers.ICMPV6
-    if view.u8() not in (_ICMPV6_ERRORS if is_v6 else _ICMP_ERRORS):
-        raise Dropped(Drop.not_tcp)
-    if view.u8() not in (_ICMPV6_LOST if is_v6 else _ICMP_LOST) or view.left() < 8:
+    if view.left() < 8 or view.u8() not in (_ICMPV6_LOST if is_v6 else _ICMP_LOST):
         raise Dropped(Drop.icmp_error)
     walk.quoted = view.u16()
     return Next(layers.IPV6 if is_v6 else layers.IPV4, view.skip(8))

@@ -184,6 +184,11 @@ WRAPPINGS: tuple[tuple[Encap, Callable[[Packet], Packet]], ...] = (
 WRAPPINGS_OF_IPV6 = ((Encap.sixin4, sixin4), (Encap.teredo, teredo))
 
 
+def _family(packet: Packet) -> int:
+    """Return the address family by the numbers of OpenBSD."""
+    return 2 if packet.layer == layers.IPV4 else 24
+
+
 def _snap(packet: Packet) -> bytes:
     return b"\xaa\xaa\x03\0\0\0" + _type(packet) + packet.data
 
@@ -215,7 +220,7 @@ _FRAMES: dict[int, Callable[[Packet], bytes]] = {
     layers.PPP: lambda packet: ppp(packet, compressed=True).data,
     layers.PPP_HDLC: lambda packet: ppp(packet, framed=True).data,
     layers.CHDLC: lambda packet: b"\x0f\0" + _type(packet) + packet.data,
-    layers.FAMILY: lambda packet: bytes([2 if packet.layer == layers.IPV4 else 30, 0, 0, 0]) + packet.data,
+    layers.FAMILY: lambda packet: struct.pack("<I", _family(packet)) + packet.data,
     layers.SLL: lambda packet: struct.pack(">HHH8x", 0, 1, 6) + _type(packet) + packet.data,
     layers.SLL2: lambda packet: _type(packet) + struct.pack(">HIHBB8x", 0, 2, 1, 0, 6) + packet.data,
     layers.FRELAY: lambda packet: b"\x18\x41\x03" + bytes([_NLPIDS[packet.layer]]) + packet.data,
@@ -230,8 +235,17 @@ _FRAMES: dict[int, Callable[[Packet], bytes]] = {
     layers.PPI: lambda packet: struct.pack("<BBHI", 0, 0, 8, 1) + ethernet(packet).data,
     layers.NFLOG: _nflog,
     layers.PKTAP: lambda packet: struct.pack("<III", 108, 1, 1) + bytes(96) + ethernet(packet).data,
-    layers.PFLOG: lambda packet: b"\x3d" + bytes(63) + packet.data,
+    layers.PFLOG: lambda packet: bytes([61, _family(packet)]) + bytes(62) + packet.data,
     layers.SUNATM: lambda packet: b"\x02\0\0\0" + _snap(packet),
+}
+
+
+_SOLARIS = {layers.IPV4: 2, layers.IPV6: 26}
+#: Link types whose frames are not what their row says: in the other byte order, or with something in the skipped part.
+_OTHER_FRAMES: dict[int, Callable[[Packet], bytes]] = {
+    108: lambda packet: struct.pack(">I", _family(packet)) + packet.data,
+    109: lambda packet: struct.pack("<III", _family(packet), 0, 0) + packet.data,
+    226: lambda packet: struct.pack(">BBHI16x", 1, _SOLARIS[packet.layer], 0, len(packet.data)) + packet.data,
 }
 
 
@@ -242,5 +256,7 @@ def frame(packet: Packet, link: int) -> bytes:
         KeyError: The link type is not read.
         ValueError: It cannot carry such a packet.
     """
+    if link in _OTHER_FRAMES:
+        return _OTHER_FRAMES[link](packet)
     row = BY_NUMBER[link]
     return bytes(row.skip) + _FRAMES[row.layer](packet)

@@ -5,25 +5,34 @@ from __future__ import annotations
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.unit.wire import frames
+from tests.unit.wire.guarded import GuardedDecoder
 
 from lastack.wire.decode import decode
 from lastack.wire.linktypes import LINK_TYPES
-from tests.unit.wire import frames
-from tests.unit.wire.guarded import GuardedDecoder
 
 LINKS = [row.number for row in LINK_TYPES]
 SEEDS = (
     [(link, frame) for _, link, frame in frames.frames_by_link()]
     + [(1, frame) for _, _, frame in frames.frames_by_wrapping()]
     + [(1, frame) for _, frame in frames.nested_frames()]
+    + [(1, frame) for _, frame in frames.rare_frames()]
 )
-SETTINGS = settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+SETTINGS = settings(
+    max_examples=400,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
 # Values that mean something somewhere: Ethertypes, protocols, ports, flags.
-MAGIC = [bytes.fromhex(text) for text in """
-    0800 86dd 8100 88a8 9100 8847 8864 8903 88e7 894f 22eb 88be 6558 880b 883e 0806 8870 0600 05dc 05dd
-    12b5 2118 12b6 17c1 0868 0dd8 06a5 1292 19eb 0000 ffff 00 01 04 06 11 29 2f 32 33 3a 2c 2b 3c 45 46 4f
-    60 61 ff aaaa03000000 aaaa030080c2 fefe03cc 060603 ff03 0021 21 0057 c2040001 03030e 1fff 2000 3000 b081
-    03 0b 0001 8000 4000 0f 8f 80211000""".split()]  # fmt: skip
+WORDS = (
+    "0800 86dd 8100 88a8 9100 8847 8864 8903 88e7 894f 22eb 88be 6558 880b 883e 0806 8870 0600 05dc 05dd "
+    "12b5 2118 12b6 17c1 0868 0dd8 06a5 1292 19eb 0000 ffff 00 01 04 06 11 29 2f 32 33 3a 2c 2b 3c 45 46 4f "
+    "60 61 ff aaaa03000000 aaaa030080c2 fefe03cc 060603 ff03 0021 21 0057 c2040001 03030e 1fff 2000 3000 b081 "
+    "03 0b 0001 8000 4000 0f 8f 80211000"
+)
+MAGIC = [bytes.fromhex(word) for word in WORDS.split(" ")]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,145 @@
+"""The decoder against tshark, which nobody here wrote: built frames of every kind, and real captures."""
+
+from __future__ import annotations
+
+import shutil
+import struct
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.naive.files import frames_of_file
+from tests.unit.wire import frames
+from tests.unit.wire.guarded import GuardedDecoder
+
+from lastack.model.address import format_address
+from lastack.model.enums import Drop
+from lastack.wire.linktypes import LINK_TYPES
+from lastack.wire.tcp import Segment
+
+pytestmark = [
+    pytest.mark.tshark,
+    pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed (apt install tshark)"),
+]
+
+FIELDS = [
+    *("ip.src", "ip.dst", "ipv6.src", "ipv6.dst", "tcp.srcport", "tcp.dstport", "tcp.seq_raw", "tcp.ack_raw"),
+    *("tcp.len", "tcp.flags", "tcp.window_size_value", "tcp.options.wscale.shift", "vlan.id"),
+]
+OPTIONS = ("-d", "udp.port==8472,vxlan", "-o", "ip.defragment:false", "-o", "ipv6.defragment:false")
+CAPTURES = Path(__file__).resolve().parents[4] / "shared" / "captures"
+
+#: Built frames that tshark reads otherwise, and why.
+NOT_READ_BY_TSHARK = {
+    "mpls 3": "takes the control word for the start of an address",
+    "mpls without control word": "takes the start of an address for a control word",
+    "l2tp 17": "knows the sizes of cookie and sublayer from its settings only",
+    "NETANALYZER": "wants a length in the header, which is 0 here",
+    "C_HDLC_WITH_DIR": "has no such link type in version 4.0",
+    "FRELAY_WITH_DIR": "has no such link type in version 4.0",
+    "MPLS 219": "has no such link type in version 4.0",
+    "fabricpath 15": "takes the last 4 bytes for a checksum",
+    "backbone": "has another field for the id of a service tag",
+}
+
+
+def tshark(capture: Path) -> list[dict[str, str]]:
+    """Return the last value of each field of each packet."""
+    wanted = [part for field in FIELDS for part in ("-e", field)]
+    command = ["tshark", "-n", "-r", str(capture), *OPTIONS, "-T", "fields", "-E", "occurrence=l", *wanted]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return [dict(zip(FIELDS, line.split("\t"), strict=True)) for line in done.stdout.splitlines()]
+
+
+def write(path: Path, link: int, rows: list[bytes]) -> None:
+    with path.open("wb") as file:
+        file.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 1 << 18, link))
+        for row in rows:
+            file.write(struct.pack("<IIII", 0, 0, len(row), len(row)) + row)
+
+
+def differences(segment: Segment, theirs: dict[str, str]) -> Iterator[str]:
+    """Yield what of a segment tshark says otherwise; it leaves out what it cannot tell."""
+    ends = {(theirs["ip.src"], theirs["ip.dst"]), (theirs["ipv6.src"], theirs["ipv6.dst"])}
+    if (format_address(segment.source), format_address(segment.destination)) not in ends:
+        yield f"addresses {ends}"
+    ours = {"tcp.srcport": segment.sport, "tcp.dstport": segment.dport}
+    if not segment.quoted:
+        ours |= {"tcp.seq_raw": segment.seq, "tcp.ack_raw": segment.ack, "tcp.len": segment.payload}
+        ours |= {"tcp.window_size_value": segment.window, "vlan.id": segment.vlan}
+        if theirs["tcp.flags"]:
+            theirs["tcp.flags"] = str(int(theirs["tcp.flags"], 16) & 0xFF)
+        ours |= {"tcp.flags": segment.flags}
+        if theirs["tcp.options.wscale.shift"]:
+            ours |= {"tcp.options.wscale.shift": segment.wscale}
+    if theirs["tcp.len"] == "":  # a fragment or a cut header
+        ours.pop("tcp.len", None)
+    for name, value in ours.items():
+        if theirs[name] != str(value) and (theirs[name] or value):
+            yield f"{name} {value} {theirs[name]}"
+
+
+def compare(rows: list[tuple[str, bytes]], link: int, folder: Path) -> None:
+    rows = [row for row in rows if not row[0].startswith(tuple(NOT_READ_BY_TSHARK))]
+    if not rows:
+        pytest.skip("tshark reads none of these")
+    kernel = GuardedDecoder()
+    write(folder / "built.pcap", link, [frame for _, frame in rows])
+    for (name, frame), theirs in zip(rows, tshark(folder / "built.pcap"), strict=True):
+        segment = kernel(frame, len(frame), link).segment
+        assert segment is not None, name
+        assert list(differences(segment, theirs)) == [], name
+
+
+@pytest.mark.parametrize("row", LINK_TYPES, ids=lambda row: f"{row.name}-{row.number}")
+def test_decode__agrees_with_tshark_on_every_link_type(row, tmp_path):
+    rows = [(name, frame) for name, link, frame in frames.frames_by_link() if link == row.number]
+    compare(rows, row.number, tmp_path)
+
+
+def test_decode__agrees_with_tshark_on_every_wrapping(tmp_path):
+    compare([(name, frame) for name, _, frame in frames.frames_by_wrapping()], 1, tmp_path)
+
+
+def test_decode__agrees_with_tshark_on_rare_headers(tmp_path):
+    compare(list(frames.rare_frames()), 1, tmp_path)
+
+
+#: Packets of real captures where tshark says something else, and why.
+KNOWN = {
+    (
+        "nDPI__pcap_tls_invalid_reads.pcap",
+        2,
+    ): "IP length 4148 in a frame of 66 bytes: tshark believes the frame",
+    ("tcpdump__tests_beep-oobr.pcap", 1): "not IPv6 by its first nibble",
+}
+
+
+def captures() -> list[Path]:
+    if not CAPTURES.is_dir():
+        return []
+    return [
+        path for path in sorted(CAPTURES.iterdir()) if path.is_file() and path.suffix not in (".md", ".csv")
+    ]
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not captures(), reason="the folder of real captures is not beside the checkout")
+@pytest.mark.parametrize("capture", captures(), ids=lambda path: path.name)
+def test_decode__agrees_with_tshark_on_real_packets(capture):
+    kernel = GuardedDecoder()
+    # FabricPath: tshark takes the last 4 bytes of the inner frame for a checksum.
+    blind = ("tcp.len", "tcp.options") if "ajp" in capture.name else ()
+    for frame, theirs in zip(frames_of_file(capture), tshark(capture), strict=True):
+        if (capture.name, frame.number) in KNOWN:
+            continue
+        answer = kernel(frame.data, frame.wirelen, frame.link)
+        if answer.drop is Drop.none:
+            assert answer.segment is not None
+            found = [
+                line for line in differences(answer.segment, theirs) if not line.startswith(blind or ("-",))
+            ]
+            assert found == [], frame.number
+        else:
+            assert theirs["tcp.flags"] == "", (frame.number, answer.drop)
