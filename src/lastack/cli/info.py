@@ -25,10 +25,10 @@ def command(captures: tuple[str, ...], form: str) -> None:
     """
     from lastack.app.info import inspect_capture
     from lastack.cli.common import Reading
-    from lastack.cli.progress import announce_preparation
+    from lastack.cli.progress import prepare_kernels
     from lastack.view.info import info_json, render_info
 
-    announce_preparation(Reading(None, None, None, False, False, True))
+    prepare_kernels(Reading(None, None, None, False, False, True))
     described = [inspect_capture(name) for name in captures]
     if form == "json":
         facts = [info_json(info, ledger) for info, ledger in described]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator, Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +26,7 @@ def shown_progress(reading: Reading, inputs: Sequence[str]) -> Iterator[Progress
     """
     captures = any(not Path(name).is_dir() for name in inputs)
     if captures:
-        announce_preparation(reading)
+        prepare_kernels(reading)
     if not captures or not reading.shows_progress:
         yield None
         return
@@ -59,18 +58,11 @@ def shown_progress(reading: Reading, inputs: Sequence[str]) -> Iterator[Progress
         yield update
 
 
-def announce_preparation(reading: Reading) -> None:
-    """Say that the first run compiles its kernels, as it takes seconds and happens once."""
-    if reading.quiet:
-        return
-    try:
-        prepared = import_module("lastack.kernels._jit").is_prepared()
-    except (ImportError, AttributeError):
-        return
-    if not prepared:
-        click.echo(
-            "lastack: preparing compiled kernels, once after each installation; a few seconds …", err=True
-        )
+def prepare_kernels(reading: Reading) -> None:
+    """Compile what the first run needs, and say so, as it takes seconds and happens once."""
+    from lastack.app.prepare import ensure
+
+    ensure(None if reading.quiet else lambda text: click.echo(f"lastack: {text}", err=True))
 
 
 def _short(number: float) -> str:

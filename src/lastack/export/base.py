@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from lastack.export.target import Target
+from lastack.store.target import Target
 
 
 class Exporter(Protocol):

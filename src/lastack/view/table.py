@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TextIO
 
-from lastack.export.target import Target
 from lastack.model.units import format_duration, format_size
+from lastack.store.target import Target
 from lastack.view.cells import UNKNOWN, endpoint, instant, value
 
 _SAMPLE = 2_000  # rows that decide the widths
