@@ -34,11 +34,10 @@ def lossy(session: Session) -> bool:
         me, other = session.ends[end], session.ends[1 - end]
         if me.top is None or me.lowest is None or other.highest_ack is None:
             continue
-        ack = me.unwrap(other.highest_ack)
-        if not me.occupied:
-            if ack > me.top:
-                return True
-        elif not me.occupied.holds(me.lowest if me.isn is None else me.isn_at, ack):
+        begin = me.lowest if me.isn is None else me.isn_at
+        if me.isn is None and not me.occupied.holds(begin, begin + 1):
+            begin += 1  # the lowest may be a keepalive's, one number back: nothing was lost
+        if not me.occupied.holds(begin, me.unwrap(other.highest_ack)):
             return True
     return False
 

@@ -151,7 +151,8 @@ class Session:
             unanswered = me.sent_syn and self.first_synack_by is None
             done = acks_synack or (plain and unanswered)
         else:
-            answers = kind == "other" and acks and other.sent_syn and self._acks_syn(packet, client)
+            unseen = other.sent_syn and self.first_synack_by is None
+            answers = kind == "other" and acks and unseen and self._acks_syn(packet, client)
             served = me.sent_synack and packet.payload > 0 and not packet.flags & (SYN | RST)
             done = answers or served
         if done or self.handshake() is not None:

@@ -51,7 +51,7 @@ def opening(r: Roles) -> str:
         (i for i, event in enumerate(r.events) if event.kind == "synack" and event.end != r.client), None
     )
     after_synack = synack is not None and any(i > synack for i in r.effective_rsts())
-    by_opener = any(event.packet.flags & RST and event.end == r.client for event in r.events)
+    by_opener = any(event.packet.flags & RST and r.session.ends[event.end].sent_syn for event in r.events)
     if after_synack or by_opener:
         return "aborted"
     if synack is None and any(r.events[i].end != r.client for i in r.effective_rsts()):
