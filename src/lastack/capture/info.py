@@ -133,7 +133,7 @@ def describe(path: str | os.PathLike[str]) -> CaptureInfo:
         for window in capture.windows():
             while count := capture.walk(window, frames):
                 tally.add(frames[:count])
-            info.stream_bytes = window.origin + window.end
+        info.stream_bytes = capture.stream_bytes
         _describe_file(info, capture)
         about = capture.interfaces if capture.header is None else [_only_interface(capture)]
         info.untimed = int(capture.state["untimed"][0])

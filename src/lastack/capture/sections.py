@@ -57,6 +57,13 @@ class Sections:
         """The struct prefix of the current section's byte order."""
         return ">" if self.state["big_endian"][0] else "<"
 
+    def reads(self, data: memoryview) -> bool:
+        """Tell whether some bytes begin with a block that `read` is for."""
+        if len(data) < 4:
+            return False
+        kind = int.from_bytes(data[:4], "big" if self.order == ">" else "little")
+        return kind in (BLOCK_SECTION, BLOCK_INTERFACE, BLOCK_STATISTICS)
+
     def read(self, data: memoryview, offset: int, packet: int) -> tuple[int, int]:
         """Read the block that some bytes begin with and return (SHORT, READ or BAD, bytes of the block).
 

@@ -80,6 +80,7 @@ class Capture:
         compression: `gzip`, `zstd`, `bzip2`, `xz`, `lz4` or None.
         header: File header of a classic pcap, else None.
         state: WALK_STATE array of one, for the walker.
+        stream_bytes: Bytes of the (decompressed) stream that windows have reached.
     """
 
     def __init__(self, raw: RawBytes, problems: Problems, compression: str | None, storage: Storage) -> None:
@@ -93,6 +94,8 @@ class Capture:
         self.kind = _recognise(head, self.name, compression)
         self.header = pcap.parse_header(head) if self.kind == "pcap" else None
         self.state: Any = pcap.walk_state(self.header) if self.header is not None else self._sections.state
+        self._orphan_at: int | None = None
+        self.stream_bytes = 0
         self._start = self.header.size if self.header is not None else 0
         self._repair = Repair(self.state, self.header, problems)
         if self.header is not None and self.header.odd_version:
@@ -166,7 +169,11 @@ class Capture:
         while True:
             window = self._storage.window(position, target, least)
             held = window.end - window.position
-            if (not self._repair.lost or self._repair.find(window)) and window.position < window.end:
+            self.stream_bytes = window.origin + window.end
+            if not self._repair.lost or self._repair.find(window):
+                # Sections and interfaces at the start are read first, so that `cuts` knows byte order and numbers.
+                self._read_blocks(window)
+            if not self._repair.lost and window.position < window.end:
                 wanted = yield window
                 target = min(max(wanted or target, 1 << 12), BUFFER_CAP)
             reached = window.origin + window.position
@@ -196,16 +203,13 @@ class Capture:
         After False the window must not be walked any more: ask for the next one.
         """
         window.position = int(self.state["next"][0])
+        if self.state["orphans"][0] and self._orphan_at is None:
+            self._orphan_at = window.origin + int(self.state["orphan_at"][0])
         status = self.state["status"][0]
         if status == WALK_END:
             return False
         if status == WALK_META:
-            offset = window.origin + window.position
-            result, size = self._sections.read(view_of(window), offset, self.packets + 1)
-            if result == BAD:
-                return self._repair.lose(window)
-            window.position += size
-            return result == READ
+            return self._read_blocks(window)
         if status == WALK_CORRUPT:
             return self._repair.lose(window)
         return True
@@ -226,9 +230,13 @@ class Capture:
         self.state[0] = parts[-1]
         for name in COUNTERS:
             self.state[name] = before[name] + parts[name].sum()
-        for name, counter in (("orphan_at", "orphans"), ("last_ns", "packets")):
-            values = parts[name][parts[counter] > 0]
-            self.state[name] = values[-1] if len(values) else before[name]
+        first_orphans = parts["orphan_at"][parts["orphans"] > 0]
+        if before["orphans"] or not len(first_orphans):
+            self.state["orphan_at"] = before["orphan_at"]
+        else:
+            self.state["orphan_at"] = first_orphans[0]
+        times = parts["last_ns"][parts["packets"] > 0]
+        self.state["last_ns"] = times[-1] if len(times) else before["last_ns"]
 
     def cuts(self, window: Window, count: int) -> list[int]:
         """Return offsets, rising from `window.position`, where parts of a window may begin; at most so many.
@@ -266,6 +274,20 @@ class Capture:
     ) -> None:
         self.close()
 
+    def _read_blocks(self, window: Window) -> bool:
+        """Read the pcapng blocks at the position of a window that are Python's to read; False to ask for more bytes."""
+        while self.kind == "pcapng":
+            data = view_of(window)
+            if not self._sections.reads(data):
+                return True
+            result, size = self._sections.read(data, window.origin + window.position, self.packets + 1)
+            if result == BAD:
+                return self._repair.lose(window)
+            if result != READ:
+                return False
+            window.position += size
+        return True
+
     def _finish(self, window: Window) -> None:
         """Note what only the end of the capture tells."""
         rest = window.end - window.position
@@ -283,7 +305,7 @@ class Capture:
             self._problems.add(None, None, what, "their time is taken as 0")
         if orphans:
             what = f"{orphans} packets belong to interfaces that are not described"
-            self._problems.add(int(self.state["orphan_at"][0]), None, what, "they were skipped")
+            self._problems.add(self._orphan_at, None, what, "they were skipped")
 
 
 def _mapped(raw: RawBytes, problems: Problems) -> MappedFile | None:

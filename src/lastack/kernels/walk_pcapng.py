@@ -119,8 +119,9 @@ def _next_packet(base: Any, position: Any, end: Any, state: Any, table: Any, fra
                     frame,
                 )
                 return after
+            if state["orphans"] == 0:
+                state["orphan_at"] = position
             state["orphans"] += np.uint64(1)
-            state["orphan_at"] = position
         elif kind == BLOCK_SIMPLE:
             if size < 16:
                 status = WALK_CORRUPT
@@ -141,8 +142,9 @@ def _next_packet(base: Any, position: Any, end: Any, state: Any, table: Any, fra
                 frame["iface"] = interface["number"]
                 state["untimed"] += np.uint64(1)
                 return after
+            if state["orphans"] == 0:
+                state["orphan_at"] = position
             state["orphans"] += np.uint64(1)
-            state["orphan_at"] = position
         position = after
     state["next"] = position
     return -status

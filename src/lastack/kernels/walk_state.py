@@ -40,7 +40,7 @@ WALK_STATE = np.dtype(
         ("packets", "u8"),       # counter: frames handed out
         ("untimed", "u8"),       # counter: frames whose block has no time (simple packet blocks; their time is 0)
         ("orphans", "u8"),       # counter: packets skipped because no interface with their number was described
-        ("orphan_at", "i8"),     # answer: offset of the latest such packet's block, -1 without one
+        ("orphan_at", "i8"),     # answer: offset of the first such packet's block, -1 without one
     ]
 )  # fmt: skip
 

@@ -57,6 +57,7 @@ def test_describe__without_packets_has_no_times(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(pcap([]))
     info = describe(tmp_path / "x")
     assert (info.packets, info.first_ns, info.last_ns, info.backwards) == (0, None, None, 0)
+    assert info.stream_bytes == 24
 
 
 def test_describe__tells_what_was_wrong(tmp_path: Path) -> None:

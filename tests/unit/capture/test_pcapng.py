@@ -173,6 +173,7 @@ def test_pcapng__packets_of_interfaces_that_are_not_described_are_counted(tmp_pa
     reading = read(write(tmp_path, section(), interface(), blocks[0], lost, lost, blocks[1]))
     assert reading.packets == wanted
     assert reading.said("2 packets belong to interfaces that are not described")
+    assert reading.problems[0].offset == len(section() + interface() + blocks[0])
 
 
 def test_pcapng__texts_and_statistics_are_kept(tmp_path: Path) -> None:

@@ -29,12 +29,6 @@ def lanes_of(data: bytes, folder: Path, count: int, room: int) -> tuple[list[lis
     found: list[list[int]] = [[] for _ in range(count)]
     with open_capture(folder / "x") as capture:
         for window in capture.windows():
-            if capture.kind == "pcapng":
-                capture.state["next"], capture.state["status"] = window.position, WALK_META
-                assert capture.settle(window)
-                assert capture.state["next"][0] == 0
-                capture.state["next"] = window.position
-                assert capture.settle(window)
             starts = capture.cuts(window, count)
             assert len(starts) == count
             lanes = np.zeros(count, LANE)
