@@ -76,5 +76,7 @@ def track(
     table = table.unify_dictionaries()
     starts = table.column("start_ns").to_numpy()
     if (starts[1:] < starts[:-1]).any():  # the table was full and rows left before others had begun
-        table = table.sort_by([("start_ns", "ascending"), ("sensor", "ascending"), ("first_packet", "ascending")])
+        table = table.sort_by(
+            [("start_ns", "ascending"), ("sensor", "ascending"), ("first_packet", "ascending")]
+        )
     return Sessions(table, summary)

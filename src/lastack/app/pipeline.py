@@ -116,7 +116,9 @@ class _Run:
     def _emit(self, batch: Any) -> None:
         ledger = self._summary.ledger
         stray = stray_packets(batch)
-        placed = int(batch.column("packets_clt").to_numpy().sum() + batch.column("packets_srv").to_numpy().sum())
+        placed = int(
+            batch.column("packets_clt").to_numpy().sum() + batch.column("packets_srv").to_numpy().sum()
+        )
         ledger.stray += stray
         ledger.segments += placed - stray
         self._summary.sessions += batch.num_rows

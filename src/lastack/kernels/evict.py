@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lastack.kernels._jit import helper, kernel, load_le32, store_u8, store_u32, store_u64
+from lastack.kernels.decode_words import i64
 from lastack.kernels.flowhash import flow_hash
 from lastack.kernels.flowtable import remove
 from lastack.kernels.layout import DETACHED, ESTABLISHED, MASK32, SHADOW, table_at
@@ -22,10 +23,10 @@ def list_live(table, indices, classes, ends, starts, origins):  # type: ignore[n
     `indices` (u4), `classes` (u1: OVER, EMBRYONIC, IDLE), `ends`, `starts` (i8, ns) and `origins` (u8) are addresses.
     """
     t = table_at(table)
-    n = np.int64(0)
+    n = i64(0)
     for index in range(1, t.records + 1):
         h = hot_of(t, index)
-        flags = np.int64(h.flags)
+        flags = i64(h.bits)
         if flags & DETACHED:
             continue
         k, i = key_of(t, index), info_of(t, index)
@@ -38,7 +39,7 @@ def list_live(table, indices, classes, ends, starts, origins):  # type: ignore[n
         store_u8(classes + np.uint64(n), np.uint8(kind))
         store_u64(ends + np.uint64(n * 8), h.end_ns)
         store_u64(starts + np.uint64(n * 8), k.start_ns)
-        store_u64(origins + np.uint64(n * 8), np.int64(i.origin))
+        store_u64(origins + np.uint64(n * 8), i64(i.origin))
         n += 1
     return n
 
@@ -48,19 +49,19 @@ def list_starts(table, indices, n, starts, origins):  # type: ignore[no-untyped-
     """Write start time (i8) and origin (u8) of n sessions to columns."""
     t = table_at(table)
     for j in range(n):
-        index = np.int64(load_le32(indices + np.uint64(j * 4)))
+        index = i64(load_le32(indices + np.uint64(j * 4)))
         store_u64(starts + np.uint64(j * 8), key_of(t, index).start_ns)
-        store_u64(origins + np.uint64(j * 8), np.int64(info_of(t, index).origin))
+        store_u64(origins + np.uint64(j * 8), i64(info_of(t, index).origin))
 
 
 @helper
 def _leave(t, index):  # type: ignore[no-untyped-def]
     k = key_of(t, index)
-    tag = np.int64(flow_hash(k.lo0, k.lo1, k.hi0, k.hi1, k.ports) & np.uint64(MASK32))
+    tag = i64(flow_hash(k.lo0, k.lo1, k.hi0, k.hi1, k.ports) & np.uint64(MASK32))
     remove(t, tag, index)
     h = hot_of(t, index)
-    if np.int64(h.flags) & SHADOW:
-        finish(t, np.int64(rare_of(t, info_of(t, index)).shadow))
+    if i64(h.bits) & SHADOW:
+        finish(t, i64(rare_of(t, info_of(t, index)).shadow))
     finish(t, index)
 
 
@@ -69,7 +70,7 @@ def leave(table, indices, n):  # type: ignore[no-untyped-def]
     """Take sessions out of the table and put them, and the shadows they hold, on the finished list."""
     t = table_at(table)
     for j in range(n):
-        _leave(t, np.int64(load_le32(indices + np.uint64(j * 4))))
+        _leave(t, i64(load_le32(indices + np.uint64(j * 4))))
 
 
 @kernel
@@ -77,5 +78,5 @@ def free_finished(table):  # type: ignore[no-untyped-def]
     """Give back every session of the finished list; their rows must have been written."""
     t = table_at(table)
     for j in range(t.n_finished):
-        free_session(t, np.int64(load_le32(t.finished + np.uint64(j * 4))))
+        free_session(t, i64(load_le32(t.finished + np.uint64(j * 4))))
     t.n_finished = 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from lastack.kernels._jit import helper, kernel, load_le32, store_u32
+from lastack.kernels.decode_words import i64
 from lastack.kernels.layout import MASK32
 from lastack.kernels.pool import key_of
 
@@ -22,14 +23,14 @@ def same_key(k, g):  # type: ignore[no-untyped-def]
 @helper
 def find(t, g):  # type: ignore[no-untyped-def]
     """Return the record index of the current session of the segment's key, or 0."""
-    tag = np.int64(g.hash)
+    tag = i64(g.hash)
     position = tag & t.mask
     while True:
         slot = t.slots + np.uint64(position * 8)
-        index = np.int64(load_le32(slot))
+        index = i64(load_le32(slot))
         if index == 0:
-            return np.int64(0)
-        if np.int64(load_le32(slot + np.uint64(4))) == tag and same_key(key_of(t, index), g):
+            return i64(0)
+        if i64(load_le32(slot + np.uint64(4))) == tag and same_key(key_of(t, index), g):
             return index
         position = (position + 1) & t.mask
 
@@ -49,7 +50,7 @@ def insert(t, tag, index):  # type: ignore[no-untyped-def]
 def slot_of(t, tag, index):  # type: ignore[no-untyped-def]
     """Return the position of a record that is in the table."""
     position = tag & t.mask
-    while np.int64(load_le32(t.slots + np.uint64(position * 8))) != index:
+    while i64(load_le32(t.slots + np.uint64(position * 8))) != index:
         position = (position + 1) & t.mask
     return position
 
@@ -72,7 +73,7 @@ def remove(t, tag, index):  # type: ignore[no-untyped-def]
         if other == 0:
             break
         other_tag = load_le32(slot + np.uint64(4))
-        home = np.int64(other_tag) & t.mask
+        home = i64(other_tag) & t.mask
         if ((position - home) & t.mask) >= ((position - hole) & t.mask):
             store_u32(t.slots + np.uint64(hole * 8), other)
             store_u32(t.slots + np.uint64(hole * 8 + 4), other_tag)
@@ -87,6 +88,6 @@ def rehash(old_slots, old_mask, t):  # type: ignore[no-untyped-def]
     t.filled = 0
     for position in range(old_mask + 1):
         slot = old_slots + np.uint64(position * 8)
-        index = np.int64(load_le32(slot))
+        index = i64(load_le32(slot))
         if index != 0:
-            insert(t, np.int64(load_le32(slot + np.uint64(4))) & MASK32, index)
+            insert(t, i64(load_le32(slot + np.uint64(4))) & MASK32, index)

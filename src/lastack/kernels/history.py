@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from lastack.kernels._jit import helper
+from lastack.kernels.decode_words import i64
 from lastack.kernels.layout import (
     FIN_SEEN,
-    RST_SEEN,
     ISN,
     L_ACK,
     L_DATA,
@@ -19,6 +19,7 @@ from lastack.kernels.layout import (
     L_SYNACK,
     LETTER_A,
     LETTER_D,
+    RST_SEEN,
 )
 from lastack.kernels.pool import need_rare, rare_of
 from lastack.model.batch import ACK, FIN, RST, SYN
@@ -47,22 +48,22 @@ def write(t, i, kind, d):  # type: ignore[no-untyped-def]
 
 @helper
 def _write_syn(t, h, i, d, g, kind, first_of_kind):  # type: ignore[no-untyped-def]
-    seq = np.int64(g.seq)
+    seq = i64(g.seq)
     if first_of_kind:
         write(t, i, kind, d)
-        if seq == np.int64(i.first[d]):
+        if seq == i64(i.first[d]):
             return
     else:
-        last = np.int64(i.first[d])
+        last = i64(i.first[d])
         if i.rare != 0:
             r = need_rare(t, i)
-            if np.int64(r.odd) & (1 << d):
-                last = np.int64(r.last_syn[d])
+            if i64(r.odd) & (1 << d):
+                last = i64(r.last_syn[d])
         if seq == last:
             return
         write(t, i, kind, d)
     r = need_rare(t, i)
-    r.odd = np.uint8(np.int64(r.odd) | (1 << d))
+    r.odd = np.uint8(i64(r.odd) | (1 << d))
     r.last_syn[d] = g.seq
 
 
@@ -73,16 +74,16 @@ def note_letter(t, h, i, d, g, before, new_fin, new_rst):  # type: ignore[no-unt
     `before` are the flags as the packet found them; `new_fin` and `new_rst` tell whether this end's last FIN or
     RST had another sequence number.
     """
-    tcp = np.int64(g.tcp_flags)
+    tcp = i64(g.tcp_flags)
     special = tcp & (SYN | FIN | RST)
     if special == 0:
-        flags = np.int64(h.flags)
+        flags = i64(h.bits)
         if g.payload > 0:
             if (flags & (LETTER_D << d)) == 0:
-                h.flags = np.uint32(flags | (LETTER_D << d))
+                h.bits = np.uint32(flags | (LETTER_D << d))
                 write(t, i, L_DATA, d)
         elif (tcp & ACK) and (flags & (LETTER_A << d)) == 0:
-            h.flags = np.uint32(flags | (LETTER_A << d))
+            h.bits = np.uint32(flags | (LETTER_A << d))
             write(t, i, L_ACK, d)
     elif special == SYN:
         kind = L_SYNACK if tcp & ACK else L_SYN
@@ -90,14 +91,14 @@ def note_letter(t, h, i, d, g, before, new_fin, new_rst):  # type: ignore[no-unt
     elif special == FIN or special == RST:
         owed = (OWED_F if special == FIN else OWED_R) << d
         r = rare_of(t, i)
-        is_owed = (np.int64(r.letters) & owed) != 0
+        is_owed = (i64(r.letters) & owed) != 0
         if is_owed or (new_fin if special == FIN else new_rst):
             write(t, i, L_FIN if special == FIN else L_RST, d)
         if is_owed:
-            r.letters = np.uint8(np.int64(r.letters) & ~owed)
+            r.letters = np.uint8(i64(r.letters) & ~owed)
     else:
         r = need_rare(t, i)
-        letters = np.int64(r.letters)
+        letters = i64(r.letters)
         if (letters & (1 << d)) == 0:
             write(t, i, L_FIN_RST if (tcp & (FIN | RST)) == (FIN | RST) else L_MULTI, d)
         letters |= 1 << d

@@ -6,7 +6,7 @@ import numpy as np
 
 from lastack.kernels._jit import helper, kernel, load_le64, store_u64
 from lastack.kernels.decode import decode_frame
-from lastack.kernels.decode_words import u64
+from lastack.kernels.decode_words import i64, u64
 from lastack.kernels.layout import S_SEGMENT, segment_at
 from lastack.kernels.walk import walk
 from lastack.kernels.walk_state import WALK_MORE
@@ -44,17 +44,17 @@ def copy_segment(source, target):  # type: ignore[no-untyped-def]
 
 @helper
 def _note_time(tally, ts_ns):  # type: ignore[no-untyped-def]
-    if tally.packets == 0:
-        tally.first_ns = ts_ns
-        tally.last_ns = ts_ns
+    if tally["packets"] == 0:
+        tally["first_ns"] = ts_ns
+        tally["last_ns"] = ts_ns
     else:
-        if ts_ns < tally.first_ns:
-            tally.first_ns = ts_ns
-        if ts_ns > tally.last_ns:
-            tally.last_ns = ts_ns
-        if ts_ns < tally.previous_ns:
-            tally.backwards = tally.backwards + 1
-    tally.previous_ns = ts_ns
+        if ts_ns < tally["first_ns"]:
+            tally["first_ns"] = ts_ns
+        if ts_ns > tally["last_ns"]:
+            tally["last_ns"] = ts_ns
+        if ts_ns < tally["previous_ns"]:
+            tally["backwards"] = tally["backwards"] + 1
+    tally["previous_ns"] = ts_ns
 
 
 @kernel
@@ -81,33 +81,33 @@ def ingest(base, position, end, state, interfaces, frames, shards, filled, capac
     while True:
         for s in range(SHARDS):
             if filled[s] + BLOCK > capacity:
-                state.status = WALK_MORE
+                state["status"] = WALK_MORE
                 return
-        number = np.int64(state.packets)
+        number = i64(state["packets"])
         n = walk(base, position, end, state, interfaces, frames)
         for j in range(n):
             f = frames[j]
-            _note_time(tally, f.ts_ns)
-            tally.packets = tally.packets + 1
-            link = np.int64(f.link)
-            tally.links[min(link, MAX_LINK - 1)] += 1
+            _note_time(tally, f["ts_ns"])
+            tally["packets"] = tally["packets"] + 1
+            link = i64(f["link"])
+            tally["links"][min(link, MAX_LINK - 1)] += 1
             scratch.meta = np.uint8(0)
-            reason = np.int64(
-                decode_frame(u64(base + f.offset), np.int64(f.caplen), np.int64(f.wirelen), link, scratch)
+            reason = i64(
+                decode_frame(u64(base + f["offset"]), i64(f["caplen"]), i64(f["wirelen"]), link, scratch)
             )
-            tally.drops[reason] += 1
+            tally["drops"][reason] += 1
             if reason == 0:
-                tally.segments = tally.segments + 1
-                tally.encaps[np.int64(scratch.encap)] += 1
-            elif reason != _ICMP_ERROR or (np.int64(scratch.meta) & META_ICMP) == 0:
+                tally["segments"] = tally["segments"] + 1
+                tally["encaps"][i64(scratch.encap)] += 1
+            elif reason != _ICMP_ERROR or (i64(scratch.meta) & META_ICMP) == 0:
                 continue
-            scratch.ts_ns = f.ts_ns
+            scratch.ts_ns = f["ts_ns"]
             scratch.origin = np.uint64(origin + number + j + 1)
-            s = np.int64(scratch.shard) >> SHARD_SHIFT
+            s = i64(scratch.shard) >> SHARD_SHIFT
             copy_segment(spare, shards[s] + np.uint64(filled[s] * S_SEGMENT))
             filled[s] += 1
-        position = np.int64(state.next)
-        if state.status != WALK_MORE:
+        position = i64(state["next"])
+        if state["status"] != WALK_MORE:
             return
 
 
@@ -123,7 +123,7 @@ def scatter(segments, order, n, shards, filled):  # type: ignore[no-untyped-def]
         filled: Segments in each, continued.
     """
     for j in range(n):
-        source = segments + np.uint64(np.int64(order[j]) * S_SEGMENT)
-        s = np.int64(segment_at(source).shard) >> SHARD_SHIFT
+        source = segments + np.uint64(i64(order[j]) * S_SEGMENT)
+        s = i64(segment_at(source).shard) >> SHARD_SHIFT
         copy_segment(source, shards[s] + np.uint64(filled[s] * S_SEGMENT))
         filled[s] += 1

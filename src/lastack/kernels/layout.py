@@ -21,7 +21,7 @@ HOT = np.dtype(
         ("packets", "u4", 2),
         ("end", "u4", 2),     # highest sequence number sent, plus one
         ("ack", "u4", 2),     # highest acknowledgment sent
-        ("flags", "u4"),      # bits below
+        ("bits", "u4"),      # bits below
         ("window", "u2", 2),  # last window sent, unscaled
     ]
 )  # fmt: skip
@@ -36,7 +36,7 @@ KEY = np.dtype(
         ("close", "u4"),      # index into the CLOSE pool
         ("gap", "u4"),        # index of the newest GAP node
         ("ipid", "u2", 2),    # last IP-ID; after the first RST: its step, in its sender's place
-        ("ttl", "u1", 2),     # last TTL, 0 before one; after the first RST: its TTL at its sender, the usual one opposite
+        ("ttl", "u1", 2),     # last TTL, 0 before one; after the first RST see lifecycle._fingerprint
         ("steps", "u1"),      # two nibbles: IPv4 packets with orderly IP-ID steps (0..3), 7 not a counter; + WRAPPED
         ("order", "u1"),      # first FIN and RST of each end in order, two bits each: RST << 1 | direction
     ]
@@ -94,7 +94,7 @@ RARE = np.dtype(
         ("packet_carry", "u2", 2),   # multiples of 2**32 of HOT.packets
         ("icmp", "u2"),              # type << 8 | code of the ICMP error that answered
         ("letters", "u1"),           # see lastack.kernels.history
-        ("odd", "u1"),               # last_syn, last_fin in use: bits direction, 2 + direction; bit 4: end that repeats; and below
+        ("odd", "u1"),               # bits 0..3: last_syn, last_fin in use; 4: end that repeats; below
     ]
 )  # fmt: skip
 
@@ -113,7 +113,9 @@ GAP = np.dtype(
 #: A half-open range of sequence numbers, or one position, in a list.
 NODE = np.dtype([("low", "u4"), ("high", "u4"), ("next", "u4"), ("pad", "u4")])
 
-POOL = np.dtype([("base", "u8"), ("size", "i8"), ("used", "i8"), ("free", "i8"), ("capacity", "i8"), ("failed", "i8")])
+POOL = np.dtype(
+    [("address", "u8"), ("item", "i8"), ("used", "i8"), ("free", "i8"), ("capacity", "i8"), ("failed", "i8")]
+)
 
 #: Control block of one shard of the flow table: addresses of its arrays, limits and counters.
 TABLE = np.dtype(
@@ -139,7 +141,7 @@ NEVER = -(1 << 63)
 NO_LIMIT_NS = 1 << 62
 MASK32 = 0xFFFFFFFF
 
-# HOT.flags; pairs are one bit for each direction
+# HOT.bits; pairs are one bit for each direction
 CLIENT_HI = 1 << 0
 ISN = 1 << 1  # 2 bits: first SYN or SYN-ACK seen
 SYN_SEEN = 1 << 3  # 2 bits: SYN without ACK
@@ -203,5 +205,11 @@ pool_at = record_at(POOL)
 table_at = record_at(TABLE)
 segment_at = record_at(SEGMENT)
 
-S_HOT, S_KEY, S_INFO, S_CLOSE, S_RARE = HOT.itemsize, KEY.itemsize, INFO.itemsize, CLOSE.itemsize, RARE.itemsize
+S_HOT, S_KEY, S_INFO, S_CLOSE, S_RARE = (
+    HOT.itemsize,
+    KEY.itemsize,
+    INFO.itemsize,
+    CLOSE.itemsize,
+    RARE.itemsize,
+)
 S_GAP, S_NODE, S_SEGMENT = GAP.itemsize, NODE.itemsize, SEGMENT.itemsize

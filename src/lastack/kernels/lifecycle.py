@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from lastack.kernels._jit import helper
+from lastack.kernels.decode_words import i64
 from lastack.kernels.layout import (
     ACK_SENT,
     ANY_FIN_RST,
@@ -20,8 +21,8 @@ from lastack.kernels.layout import (
     FINS_AT_RST,
     HANDSHAKE,
     IPID_KNOWN,
-    LATE_SYN,
     ISN,
+    LATE_SYN,
     N_FIN,
     N_RST,
     NEVER,
@@ -42,7 +43,12 @@ from lastack.kernels.sequence import ahead, between
 from lastack.model.batch import ACK, FIN, META_HAS_IPID, NO_WSCALE, RST, SYN
 from lastack.model.enums import RstSeq
 
-EXACT, WINDOW, OUTSIDE, UNKNOWN = int(RstSeq.exact), int(RstSeq.window), int(RstSeq.outside), int(RstSeq.unknown)
+EXACT, WINDOW, OUTSIDE, UNKNOWN = (
+    int(RstSeq.exact),
+    int(RstSeq.window),
+    int(RstSeq.outside),
+    int(RstSeq.unknown),
+)
 NO_SCALE = 15
 LARGEST_SCALE = 14  # RFC 7323, 2.3
 
@@ -50,31 +56,31 @@ LARGEST_SCALE = 14  # RFC 7323, 2.3
 @helper
 def count(t, i, which):  # type: ignore[no-untyped-def]
     """Add one to a byte-sized counter; 255 of them move to the RARE record at once."""
-    n = np.int64(i.count[which])
+    n = i64(i.count[which])
     if n == 255:
         r = need_rare(t, i)
-        r.carry[which] = np.uint32(np.int64(r.carry[which]) + 255)
-        n = np.int64(0)
+        r.carry[which] = np.uint32(i64(r.carry[which]) + 255)
+        n = i64(0)
     i.count[which] = np.uint8(n + 1)
 
 
 @helper
 def acks_syn(h, i, end, ack):  # type: ignore[no-untyped-def]
     """Return whether an acknowledgment number answers the SYN of direction `end`."""
-    return between(np.int64(ack) - 1, np.int64(i.first[end]), np.int64(h.end[end]))
+    return between(i64(ack) - 1, i64(i.first[end]), i64(h.end[end]))
 
 
 @helper
 def window_of(h, i, end):  # type: ignore[no-untyped-def]
     """Return the receive window of an end in bytes, scaled as far as its scale is known."""
-    flags = np.int64(h.flags)
-    window = np.int64(h.window[end])
+    flags = i64(h.bits)
+    window = i64(h.window[end])
     if flags & (SYN_WINDOW << end):
         return window
     if (flags & (ISN << end)) == 0:
         return window << LARGEST_SCALE
-    scale0 = np.int64(i.wscale) & 15
-    scale1 = np.int64(i.wscale) >> 4
+    scale0 = i64(i.wscale) & 15
+    scale1 = i64(i.wscale) >> 4
     if scale0 == NO_SCALE or scale1 == NO_SCALE:
         return window
     return window << (scale1 if end == 1 else scale0)
@@ -83,21 +89,21 @@ def window_of(h, i, end):  # type: ignore[no-untyped-def]
 @helper
 def answers_syn(h, i, d, g):  # type: ignore[no-untyped-def]
     """Return whether a RST of direction d is the answer to a SYN: RFC 9293, 3.10.7.3 (state SYN-SENT)."""
-    return (np.int64(g.tcp_flags) & ACK) != 0 and acks_syn(h, i, 1 - d, g.ack)
+    return (i64(g.tcp_flags) & ACK) != 0 and acks_syn(h, i, 1 - d, g.ack)
 
 
 @helper
 def rst_place(h, i, d, g):  # type: ignore[no-untyped-def]
     """Return the RstSeq of a RST: where it lies in the receive window of the end it is sent to."""
-    flags = np.int64(h.flags)
+    flags = i64(h.bits)
     o = 1 - d
     if (flags & (ACK_SENT << o)) == 0:
         if (flags & (SYN_SEEN << o)) and (flags & (SEQ_SENT << d)) == 0 and answers_syn(h, i, d, g):
             return EXACT
         return UNKNOWN
-    seq = np.int64(g.seq)
-    expected = np.int64(h.ack[o])
-    if seq == expected or ((flags & (SEQ_SENT << d)) != 0 and seq == np.int64(h.end[d])):
+    seq = i64(g.seq)
+    expected = i64(h.ack[o])
+    if seq == expected or ((flags & (SEQ_SENT << d)) != 0 and seq == i64(h.end[d])):
         return EXACT
     offset = ahead(seq, expected)
     return WINDOW if 0 < offset < window_of(h, i, o) else OUTSIDE
@@ -106,7 +112,7 @@ def rst_place(h, i, d, g):  # type: ignore[no-untyped-def]
 @helper
 def rst_ends(h, i, d, g):  # type: ignore[no-untyped-def]
     """Return whether a RST could end the session."""
-    flags = np.int64(h.flags)
+    flags = i64(h.bits)
     o = 1 - d
     if (flags & (SYN_SEEN << o)) and (flags & (SEQ_SENT << d)) == 0:
         return answers_syn(h, i, d, g)
@@ -132,12 +138,12 @@ def start_closing(t, h, k, silence_ns):  # type: ignore[no-untyped-def]
 
 @helper
 def _write_order(h, k, event):  # type: ignore[no-untyped-def]
-    flags = np.int64(h.flags)
+    flags = i64(h.bits)
     place = 0
     for bit in range(4):
         if flags & (FIN_SEEN << bit):
             place += 2
-    k.order = np.uint8(np.int64(k.order) | (event << place))
+    k.order = np.uint8(i64(k.order) | (event << place))
 
 
 @helper
@@ -145,21 +151,21 @@ def take_fin(t, h, k, i, d, g, position, silence_ns):  # type: ignore[no-untyped
     """Account for a FIN at a sequence position; return whether its position is another than this end's last."""
     c = start_closing(t, h, k, silence_ns)
     count(t, i, N_FIN + d)
-    flags = np.int64(h.flags)
+    flags = i64(h.bits)
     o = 1 - d
     if flags & (FIN_SEEN << d):
-        return _another_fin(t, i, d, g, position, np.int64(c.fin[d]))
+        return _another_fin(t, i, d, g, position, i64(c.fin[d]))
     _write_order(h, k, d)
     c.fin[d] = np.uint32(position)
     if flags & (FIN_SEEN << o):
         c.fin2_ns = g.ts_ns
         acknowledged = (flags & (ACK_SENT << o)) != 0 and ahead(h.ack[o], position + 1) >= 0
-        acknowledges = (np.int64(g.tcp_flags) & ACK) != 0 and ahead(g.ack, np.int64(c.fin[o]) + 1) >= 0
+        acknowledges = (i64(g.tcp_flags) & ACK) != 0 and ahead(g.ack, i64(c.fin[o]) + 1) >= 0
         if (flags & (3 * RST_SEEN)) == 0 and not acknowledged and not acknowledges:
-            i.verdict = np.uint8(np.int64(i.verdict) | CROSSED_FINS)
+            i.verdict = np.uint8(i64(i.verdict) | CROSSED_FINS)
     else:
         c.fin1_ns = g.ts_ns
-    h.flags = np.uint32(flags | (FIN_SEEN << d))
+    h.bits = np.uint32(flags | (FIN_SEEN << d))
     return True
 
 
@@ -169,21 +175,21 @@ def _another_fin(t, i, d, g, position, first):  # type: ignore[no-untyped-def]
     last = first
     if i.rare != 0:
         r = need_rare(t, i)
-        if np.int64(r.odd) & (4 << d):
-            last = np.int64(r.last_fin[d])
+        if i64(r.odd) & (4 << d):
+            last = i64(r.last_fin[d])
     if position == last and position == first:
         return False
     r = need_rare(t, i)
-    if (np.int64(g.tcp_flags) & (SYN | RST)) == 0:
-        r.odd = np.uint8(np.int64(r.odd) | (4 << d))
+    if (i64(g.tcp_flags) & (SYN | RST)) == 0:
+        r.odd = np.uint8(i64(r.odd) | (4 << d))
         r.last_fin[d] = np.uint32(position)
     if position == first:
         return position != last
-    index = np.int64(r.fins[d])
+    index = i64(r.fins[d])
     while index != 0:
-        if np.int64(node_of(t, index).low) == position:
+        if i64(node_of(t, index).low) == position:
             return position != last
-        index = np.int64(node_of(t, index).next)
+        index = i64(node_of(t, index).next)
     index = take(t.node)
     if index != 0:
         node = node_of(t, index)
@@ -198,8 +204,8 @@ def take_rst(t, h, k, i, d, g, silence_ns):  # type: ignore[no-untyped-def]
     """Account for a RST; return whether its sequence number is another than this end's last RST."""
     c = start_closing(t, h, k, silence_ns)
     count(t, i, N_RST + d)
-    flags = np.int64(h.flags)
-    verdict = np.int64(i.verdict)
+    flags = i64(h.bits)
+    verdict = i64(i.verdict)
     if (flags & (3 * RST_SEEN)) == 0:
         c.rst_ns = g.ts_ns
         verdict |= rst_place(h, i, d, g)
@@ -211,13 +217,13 @@ def take_rst(t, h, k, i, d, g, silence_ns):  # type: ignore[no-untyped-def]
     if (flags & BOTH_FINS) == BOTH_FINS:
         verdict |= RST_AFTER_FINS
     new = (flags & (RST_SEEN << d)) == 0 or c.rst[d] != g.seq
-    if (np.int64(g.tcp_flags) & (SYN | FIN)) == 0:
+    if (i64(g.tcp_flags) & (SYN | FIN)) == 0:
         c.rst[d] = g.seq
     i.verdict = np.uint8(verdict)
-    h.flags = np.uint32(flags)
+    h.bits = np.uint32(flags)
     if (flags & (RST_SEEN << d)) == 0:
         _write_order(h, k, 2 | d)
-        h.flags = np.uint32(flags | (RST_SEEN << d))
+        h.bits = np.uint32(flags | (RST_SEEN << d))
     return new
 
 
@@ -226,14 +232,14 @@ def _fingerprint(k, d, g):  # type: ignore[no-untyped-def]
     """Compare TTL and IP-ID of the first RST with its sender's packets before; return the INFO.verdict bits."""
     o = 1 - d
     known = 0
-    usual = np.int64(k.ttl[d])
+    usual = i64(k.ttl[d])
     if usual != 0:
         known |= TTL_KNOWN
         k.ttl[o] = np.uint8(usual)
     k.ttl[d] = g.ttl
-    if ((np.int64(k.steps) >> (4 * d)) & 7) == 3 and (np.int64(g.meta) & META_HAS_IPID):
+    if ((i64(k.steps) >> (4 * d)) & 7) == 3 and (i64(g.meta) & META_HAS_IPID):
         known |= IPID_KNOWN
-        k.ipid[d] = np.uint16((np.int64(g.ipid) - np.int64(k.ipid[d])) & 0xFFFF)
+        k.ipid[d] = np.uint16((i64(g.ipid) - i64(k.ipid[d])) & 0xFFFF)
     return known
 
 
@@ -241,11 +247,11 @@ def _fingerprint(k, d, g):  # type: ignore[no-untyped-def]
 def note_fingerprint(k, d, g):  # type: ignore[no-untyped-def]
     """Remember TTL and IP-ID of a packet that comes before any RST."""
     k.ttl[d] = g.ttl
-    if np.int64(g.meta) & META_HAS_IPID:
-        steps = np.int64(k.steps)
+    if i64(g.meta) & META_HAS_IPID:
+        steps = i64(k.steps)
         n = (steps >> (4 * d)) & 7
         if n != NOT_COUNTING:
-            step = (np.int64(g.ipid) - np.int64(k.ipid[d])) & 0xFFFF
+            step = (i64(g.ipid) - i64(k.ipid[d])) & 0xFFFF
             if n != 0 and (step == 0 or step > 256):
                 n = NOT_COUNTING
             elif n < 3:
@@ -257,13 +263,13 @@ def note_fingerprint(k, d, g):  # type: ignore[no-untyped-def]
 @helper
 def take_syn(t, h, i, d, g, before):  # type: ignore[no-untyped-def]
     """Account for a SYN or SYN-ACK of a session it belongs to; `before` are the flags as the packet found them."""
-    flags = np.int64(h.flags)
+    flags = i64(h.bits)
     o = 1 - d
     if (before & (ISN << d)) == 0:
-        scale = np.int64(g.wscale)
+        scale = i64(g.wscale)
         scale = NO_SCALE if scale == NO_WSCALE else min(scale, LARGEST_SCALE)
-        i.wscale = np.uint8((np.int64(i.wscale) & (0xF0 if d == 0 else 0x0F)) | (scale << (4 * d)))
-    if np.int64(g.tcp_flags) & ACK:
+        i.wscale = np.uint8((i64(i.wscale) & (0xF0 if d == 0 else 0x0F)) | (scale << (4 * d)))
+    if i64(g.tcp_flags) & ACK:
         if (flags & (3 * SYNACK_SEEN)) == 0:
             i.synack_ns = g.ts_ns
             if (flags & (3 * SYN_SEEN)) == 0:
@@ -275,16 +281,16 @@ def take_syn(t, h, i, d, g, before):  # type: ignore[no-untyped-def]
             if h.packets[0] + h.packets[1] > 1:
                 r = need_rare(t, i)
                 r.syn_ns = g.ts_ns
-                r.odd = np.uint8(np.int64(r.odd) | LATE_SYN | (SYNACK_FIRST if i.synack_ns != NEVER else 0))
+                r.odd = np.uint8(i64(r.odd) | LATE_SYN | (SYNACK_FIRST if i.synack_ns != NEVER else 0))
         flags |= SYN_SEEN << d
-    h.flags = np.uint32(flags)
+    h.bits = np.uint32(flags)
 
 
 @helper
 def note_opening(h, i, d, g):  # type: ignore[no-untyped-def]
     """Decide, after a packet was accounted for, whether it completed the handshake or shows that one took place."""
-    flags = np.int64(h.flags)
-    tcp = np.int64(g.tcp_flags)
+    flags = i64(h.bits)
+    tcp = i64(g.tcp_flags)
     c = 1 if flags & CLIENT_HI else 0
     s = 1 - c
     acking = (tcp & (ACK | SYN | RST)) == ACK
@@ -293,8 +299,8 @@ def note_opening(h, i, d, g):  # type: ignore[no-untyped-def]
             both = 3 * ACK_SENT
             if (
                 (flags & both) == both
-                and ahead(h.ack[c], np.int64(i.first[s]) + 1) >= 0
-                and ahead(h.ack[s], np.int64(i.first[c]) + 1) >= 0
+                and ahead(h.ack[c], i64(i.first[s]) + 1) >= 0
+                and ahead(h.ack[s], i64(i.first[c]) + 1) >= 0
             ):
                 i.ct_ns = g.ts_ns
                 flags |= HANDSHAKE | ESTABLISHED
@@ -310,22 +316,26 @@ def note_opening(h, i, d, g):  # type: ignore[no-untyped-def]
         flags |= ESTABLISHED
     if d == s and (flags & (SYNACK_SEEN << s)) and (tcp & (SYN | RST)) == 0 and g.payload > 0:
         flags |= ESTABLISHED
-    h.flags = np.uint32(flags)
+    h.bits = np.uint32(flags)
 
 
 @helper
 def _acks_server(h, i, s, g):  # type: ignore[no-untyped-def]
-    return between(np.int64(g.ack), np.int64(i.first[s]) + 1, np.int64(h.end[s]))
+    return between(i64(g.ack), i64(i.first[s]) + 1, i64(h.end[s]))
 
 
 @helper
 def note_close(t, h, k, d, g, before):  # type: ignore[no-untyped-def]
     """Note the ACK of the second FIN; `before` are the flags as the packet found them."""
-    if (before & BOTH_FINS) != BOTH_FINS or (before & (3 * RST_SEEN)) or (np.int64(g.tcp_flags) & (ACK | RST)) != ACK:
+    if (
+        (before & BOTH_FINS) != BOTH_FINS
+        or (before & (3 * RST_SEEN))
+        or (i64(g.tcp_flags) & (ACK | RST)) != ACK
+    ):
         return
     c = close_of(t, k)
-    first = np.int64(k.order) & 1
-    if c.closed_ns == NEVER and d == first and ahead(g.ack, np.int64(c.fin[1 - first]) + 1) >= 0:
+    first = i64(k.order) & 1
+    if c.closed_ns == NEVER and d == first and ahead(g.ack, i64(c.fin[1 - first]) + 1) >= 0:
         c.closed_ns = g.ts_ns
 
 
@@ -339,5 +349,3 @@ def is_over(flags):  # type: ignore[no-untyped-def]
 def quiet(flags):  # type: ignore[no-untyped-def]
     """Return whether neither end has begun to close."""
     return (flags & ANY_FIN_RST) == 0
-
-

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from lastack.kernels._jit import helper
+from lastack.kernels.decode_words import i64
 from lastack.kernels.layout import (
     ACK_SENT,
     ANY_ISN,
@@ -41,10 +42,20 @@ O_ESTABLISHED, O_REFUSED, O_ICMP = int(Opening.established), int(Opening.refused
 O_UNANSWERED, O_HALF_OPEN, O_ABORTED = int(Opening.unanswered), int(Opening.half_open), int(Opening.aborted)
 O_BOTH, O_SYNACK = int(Opening.simultaneous), int(Opening.synack_only)
 O_MIDSTREAM, O_STRAY = int(Opening.midstream), int(Opening.stray)
-E_CLOSED, E_HALF, E_FIN_RST, E_RST = int(Ending.closed), int(Ending.half_closed), int(Ending.fin_rst), int(Ending.rst)
+E_CLOSED, E_HALF, E_FIN_RST, E_RST = (
+    int(Ending.closed),
+    int(Ending.half_closed),
+    int(Ending.fin_rst),
+    int(Ending.rst),
+)
 E_CLOSED_RST, E_OPEN = int(Ending.closed_rst), int(Ending.open)
 E_VANISHED, E_NEVER = int(Ending.vanished), int(Ending.never_opened)
-BY_SYN, BY_SYNACK, BY_PORT, BY_GUESS = int(ClientBy.syn), int(ClientBy.synack), int(ClientBy.port), int(ClientBy.guess)
+BY_SYN, BY_SYNACK, BY_PORT, BY_GUESS = (
+    int(ClientBy.syn),
+    int(ClientBy.synack),
+    int(ClientBy.port),
+    int(ClientBy.guess),
+)
 CLOSER_BOTH, CLOSER_CLIENT, CLOSER_SERVER = int(Closer.both), int(Closer.client), int(Closer.server)
 S_UNKNOWN, S_SYN_SENT, S_SYN_RECEIVED = (
     int(EndpointState.UNKNOWN),
@@ -69,25 +80,25 @@ VANISHED_AFTER = 3  # packets in a row that only repeat
 @helper
 def client_of(h):  # type: ignore[no-untyped-def]
     """Return the direction that the client sends in."""
-    return 1 if np.int64(h.flags) & CLIENT_HI else 0
+    return 1 if i64(h.bits) & CLIENT_HI else 0
 
 
 @helper
 def client_by(h, k):  # type: ignore[no-untyped-def]
     """Return the ClientBy of a session."""
-    flags = np.int64(h.flags)
+    flags = i64(h.bits)
     if flags & (3 * SYN_SEEN):
         return BY_SYN
     if flags & (3 * SYNACK_SEEN):
         return BY_SYNACK
-    ports = np.int64(k.ports)
+    ports = i64(k.ports)
     return BY_PORT if (ports >> 16 < 1024) != (ports & 0xFFFF < 1024) else BY_GUESS
 
 
 @helper
 def opening_of(h, c):  # type: ignore[no-untyped-def]
     """Return the Opening of a session."""
-    flags = np.int64(h.flags)
+    flags = i64(h.bits)
     s = 1 - c
     if (flags & ANY_ISN) == 0:
         one_end = h.packets[0] == 0 or h.packets[1] == 0
@@ -112,8 +123,8 @@ def ending_of(t, h, i, opening):  # type: ignore[no-untyped-def]
     """Return the Ending of a session."""
     if opening != O_ESTABLISHED and opening != O_BOTH and opening != O_MIDSTREAM:
         return E_NEVER
-    flags = np.int64(h.flags)
-    verdict = np.int64(i.verdict)
+    flags = i64(h.bits)
+    verdict = i64(i.verdict)
     fins = flags & BOTH_FINS
     if flags & RST_EFFECTIVE:
         before = verdict >> FINS_AT_RST
@@ -133,23 +144,23 @@ def ending_of(t, h, i, opening):  # type: ignore[no-untyped-def]
 @helper
 def first_closer_of(h, k, i, c):  # type: ignore[no-untyped-def]
     """Return the Closer of the first FIN or RST."""
-    if (np.int64(h.flags) & (BOTH_FINS | 3 * RST_SEEN)) == 0:
+    if (i64(h.bits) & (BOTH_FINS | 3 * RST_SEEN)) == 0:
         return 0
-    if np.int64(i.verdict) & CROSSED_FINS:
+    if i64(i.verdict) & CROSSED_FINS:
         return CLOSER_BOTH
-    return CLOSER_CLIENT if (np.int64(k.order) & 1) == c else CLOSER_SERVER
+    return CLOSER_CLIENT if (i64(k.order) & 1) == c else CLOSER_SERVER
 
 
 @helper
 def close_order_code(h, k, c):  # type: ignore[no-untyped-def]
     """Return the events of KEY.order seen from the client, under a leading one: two bits each, RST << 1 | server."""
-    flags = np.int64(h.flags)
+    flags = i64(h.bits)
     n = 0
     for bit in range(4):
         if flags & (FIN_SEEN << bit):
             n += 1
     code = 1
-    order = np.int64(k.order)
+    order = i64(k.order)
     for _place in range(n):
         code = code << 2 | ((order & 3) ^ c)
         order >>= 2
@@ -159,7 +170,7 @@ def close_order_code(h, k, c):  # type: ignore[no-untyped-def]
 @helper
 def _synchronized(h, c, opening):  # type: ignore[no-untyped-def]
     """Return both states (client << 4 | server) of a session without FIN and effective RST."""
-    flags = np.int64(h.flags)
+    flags = i64(h.bits)
     s = 1 - c
     if opening == O_STRAY:
         return S_UNKNOWN << 4 | S_UNKNOWN
@@ -181,13 +192,13 @@ def _synchronized(h, c, opening):  # type: ignore[no-untyped-def]
 @helper
 def states_of(t, h, k, i, c, opening):  # type: ignore[no-untyped-def]
     """Return both EndpointStates, client << 4 | server (RFC 9293, 3.3.2 and figure 5)."""
-    flags = np.int64(h.flags)
+    flags = i64(h.bits)
     fins = flags & BOTH_FINS
     if flags & RST_EFFECTIVE:
         return S_CLOSED << 4 | S_CLOSED
     if fins == 0:
         return _synchronized(h, c, opening)
-    order = np.int64(k.order)
+    order = i64(k.order)
     while order & 2:  # ineffective RSTs before the first FIN
         order >>= 2
     first = order & 1
@@ -195,7 +206,7 @@ def states_of(t, h, k, i, c, opening):  # type: ignore[no-untyped-def]
     other_acked = fin_acked(t, h, k, 1 - first)
     if fins != BOTH_FINS:
         closer, other = (S_FIN_WAIT_2 if acked else S_FIN_WAIT_1), S_CLOSE_WAIT
-    elif np.int64(i.verdict) & CROSSED_FINS:
+    elif i64(i.verdict) & CROSSED_FINS:
         closer, other = (S_TIME_WAIT if acked else S_CLOSING), (S_TIME_WAIT if other_acked else S_CLOSING)
     else:
         closer, other = S_TIME_WAIT, (S_CLOSED if other_acked else S_LAST_ACK)
@@ -207,13 +218,13 @@ def _first_letter(i):  # type: ignore[no-untyped-def]
     history = i.history
     while history >> np.uint64(8) != 0:
         history >>= np.uint64(4)
-    return np.int64(history & np.uint64(15)) >> 1 if history > 1 else -1
+    return i64(history & np.uint64(15)) >> 1 if history > 1 else -1
 
 
 @helper
 def conn_state_of(h, k, i, c):  # type: ignore[no-untyped-def]
     """Return Zeek's conn_state."""
-    flags = np.int64(h.flags)
+    flags = i64(h.bits)
     s = 1 - c
     syn = (flags & (ISN << c)) != 0
     synack = (flags & (ISN << s)) != 0
@@ -221,7 +232,7 @@ def conn_state_of(h, k, i, c):  # type: ignore[no-untyped-def]
     ended = (flags & RST_EFFECTIVE) != 0
     if _first_letter(i) == L_FIN_RST:
         return Z_OTH
-    if fins == BOTH_FINS and (not ended or np.int64(i.verdict) >> FINS_AT_RST == 2):
+    if fins == BOTH_FINS and (not ended or i64(i.verdict) >> FINS_AT_RST == 2):
         return Z_SF
     if flags & (3 * RST_SEEN):
         if ended:
@@ -246,7 +257,7 @@ def conn_state_of(h, k, i, c):  # type: ignore[no-untyped-def]
 
 @helper
 def _first_rst(k):  # type: ignore[no-untyped-def]
-    order = np.int64(k.order)
+    order = i64(k.order)
     while (order & 2) == 0 and order != 0:
         order >>= 2
     return order & 1
@@ -255,7 +266,7 @@ def _first_rst(k):  # type: ignore[no-untyped-def]
 @helper
 def completeness_of(h, i):  # type: ignore[no-untyped-def]
     """Return Wireshark's tcp.completeness bits."""
-    flags = np.int64(h.flags)
+    flags = i64(h.bits)
     bits = 0
     if i.count[0] != 0 or i.count[1] != 0:
         bits |= 1
@@ -275,12 +286,12 @@ def completeness_of(h, i):  # type: ignore[no-untyped-def]
 @helper
 def phase_of(t, h, k, i, opening):  # type: ignore[no-untyped-def]
     """Return the Phase in which the session ended; a RST keeps the phase that it found."""
-    flags = np.int64(h.flags)
+    flags = i64(h.bits)
     if opening != O_ESTABLISHED and opening != O_BOTH and opening != O_MIDSTREAM:
         return P_OPENING
     fins = 0
     if flags & RST_EFFECTIVE:
-        fins = np.int64(i.verdict) >> FINS_AT_RST
+        fins = i64(i.verdict) >> FINS_AT_RST
     elif flags & BOTH_FINS:
         fins = 2 if (flags & BOTH_FINS) == BOTH_FINS else 1
     if fins == 0:
@@ -292,7 +303,7 @@ def phase_of(t, h, k, i, opening):  # type: ignore[no-untyped-def]
 
 @helper
 def _lossy(t, h, i, d):  # type: ignore[no-untyped-def]
-    flags = np.int64(h.flags)
+    flags = i64(h.bits)
     o = 1 - d
     if (flags & (SEQ_SENT << d)) == 0 or (flags & (ACK_SENT << o)) == 0:
         return False
@@ -319,17 +330,17 @@ def observed_of(t, h, i, opening, ending, evicted):  # type: ignore[no-untyped-d
 @helper
 def unacked_of(t, h, k, i, d):  # type: ignore[no-untyped-def]
     """Return the payload positions of a direction that were not acknowledged."""
-    flags = np.int64(h.flags)
+    flags = i64(h.bits)
     o = 1 - d
     if (flags & (SEQ_SENT << d)) == 0:
-        return np.int64(0)
-    if (flags & (ACK_SENT << o)) == 0 and (np.int64(k.steps) >> (4 * d)) & WRAPPED:
+        return i64(0)
+    if (flags & (ACK_SENT << o)) == 0 and (i64(k.steps) >> (4 * d)) & WRAPPED:
         return h.bytes[d] - rare_of(t, i).seen_again[d]
-    high = np.int64(h.end[d])
-    if flags & (FIN_SEEN << d) and ahead(high, np.int64(close_of(t, k).fin[d]) + 1) == 0:
+    high = i64(h.end[d])
+    if flags & (FIN_SEEN << d) and ahead(high, i64(close_of(t, k).fin[d]) + 1) == 0:
         high -= 1
     if flags & (ACK_SENT << o):
-        low = np.int64(h.ack[o])
+        low = i64(h.ack[o])
     else:
-        low = np.int64(i.first[d]) + (1 if flags & (ISN << d) else 0)
-    return max(ahead(high, low), np.int64(0))
+        low = i64(i.first[d]) + (1 if flags & (ISN << d) else 0)
+    return max(ahead(high, low), i64(0))

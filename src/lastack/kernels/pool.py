@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from lastack.kernels._jit import helper, load_le32, store_u32, store_u64
+from lastack.kernels.decode_words import i64
 from lastack.kernels.layout import (
     DETACHED,
     S_CLOSE,
@@ -39,24 +40,24 @@ def clear(address, size):  # type: ignore[no-untyped-def]
 def take(pool_address):  # type: ignore[no-untyped-def]
     """Return the index of a zeroed item, or 0 (counted) when the pool is full."""
     pool = pool_at(pool_address)
-    index = np.int64(pool.free)
+    index = i64(pool.free)
     if index != 0:
-        address = pool.base + np.uint64(index * pool.size)
-        pool.free = np.int64(load_le32(address))
-        clear(address, pool.size)
+        address = pool.address + np.uint64(index * pool.item)
+        pool.free = i64(load_le32(address))
+        clear(address, pool.item)
         return index
     if pool.used + 1 >= pool.capacity:
         pool.failed = pool.failed + 1
-        return np.int64(0)
+        return i64(0)
     pool.used = pool.used + 1
-    return np.int64(pool.used)
+    return i64(pool.used)
 
 
 @helper
 def give_back(pool_address, index):  # type: ignore[no-untyped-def]
     """Put an item back; its first four bytes become the link of the free list."""
     pool = pool_at(pool_address)
-    store_u32(pool.base + np.uint64(index * pool.size), np.uint32(pool.free))
+    store_u32(pool.address + np.uint64(index * pool.item), np.uint32(pool.free))
     pool.free = index
 
 
@@ -81,13 +82,13 @@ def info_of(t, index):  # type: ignore[no-untyped-def]
 @helper
 def close_of(t, k):  # type: ignore[no-untyped-def]
     """Return the CLOSE record of a session that has one."""
-    return close_at(pool_at(t.close).base + np.uint64(np.int64(k.close) * S_CLOSE))
+    return close_at(pool_at(t.close).address + np.uint64(i64(k.close) * S_CLOSE))
 
 
 @helper
 def rare_of(t, i):  # type: ignore[no-untyped-def]
     """Return the RARE record of a session; item 0 (always zero) when it has none."""
-    return rare_at(pool_at(t.rare).base + np.uint64(np.int64(i.rare) * S_RARE))
+    return rare_at(pool_at(t.rare).address + np.uint64(i64(i.rare) * S_RARE))
 
 
 @helper
@@ -95,27 +96,27 @@ def need_rare(t, i):  # type: ignore[no-untyped-def]
     """Return the RARE record of a session, taking one if it has none."""
     if i.rare == 0:
         i.rare = np.uint32(take(t.rare))
-    return rare_at(pool_at(t.rare).base + np.uint64(np.int64(i.rare) * S_RARE))
+    return rare_at(pool_at(t.rare).address + np.uint64(i64(i.rare) * S_RARE))
 
 
 @helper
 def gap_of(t, index):  # type: ignore[no-untyped-def]
     """Return a GAP item."""
-    return gap_at(pool_at(t.gap).base + np.uint64(index * S_GAP))
+    return gap_at(pool_at(t.gap).address + np.uint64(index * S_GAP))
 
 
 @helper
 def node_of(t, index):  # type: ignore[no-untyped-def]
     """Return a NODE item."""
-    return node_at(pool_at(t.node).base + np.uint64(index * S_NODE))
+    return node_at(pool_at(t.node).address + np.uint64(index * S_NODE))
 
 
 @helper
 def free_nodes(t, head):  # type: ignore[no-untyped-def]
     """Give back a whole NODE list."""
-    index = np.int64(head)
+    index = i64(head)
     while index != 0:
-        following = np.int64(node_of(t, index).next)
+        following = i64(node_of(t, index).next)
         give_back(t.node, index)
         index = following
 
@@ -125,10 +126,10 @@ def free_session(t, index):  # type: ignore[no-untyped-def]
     """Give back a session's records, extensions included; its row must have been written."""
     k, i = key_of(t, index), info_of(t, index)
     if k.close != 0:
-        give_back(t.close, np.int64(k.close))
-    gap = np.int64(k.gap)
+        give_back(t.close, i64(k.close))
+    gap = i64(k.gap)
     while gap != 0:
-        following = np.int64(gap_of(t, gap).next)
+        following = i64(gap_of(t, gap).next)
         give_back(t.gap, gap)
         gap = following
     if i.rare != 0:
@@ -136,11 +137,11 @@ def free_session(t, index):  # type: ignore[no-untyped-def]
         for d in range(2):
             free_nodes(t, r.holes[d])
             free_nodes(t, r.fins[d])
-        give_back(t.rare, np.int64(i.rare))
+        give_back(t.rare, i64(i.rare))
     clear(t.hot + np.uint64(index * S_HOT), S_HOT)
     clear(t.key + np.uint64(index * S_KEY), S_KEY)
     clear(t.info + np.uint64(index * S_INFO), S_INFO)
     hot_of(t, index).packets[0] = np.uint32(t.free)
-    hot_of(t, index).flags = np.uint32(DETACHED)
+    hot_of(t, index).bits = np.uint32(DETACHED)
     t.free = index
     t.live = t.live - 1

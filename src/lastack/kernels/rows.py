@@ -22,11 +22,13 @@ from lastack.kernels._jit import (
     store_u8,
     store_u64,
 )
+from lastack.kernels.decode_words import i64
 from lastack.kernels.layout import (
     FIN_SEEN,
     HANDSHAKE,
     IPID_KNOWN,
     LATE_SYN,
+    MASK32,
     N_FIN,
     N_RST,
     N_SYN,
@@ -36,7 +38,6 @@ from lastack.kernels.layout import (
     RST_SEQ,
     SYN_SEEN,
     SYNACK_FIRST,
-    MASK32,
     TTL_KNOWN,
     table_at,
 )
@@ -62,7 +63,15 @@ from lastack.model.enums import RstSeq
 from lastack.model.fields import FIELDS
 
 _STORED = {"address": "V16", "enum": "u1", "string": "", "gaps": "u1", "float32": "u1"}
-_NUMBERS = {"uint8": "u1", "uint16": "u2", "uint32": "u4", "uint64": "u8", "int16": "i2", "int32": "i4", "int64": "i8"}
+_NUMBERS = {
+    "uint8": "u1",
+    "uint16": "u2",
+    "uint32": "u4",
+    "uint64": "u8",
+    "int16": "i2",
+    "int32": "i4",
+    "int64": "i8",
+}
 _STRINGS = {"sensor": "u2", "close_order": "u2", "history": "u8"}
 
 #: Stored type of each column that a kernel writes, in the order of the addresses it gets. Zones and applications
@@ -78,17 +87,21 @@ ABSENT_I16 = -(1 << 15)
 ABSENT_I32 = -(1 << 31)
 _UNKNOWN_RST = int(RstSeq.unknown)
 _AT = {name: place for place, name in enumerate(COLUMNS)}
-(A_ID, A_SENSOR, A_CLIENT_IP, A_CLIENT_PORT, A_SERVER_IP, A_SERVER_PORT, A_CLIENT_BY, A_ENCAP, A_VLAN) = (
-    _AT[n]
-    for n in "session_id sensor client_ip client_port server_ip server_port client_by encap vlan".split()
+(A_ID, A_SENSOR, A_CLIENT_IP, A_CLIENT_PORT, A_SERVER_IP, A_SERVER_PORT) = (
+    _AT[n] for n in ("session_id", "sensor", "client_ip", "client_port", "server_ip", "server_port")
 )
+A_CLIENT_BY, A_ENCAP, A_VLAN = _AT["client_by"], _AT["encap"], _AT["vlan"]
 A_START, A_END = _AT["start_ns"], _AT["end_ns"]
-A_PACKETS, A_BYTES, A_NEW, A_RETX = (_AT[n + "_clt"] for n in ("packets", "bytes", "new_bytes", "retx_packets"))
+A_PACKETS, A_BYTES, A_NEW, A_RETX = (
+    _AT[n + "_clt"] for n in ("packets", "bytes", "new_bytes", "retx_packets")
+)
 A_SYN, A_SYNACK, A_FIN, A_RST = (_AT[n + "_clt"] for n in ("syn", "synack", "fin", "rst"))
 A_FIN_UNIQ, A_CT, A_CT_NS = _AT["fin_clt_uniq"], _AT["ct_count"], _AT["ct_ns"]
 A_SYN_SYNACK, A_SYNACK_ACK, A_OPENING = _AT["syn_to_synack_ns"], _AT["synack_to_ack_ns"], _AT["opening"]
 A_FIRST_CLOSER, A_ORDER = _AT["first_closer"], _AT["close_order"]
-A_FIN1, A_FIN2, A_CLOSED, A_RST1 = (_AT[n] for n in ("first_fin_ns", "second_fin_ns", "closed_ns", "first_rst_ns"))
+A_FIN1, A_FIN2, A_CLOSED, A_RST1 = (
+    _AT[n] for n in ("first_fin_ns", "second_fin_ns", "closed_ns", "first_rst_ns")
+)
 A_ENDING, A_HALF_BY, A_HALF_NS = _AT["ending"], _AT["half_closed_by"], _AT["half_closed_ns"]
 A_HALF_BYTES, A_HALF_GAP, A_AFTER_FIN = (
     _AT["half_closed_bytes"],
@@ -117,15 +130,15 @@ def _address(columns, column, row, high, low):  # type: ignore[no-untyped-def]
 
 @helper
 def _counter(i, r, which):  # type: ignore[no-untyped-def]
-    return np.int64(i.count[which]) + np.int64(r.carry[which])
+    return i64(i.count[which]) + i64(r.carry[which])
 
 
 @helper
 def _write_identity(columns, row, h, k, i, r, c):  # type: ignore[no-untyped-def]
-    lo_port, hi_port = np.int64(k.ports) >> 16, np.int64(k.ports) & 0xFFFF
+    lo_port, hi_port = i64(k.ports) >> 16, i64(k.ports) & 0xFFFF
     put_i64(columns, A_ID, row, session_id(k, r.previous_id))
-    put_u16(columns, A_SENSOR, row, np.int64(i.origin >> np.uint64(48)))
-    put_i64(columns, A_FIRST_PACKET, row, np.int64(i.origin & np.uint64(0xFFFFFFFFFFFF)))
+    put_u16(columns, A_SENSOR, row, i64(i.origin >> np.uint64(48)))
+    put_i64(columns, A_FIRST_PACKET, row, i64(i.origin & np.uint64(0xFFFFFFFFFFFF)))
     if c == 0:
         _address(columns, A_CLIENT_IP, row, k.lo0, k.lo1)
         _address(columns, A_SERVER_IP, row, k.hi0, k.hi1)
@@ -135,50 +148,50 @@ def _write_identity(columns, row, h, k, i, r, c):  # type: ignore[no-untyped-def
     put_u16(columns, A_CLIENT_PORT, row, hi_port if c else lo_port)
     put_u16(columns, A_SERVER_PORT, row, lo_port if c else hi_port)
     put_u8(columns, A_CLIENT_BY, row, client_by(h, k))
-    put_u8(columns, A_ENCAP, row, np.int64(i.vlan) >> 12)
-    put_u16(columns, A_VLAN, row, np.int64(i.vlan) & 0xFFF)
+    put_u8(columns, A_ENCAP, row, i64(i.vlan) >> 12)
+    put_u16(columns, A_VLAN, row, i64(i.vlan) & 0xFFF)
     put_i64(columns, A_START, row, k.start_ns)
     put_i64(columns, A_END, row, h.end_ns)
-    put_i64(columns, A_PREVIOUS, row, np.int64(r.previous_id))
+    put_i64(columns, A_PREVIOUS, row, i64(r.previous_id))
 
 
 @helper
 def _write_counts(columns, row, t, h, k, i, r, c):  # type: ignore[no-untyped-def]
     for side in range(2):
         d = c if side == 0 else 1 - c
-        put_i64(columns, A_PACKETS + side, row, np.int64(h.packets[d]) + np.int64(r.packet_carry[d]) * MASK32)
+        put_i64(columns, A_PACKETS + side, row, i64(h.packets[d]) + i64(r.packet_carry[d]) * MASK32)
         put_i64(columns, A_BYTES + side, row, h.bytes[d])
         put_i64(columns, A_NEW + side, row, h.bytes[d] - r.seen_again[d])
-        put_i64(columns, A_RETX + side, row, np.int64(r.retx[d]))
+        put_i64(columns, A_RETX + side, row, i64(r.retx[d]))
         put_u32(columns, A_SYN + side, row, _counter(i, r, N_SYN + d))
         put_u32(columns, A_SYNACK + side, row, _counter(i, r, N_SYNACK + d))
         put_u32(columns, A_FIN + side, row, _counter(i, r, N_FIN + d))
         put_u32(columns, A_RST + side, row, _counter(i, r, N_RST + d))
-        unique = 1 if np.int64(h.flags) & (FIN_SEEN << d) else 0
-        node = np.int64(r.fins[d])
+        unique = 1 if i64(h.bits) & (FIN_SEEN << d) else 0
+        node = i64(r.fins[d])
         while node != 0:
             unique += 1
-            node = np.int64(node_of(t, node).next)
+            node = i64(node_of(t, node).next)
         put_u32(columns, A_FIN_UNIQ + side, row, unique)
         put_i64(columns, A_AFTER_FIN + side, row, r.after_fin[d])
         put_i64(columns, A_UNACKED + side, row, unacked_of(t, h, k, i, d))
-        put_u32(columns, A_KEEPALIVES + side, row, np.int64(r.keepalives[d]))
+        put_u32(columns, A_KEEPALIVES + side, row, i64(r.keepalives[d]))
 
 
 @helper
 def _write_opening(columns, row, h, k, i, r):  # type: ignore[no-untyped-def]
-    done = (np.int64(h.flags) & HANDSHAKE) != 0
-    odd = np.int64(r.odd)
+    done = (i64(h.bits) & HANDSHAKE) != 0
+    odd = i64(r.odd)
     syn_ns = r.syn_ns if odd & LATE_SYN else k.start_ns
     to_synack = NEVER
-    if np.int64(h.flags) & (3 * SYN_SEEN) and i.synack_ns != NEVER and (odd & SYNACK_FIRST) == 0:
-        to_synack = max(i.synack_ns - syn_ns, np.int64(0))
+    if i64(h.bits) & (3 * SYN_SEEN) and i.synack_ns != NEVER and (odd & SYNACK_FIRST) == 0:
+        to_synack = max(i.synack_ns - syn_ns, i64(0))
     whole = NEVER
     to_ack = NEVER
     if done:
-        whole = max(i.ct_ns - syn_ns, np.int64(0))
+        whole = max(i.ct_ns - syn_ns, i64(0))
         if to_synack != NEVER:
-            to_ack = max(whole - to_synack, np.int64(0))
+            to_ack = max(whole - to_synack, i64(0))
     put_u8(columns, A_CT, row, 1 if done else 0)
     put_i64(columns, A_CT_NS, row, whole)
     put_i64(columns, A_SYN_SYNACK, row, to_synack)
@@ -187,16 +200,16 @@ def _write_opening(columns, row, h, k, i, r):  # type: ignore[no-untyped-def]
 
 @helper
 def _write_closing(columns, row, t, h, k, i, r, c):  # type: ignore[no-untyped-def]
-    flags = np.int64(h.flags)
+    flags = i64(h.bits)
     half_by = 0
     half_ns = NEVER
     half_gap = NEVER
-    half_bytes = np.int64(0)
+    half_bytes = i64(0)
     fin1, fin2, closed, rst1, idle = NEVER, NEVER, NEVER, NEVER, NEVER
     if k.close != 0:
         x = close_of(t, k)
         fin1, fin2, closed, rst1, idle = x.fin1_ns, x.fin2_ns, x.closed_ns, x.rst_ns, x.idle_ns
-        order = np.int64(k.order)
+        order = i64(k.order)
         if flags & (3 * FIN_SEEN) and (order & 2) == 0:
             half_by = 1 if (order & 1) == c else 2
             stop = h.end_ns
@@ -204,7 +217,7 @@ def _write_closing(columns, row, t, h, k, i, r, c):  # type: ignore[no-untyped-d
                 stop = rst1
             elif fin2 != NEVER:
                 stop = fin2
-            half_ns = max(stop - fin1, np.int64(0))
+            half_ns = max(stop - fin1, i64(0))
             half_gap = x.half_gap
             half_bytes = x.half_bytes
     put_i64(columns, A_FIN1, row, fin1)
@@ -216,22 +229,22 @@ def _write_closing(columns, row, t, h, k, i, r, c):  # type: ignore[no-untyped-d
     put_i64(columns, A_HALF_NS, row, half_ns)
     put_i64(columns, A_HALF_GAP, row, half_gap)
     put_i64(columns, A_HALF_BYTES, row, half_bytes)
-    put_u32(columns, A_AFTER_RST, row, np.int64(k.after_rst))
+    put_u32(columns, A_AFTER_RST, row, i64(k.after_rst))
     put_u16(columns, A_ORDER, row, close_order_code(h, k, c))
-    verdict = np.int64(i.verdict)
+    verdict = i64(i.verdict)
     place = _UNKNOWN_RST
     ttl = ABSENT_I16
     step = ABSENT_I32
     if flags & (3 * RST_SEEN):
         place = verdict & RST_SEQ
-        order = np.int64(k.order)
+        order = i64(k.order)
         while (order & 2) == 0:
             order >>= 2
         d = order & 1
         if verdict & TTL_KNOWN:
-            ttl = np.int64(k.ttl[d]) - np.int64(k.ttl[1 - d])
+            ttl = i64(k.ttl[d]) - i64(k.ttl[1 - d])
         if verdict & IPID_KNOWN:
-            step = np.int64(k.ipid[d])
+            step = i64(k.ipid[d])
             if step >= 0x8000:
                 step -= 0x10000
     put_u8(columns, A_RST_SEQ, row, place)
@@ -289,10 +302,10 @@ def write_rows(table, indices, rows, n, columns, evicted):  # type: ignore[no-un
         evicted: Whether they left because the table was full.
     """
     t = table_at(table)
-    gaps = np.int64(0)
+    gaps = i64(0)
     for j in range(n):
-        index = np.int64(load_le32(indices + np.uint64(j * 4)))
-        row = np.int64(load_le32(rows + np.uint64(j * 4)))
+        index = i64(load_le32(indices + np.uint64(j * 4)))
+        row = i64(load_le32(rows + np.uint64(j * 4)))
         h, k, i = hot_of(t, index), key_of(t, index), info_of(t, index)
         r = rare_of(t, i)
         c = client_of(h)
@@ -301,11 +314,11 @@ def write_rows(table, indices, rows, n, columns, evicted):  # type: ignore[no-un
         _write_opening(columns, row, h, k, i, r)
         _write_closing(columns, row, t, h, k, i, r, c)
         _write_outcome(columns, row, t, h, k, i, c, evicted)
-        put_i64(columns, A_HISTORY, row, np.int64(_mirrored(np.uint64(i.history), c)))
-        put_i64(columns, A_HISTORY_MORE, row, np.int64(_mirrored(np.uint64(r.history), c)))
+        put_i64(columns, A_HISTORY, row, i64(_mirrored(np.uint64(i.history), c)))
+        put_i64(columns, A_HISTORY_MORE, row, i64(_mirrored(np.uint64(r.history), c)))
         count = 0
         if k.gap != 0:
-            count = np.int64(gap_of(t, np.int64(k.gap)).place) + 1
+            count = i64(gap_of(t, i64(k.gap)).place) + 1
         put_u8(columns, A_GAPS, row, count)
         gaps += count
     return gaps
@@ -320,13 +333,13 @@ def write_gaps(table, indices, places, n, starts, lengths, bytes_clt, bytes_srv,
     """
     t = table_at(table)
     for j in range(n):
-        index = np.int64(load_le32(indices + np.uint64(j * 4)))
+        index = i64(load_le32(indices + np.uint64(j * 4)))
         k = key_of(t, index)
         if k.gap == 0:
             continue
         c = client_of(hot_of(t, index))
-        node = np.int64(k.gap)
-        at = np.int64(load_le64(places + np.uint64(j * 8))) + np.int64(gap_of(t, node).place) + 1
+        node = i64(k.gap)
+        at = i64(load_le64(places + np.uint64(j * 8))) + i64(gap_of(t, node).place) + 1
         while node != 0:
             at -= 1
             g = gap_of(t, node)
@@ -335,4 +348,4 @@ def write_gaps(table, indices, places, n, starts, lengths, bytes_clt, bytes_srv,
             store_u64(bytes_clt + np.uint64(at * 8), g.bytes[c])
             store_u64(bytes_srv + np.uint64(at * 8), g.bytes[1 - c])
             store_u8(phases + np.uint64(at), g.phase)
-            node = np.int64(g.next)
+            node = i64(g.next)

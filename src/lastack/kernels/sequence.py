@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from lastack.kernels._jit import helper
+from lastack.kernels.decode_words import i64
 from lastack.kernels.layout import HOLES, ISN, MASK32, MAX_HOLES, SEQ_SENT, WRAPPED
 from lastack.kernels.pool import give_back, need_rare, node_of, rare_of, take
 
@@ -16,20 +17,20 @@ from lastack.kernels.pool import give_back, need_rare, node_of, rare_of, take
 @helper
 def ahead(a, b):  # type: ignore[no-untyped-def]
     """Return how far sequence number a is ahead of b, negative when it is behind."""
-    return ((np.int64(a) - np.int64(b) + 0x80000000) & MASK32) - 0x80000000
+    return ((i64(a) - i64(b) + 0x80000000) & MASK32) - 0x80000000
 
 
 @helper
 def between(value, low, high):  # type: ignore[no-untyped-def]
     """Return whether low <= value <= high, going up from low."""
-    return ((np.int64(value) - np.int64(low)) & MASK32) <= ((np.int64(high) - np.int64(low)) & MASK32)
+    return ((i64(value) - i64(low)) & MASK32) <= ((i64(high) - i64(low)) & MASK32)
 
 
 @helper
 def _add_hole(t, h, i, d, low, high):  # type: ignore[no-untyped-def]
     r = need_rare(t, i)
-    node = np.int64(0)
-    if np.int64(r.n_holes) < MAX_HOLES:
+    node = i64(0)
+    if i64(r.n_holes) < MAX_HOLES:
         node = take(t.node)
     if node == 0:
         t.lost_holes = t.lost_holes + 1
@@ -39,30 +40,30 @@ def _add_hole(t, h, i, d, low, high):  # type: ignore[no-untyped-def]
     n.high = np.uint32(high & MASK32)
     n.next = r.holes[d]
     r.holes[d] = np.uint32(node)
-    r.n_holes = np.uint32(np.int64(r.n_holes) + 1)
-    h.flags = np.uint32(np.int64(h.flags) | HOLES)
+    r.n_holes = np.uint32(i64(r.n_holes) + 1)
+    h.bits = np.uint32(i64(h.bits) | HOLES)
 
 
 @helper
 def _fill_holes(t, h, i, d, low, high):  # type: ignore[no-untyped-def]
     """Mark [low, high) as seen where it was not; return how many positions that were."""
-    if (np.int64(h.flags) & HOLES) == 0:
-        return np.int64(0)
+    if (i64(h.bits) & HOLES) == 0:
+        return i64(0)
     r = rare_of(t, i)
-    filled = np.int64(0)
-    previous = np.int64(0)
-    index = np.int64(r.holes[d])
+    filled = i64(0)
+    previous = i64(0)
+    index = i64(r.holes[d])
     while index != 0:
         n = node_of(t, index)
-        following = np.int64(n.next)
+        following = i64(n.next)
         size = ahead(n.high, n.low)
-        start = max(ahead(low, n.low), np.int64(0))  # of the overlap, counted from the hole's low end
+        start = max(ahead(low, n.low), i64(0))  # of the overlap, counted from the hole's low end
         stop = min(ahead(high, n.low), size)
         if start >= stop:
             previous = index
         else:
             filled += stop - start
-            base = np.int64(n.low)
+            base = i64(n.low)
             if start > 0 and stop < size:
                 n.high = np.uint32((base + start) & MASK32)
                 _add_hole(t, h, i, d, base + stop, base + size)
@@ -79,7 +80,7 @@ def _fill_holes(t, h, i, d, low, high):  # type: ignore[no-untyped-def]
                 else:
                     r.holes[d] = np.uint32(following)
                 give_back(t.node, index)
-                r.n_holes = np.uint32(np.int64(r.n_holes) - 1)
+                r.n_holes = np.uint32(i64(r.n_holes) - 1)
         index = following
     return filled
 
@@ -87,27 +88,27 @@ def _fill_holes(t, h, i, d, low, high):  # type: ignore[no-untyped-def]
 @helper
 def seen(t, h, k, i, d, position):  # type: ignore[no-untyped-def]
     """Return whether a position of the direction was seen before (positions before a known ISN count as seen)."""
-    flags = np.int64(h.flags)
+    flags = i64(h.bits)
     if (flags & (SEQ_SENT << d)) == 0 or ahead(position, h.end[d]) >= 0:
         return False
-    wrapped = (np.int64(k.steps) >> (4 * d)) & WRAPPED
+    wrapped = (i64(k.steps) >> (4 * d)) & WRAPPED
     if wrapped == 0 and ahead(position, i.first[d]) < 0:
         return (flags & (ISN << d)) != 0
     if flags & HOLES:
-        index = np.int64(rare_of(t, i).holes[d])
+        index = i64(rare_of(t, i).holes[d])
         while index != 0:
             n = node_of(t, index)
             if ahead(position, n.low) >= 0 and ahead(position, n.high) < 0:
                 return False
-            index = np.int64(n.next)
+            index = i64(n.next)
     return True
 
 
 @helper
 def _advance(h, k, i, d, end):  # type: ignore[no-untyped-def]
     h.end[d] = np.uint32(end & MASK32)
-    if ((end - np.int64(i.first[d])) & MASK32) >= 0x80000000:
-        k.steps = np.uint8(np.int64(k.steps) | (WRAPPED << (4 * d)))
+    if ((end - i64(i.first[d])) & MASK32) >= 0x80000000:
+        k.steps = np.uint8(i64(k.steps) | (WRAPPED << (4 * d)))
 
 
 @helper
@@ -116,39 +117,39 @@ def occupy(t, h, k, i, d, start, size):  # type: ignore[no-untyped-def]
 
     A first segment sets both ends; size 0 still says how far its sender is.
     """
-    flags = np.int64(h.flags)
+    flags = i64(h.bits)
     end = start + size
     if (flags & (SEQ_SENT << d)) == 0:
-        h.flags = np.uint32(flags | (SEQ_SENT << d))
+        h.bits = np.uint32(flags | (SEQ_SENT << d))
         i.first[d] = np.uint32(start & MASK32)
         h.end[d] = np.uint32(end & MASK32)
         return size
     beyond = ahead(start, h.end[d])
     if beyond >= 0:
         if beyond > 0:
-            _add_hole(t, h, i, d, np.int64(h.end[d]), start)
+            _add_hole(t, h, i, d, i64(h.end[d]), start)
         _advance(h, k, i, d, end)
         return size
     if size == 0:
-        return np.int64(0)
-    new = np.int64(0)
+        return i64(0)
+    new = i64(0)
     stop = end
     over = ahead(end, h.end[d])
     if over > 0:
         new += over
         stop = end - over
     low = start
-    wrapped = (np.int64(k.steps) >> (4 * d)) & WRAPPED
+    wrapped = (i64(k.steps) >> (4 * d)) & WRAPPED
     below = -ahead(start, i.first[d])
     if wrapped == 0 and below > 0:
         low = start + min(below, stop - start)
         if (flags & (ISN << d)) == 0:
             new += low - start
-            old_first = np.int64(i.first[d])
+            old_first = i64(i.first[d])
             i.first[d] = np.uint32(start & MASK32)
             if below > stop - start:
                 _add_hole(t, h, i, d, stop, old_first)
-            _advance(h, k, i, d, np.int64(h.end[d]))
+            _advance(h, k, i, d, i64(h.end[d]))
     if low < stop:
         new += _fill_holes(t, h, i, d, low, stop)
     if over > 0:
@@ -160,17 +161,17 @@ def occupy(t, h, k, i, d, start, size):  # type: ignore[no-untyped-def]
 def learn_isn(h, i, d, isn):  # type: ignore[no-untyped-def]
     """Take a sequence number as the direction's ISN, after its packet was placed."""
     i.first[d] = isn
-    h.flags = np.uint32(np.int64(h.flags) | (ISN << d))
+    h.bits = np.uint32(i64(h.bits) | (ISN << d))
 
 
 @helper
 def hole_below(t, h, i, d, position):  # type: ignore[no-untyped-def]
     """Return whether a range below a position was never seen."""
-    if np.int64(h.flags) & HOLES:
-        index = np.int64(rare_of(t, i).holes[d])
+    if i64(h.bits) & HOLES:
+        index = i64(rare_of(t, i).holes[d])
         while index != 0:
             n = node_of(t, index)
             if ahead(position, n.low) > 0:
                 return True
-            index = np.int64(n.next)
+            index = i64(n.next)
     return False

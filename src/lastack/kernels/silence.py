@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from lastack.kernels._jit import helper
+from lastack.kernels.decode_words import i64
 from lastack.kernels.layout import (
     ACK_SENT,
     ANY_FIN_RST,
@@ -41,17 +42,17 @@ MIDSTREAM = int(TimerPhase.midstream)
 @helper
 def fin_acked(t, h, k, d):  # type: ignore[no-untyped-def]
     """Return whether the other end acknowledged the direction's first FIN."""
-    flags = np.int64(h.flags)
+    flags = i64(h.bits)
     o = 1 - d
     if (flags & (FIN_SEEN << d)) == 0 or (flags & (ACK_SENT << o)) == 0:
         return False
-    return ahead(h.ack[o], np.int64(close_of(t, k).fin[d]) + 1) >= 0
+    return ahead(h.ack[o], i64(close_of(t, k).fin[d]) + 1) >= 0
 
 
 @helper
 def timer_phase(t, h, k):  # type: ignore[no-untyped-def]
     """Return the TimerPhase that the packets so far have left behind."""
-    flags = np.int64(h.flags)
+    flags = i64(h.bits)
     if flags & RST_EFFECTIVE:
         return RESET
     fins = flags & BOTH_FINS
@@ -69,17 +70,17 @@ def timer_phase(t, h, k):  # type: ignore[no-untyped-def]
 @helper
 def _keep_gap(t, h, k, gap):  # type: ignore[no-untyped-def]
     phase = timer_phase(t, h, k)
-    index = np.int64(k.gap)
-    place = np.int64(0)
+    index = i64(k.gap)
+    place = i64(0)
     if index != 0:
-        place = np.int64(gap_of(t, index).place) + 1
+        place = i64(gap_of(t, index).place) + 1
     while index != 0:
         node = gap_of(t, index)
-        if np.int64(node.phase) == phase:
+        if i64(node.phase) == phase:
             if gap <= node.gap_ns:
                 return
             break
-        index = np.int64(node.next)
+        index = i64(node.next)
     if place >= MAX_GAPS:
         t.lost_gaps = t.lost_gaps + 1
         return
@@ -103,8 +104,8 @@ def note_silence(t, h, k, now_ns):  # type: ignore[no-untyped-def]
     """Account for the silence that a packet ends, before the packet itself changes anything; return it in ns."""
     gap = now_ns - h.end_ns
     if gap <= 0:
-        return np.int64(0)
-    flags = np.int64(h.flags)
+        return i64(0)
+    flags = i64(h.bits)
     closing = flags & ANY_FIN_RST
     if closing == 0:
         if (flags & ESTABLISHED) and gap > h.max_idle:

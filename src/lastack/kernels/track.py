@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from lastack.kernels._jit import helper, kernel, load_le32, prefetch, store_u32
+from lastack.kernels.decode_words import i64
 from lastack.kernels.flowtable import find, insert, replace, same_key
 from lastack.kernels.layout import (
     ACK_SENT,
@@ -19,6 +20,7 @@ from lastack.kernels.layout import (
     ESTABLISHED,
     ICMP_ERROR,
     ISN,
+    NEVER,
     S_HOT,
     S_KEY,
     S_SEGMENT,
@@ -26,7 +28,6 @@ from lastack.kernels.layout import (
     SHADOW,
     SYN_SEEN,
     SYNACK_SEEN,
-    NEVER,
     segment_at,
     table_at,
 )
@@ -43,28 +44,28 @@ BATCH = 256
 @helper
 def _precedes(h, i, d, seq):  # type: ignore[no-untyped-def]
     """Return whether a SYN with this sequence number comes just before what was seen of a session (reordering)."""
-    flags = np.int64(h.flags)
+    flags = i64(h.bits)
     o = 1 - d
     following = (seq + 1) & 0xFFFFFFFF
     if flags & ANY_ISN:
         from_synack = (flags & (SYNACK_SEEN << o)) != 0 and (flags & (ISN << d)) == 0
-        if not (from_synack and np.int64(h.ack[o]) == following):
+        if not (from_synack and i64(h.ack[o]) == following):
             return False
     if flags & (SEQ_SENT << d):
-        return np.int64(i.first[d]) == following
+        return i64(i.first[d]) == following
     if h.packets[d] != 0:
         return False
-    return (flags & (ACK_SENT << o)) != 0 and np.int64(h.ack[o]) == following
+    return (flags & (ACK_SENT << o)) != 0 and i64(h.ack[o]) == following
 
 
 @helper
 def _splits(h, i, d, g):  # type: ignore[no-untyped-def]
     """Return whether a SYN or SYN-ACK (neither FIN nor RST) starts a new session beside the current one."""
-    flags = np.int64(h.flags)
+    flags = i64(h.bits)
     o = 1 - d
-    seq = np.int64(g.seq)
-    same_isn = (flags & (ISN << d)) != 0 and seq == np.int64(i.first[d])
-    if np.int64(g.tcp_flags) & ACK:
+    seq = i64(g.seq)
+    same_isn = (flags & (ISN << d)) != 0 and seq == i64(i.first[d])
+    if i64(g.tcp_flags) & ACK:
         if same_isn:
             return False
         if flags & (ISN << o):
@@ -84,17 +85,17 @@ def _splits(h, i, d, g):  # type: ignore[no-untyped-def]
 @helper
 def _belongs_to_shadow(h, i, d, g):  # type: ignore[no-untyped-def]
     """Return whether a segment without SYN belongs to the session before this embryonic one."""
-    client = 1 if np.int64(h.flags) & CLIENT_HI else 0
+    client = 1 if i64(h.bits) & CLIENT_HI else 0
     if d == client:
-        return not between(np.int64(g.seq), np.int64(i.first[d]), np.int64(h.end[d]))
-    return (np.int64(g.tcp_flags) & ACK) == 0 or not acks_syn(h, i, client, g.ack)
+        return not between(i64(g.seq), i64(i.first[d]), i64(h.end[d]))
+    return (i64(g.tcp_flags) & ACK) == 0 or not acks_syn(h, i, client, g.ack)
 
 
 @helper
 def finish(t, index):  # type: ignore[no-untyped-def]
     """Put a session on the list of finished ones; its row is written when the list is drained."""
     h = hot_of(t, index)
-    h.flags = np.uint32(np.int64(h.flags) | DETACHED)
+    h.bits = np.uint32(i64(h.bits) | DETACHED)
     store_u32(t.finished + np.uint64(t.n_finished * 4), np.uint32(index))
     t.n_finished = t.n_finished + 1
 
@@ -102,14 +103,14 @@ def finish(t, index):  # type: ignore[no-untyped-def]
 @helper
 def _create(t, g):  # type: ignore[no-untyped-def]
     """Return the index of a fresh record with the segment's key; the caller has made sure that there is room."""
-    index = np.int64(t.free)
+    index = i64(t.free)
     if index != 0:
-        t.free = np.int64(hot_of(t, index).packets[0])
+        t.free = i64(hot_of(t, index).packets[0])
         hot_of(t, index).packets[0] = np.uint32(0)
-        hot_of(t, index).flags = np.uint32(0)
+        hot_of(t, index).bits = np.uint32(0)
     else:
         t.records = t.records + 1
-        index = np.int64(t.records)
+        index = i64(t.records)
     k, i = key_of(t, index), info_of(t, index)
     k.lo0 = g.lo0
     k.lo1 = g.lo1
@@ -122,17 +123,17 @@ def _create(t, g):  # type: ignore[no-untyped-def]
     i.history = np.uint64(1)
     i.origin = g.origin + t.origin_add
     i.wscale = np.uint8(0xFF)
-    i.vlan = np.uint16((np.int64(g.encap) << 12 | (np.int64(g.vlan) & 0xFFF)) & 0xFFFF)
+    i.vlan = np.uint16((i64(g.encap) << 12 | (i64(g.vlan) & 0xFFF)) & 0xFFFF)
     t.live = t.live + 1
     t.created = t.created + 1
     h = hot_of(t, index)
-    if (np.int64(g.tcp_flags) & (SYN | FIN | RST)) != SYN:
-        lo_port, hi_port = np.int64(g.ports) >> 16, np.int64(g.ports) & 0xFFFF
-        sender_hi = (np.int64(g.meta) & META_FROM_HI) != 0
+    if (i64(g.tcp_flags) & (SYN | FIN | RST)) != SYN:
+        lo_port, hi_port = i64(g.ports) >> 16, i64(g.ports) & 0xFFFF
+        sender_hi = (i64(g.meta) & META_FROM_HI) != 0
         client_hi = sender_hi
         if (lo_port < 1024) != (hi_port < 1024):
             client_hi = lo_port < 1024
-        h.flags = np.uint32(ESTABLISHED | (CLIENT_HI if client_hi else 0))
+        h.bits = np.uint32(ESTABLISHED | (CLIENT_HI if client_hi else 0))
     return index
 
 
@@ -144,16 +145,16 @@ def _succeed(t, g, old):  # type: ignore[no-untyped-def]
     h_old, i_old = hot_of(t, old), info_of(t, old)
     r = need_rare(t, i)
     r.previous_id = session_id(key_of(t, old), rare_of(t, i_old).previous_id)
-    replace(t, np.int64(g.hash), old, index)
+    replace(t, i64(g.hash), old, index)
     shadow = old
-    if np.int64(h_old.flags) & SHADOW:
-        shadow = np.int64(rare_of(t, i_old).shadow)
+    if i64(h_old.bits) & SHADOW:
+        shadow = i64(rare_of(t, i_old).shadow)
         finish(t, old)
-    if (np.int64(g.tcp_flags) & (SYN | ACK)) == SYN:
+    if (i64(g.tcp_flags) & (SYN | ACK)) == SYN:
         r.shadow = np.uint32(shadow)
-        hot_of(t, index).flags = np.uint32(np.int64(hot_of(t, index).flags) | SHADOW)
+        hot_of(t, index).bits = np.uint32(i64(hot_of(t, index).bits) | SHADOW)
         h_shadow = hot_of(t, shadow)
-        h_shadow.flags = np.uint32(np.int64(h_shadow.flags) | DETACHED)
+        h_shadow.bits = np.uint32(i64(h_shadow.bits) | DETACHED)
     else:
         finish(t, shadow)
     return index
@@ -162,9 +163,9 @@ def _succeed(t, g, old):  # type: ignore[no-untyped-def]
 @helper
 def _end_shadow(t, h, i):  # type: ignore[no-untyped-def]
     r = rare_of(t, i)
-    shadow = np.int64(r.shadow)
+    shadow = i64(r.shadow)
     r.shadow = np.uint32(0)
-    h.flags = np.uint32(np.int64(h.flags) & ~SHADOW)
+    h.bits = np.uint32(i64(h.bits) & ~SHADOW)
     finish(t, shadow)
 
 
@@ -174,9 +175,9 @@ def _note_icmp(t, g, index):  # type: ignore[no-untyped-def]
     if index == 0:
         return
     h, i = hot_of(t, index), info_of(t, index)
-    flags = np.int64(h.flags)
+    flags = i64(h.bits)
     client = 1 if flags & CLIENT_HI else 0
-    d = 1 if np.int64(g.meta) & META_FROM_HI else 0
+    d = 1 if i64(g.meta) & META_FROM_HI else 0
     if (
         d == client
         and (flags & (SYN_SEEN << client)) != 0
@@ -184,7 +185,7 @@ def _note_icmp(t, g, index):  # type: ignore[no-untyped-def]
         and g.seq == i.first[client]
     ):
         need_rare(t, i).icmp = g.window
-        h.flags = np.uint32(flags | ICMP_ERROR)
+        h.bits = np.uint32(flags | ICMP_ERROR)
         t.icmp = t.icmp + 1
 
 
@@ -197,37 +198,37 @@ def _room(t):  # type: ignore[no-untyped-def]
 @helper
 def _place(t, g, index):  # type: ignore[no-untyped-def]
     """Account for one segment, given the current session of its key (or 0); return False if there is no room."""
-    tcp = np.int64(g.tcp_flags)
-    d = 1 if np.int64(g.meta) & META_FROM_HI else 0
+    tcp = i64(g.tcp_flags)
+    d = 1 if i64(g.meta) & META_FROM_HI else 0
     if index != 0 and g.ts_ns - hot_of(t, index).end_ns > t.idle_ns:
         if not _room(t):
             return False
         old = index
         index = _succeed(t, g, old)
         h_new = hot_of(t, index)
-        if np.int64(h_new.flags) & SHADOW:
+        if i64(h_new.bits) & SHADOW:
             _end_shadow(t, h_new, info_of(t, index))
         t.timed_out = t.timed_out + 1
     elif index == 0:
         if not _room(t):
             return False
         index = _create(t, g)
-        insert(t, np.int64(g.hash), index)
+        insert(t, i64(g.hash), index)
     elif (tcp & (SYN | FIN | RST)) == SYN:
         h, i = hot_of(t, index), info_of(t, index)
         if _splits(h, i, d, g):
             if not _room(t):
                 return False
             index = _succeed(t, g, index)
-        elif np.int64(h.flags) & SHADOW:
-            client = 1 if np.int64(h.flags) & CLIENT_HI else 0
+        elif i64(h.bits) & SHADOW:
+            client = 1 if i64(h.bits) & CLIENT_HI else 0
             if d != client or (tcp & ACK) != 0:
                 _end_shadow(t, h, i)
     else:
         h, i = hot_of(t, index), info_of(t, index)
-        if np.int64(h.flags) & SHADOW:
+        if i64(h.bits) & SHADOW:
             if _belongs_to_shadow(h, i, d, g):
-                index = np.int64(rare_of(t, i).shadow)
+                index = i64(rare_of(t, i).shadow)
             else:
                 _end_shadow(t, h, i)
     full_step(t, hot_of(t, index), key_of(t, index), info_of(t, index), d, g)
@@ -245,22 +246,22 @@ def track(table, segments, start, n):  # type: ignore[no-untyped-def]
         n: Index after the last one.
     """
     t = table_at(table)
-    position = np.int64(start)
+    position = i64(start)
     while position < n:
-        size = min(np.int64(BATCH), n - position)
+        size = min(i64(BATCH), n - position)
         base = segments + np.uint64(position * S_SEGMENT)
         for j in range(size):
             g = segment_at(base + np.uint64(j * S_SEGMENT))
-            prefetch(t.slots + np.uint64((np.int64(g.hash) & t.mask) * 8))
+            prefetch(t.slots + np.uint64((i64(g.hash) & t.mask) * 8))
         for j in range(size):
             g = segment_at(base + np.uint64(j * S_SEGMENT))
-            tag = np.int64(g.hash)
+            tag = i64(g.hash)
             place = tag & t.mask
-            index = np.int64(0)
+            index = i64(0)
             while True:
                 slot = t.slots + np.uint64(place * 8)
-                index = np.int64(load_le32(slot))
-                if index == 0 or np.int64(load_le32(slot + np.uint64(4))) == tag:
+                index = i64(load_le32(slot))
+                if index == 0 or i64(load_le32(slot + np.uint64(4))) == tag:
                     break
                 place = (place + 1) & t.mask
             store_u32(t.found + np.uint64(j * 4), np.uint32(index))
@@ -269,13 +270,13 @@ def track(table, segments, start, n):  # type: ignore[no-untyped-def]
                 prefetch(t.key + np.uint64(index * S_KEY))
         for j in range(size):
             g = segment_at(base + np.uint64(j * S_SEGMENT))
-            index = np.int64(load_le32(t.found + np.uint64(j * 4)))
-            icmp = np.int64(g.meta) & META_ICMP
+            index = i64(load_le32(t.found + np.uint64(j * 4)))
+            icmp = i64(g.meta) & META_ICMP
             if index != 0:
                 h, k = hot_of(t, index), key_of(t, index)
-                if (np.int64(h.flags) & DETACHED) == 0 and same_key(k, g):
+                if (i64(h.bits) & DETACHED) == 0 and same_key(k, g):
                     if icmp == 0 and g.ts_ns - h.end_ns <= t.idle_ns:
-                        d = 1 if np.int64(g.meta) & META_FROM_HI else 0
+                        d = 1 if i64(g.meta) & META_FROM_HI else 0
                         if quiet_step(h, k, d, g):
                             continue
                 else:

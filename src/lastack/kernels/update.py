@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from lastack.kernels._jit import helper
+from lastack.kernels.decode_words import i64
 from lastack.kernels.history import note_letter
 from lastack.kernels.layout import (
     ACK_SENT,
@@ -51,20 +52,20 @@ from lastack.model.batch import ACK, FIN, RST, SYN
 @helper
 def quiet_step(h, k, d, g):  # type: ignore[no-untyped-def]
     """Account for a segment that changes nothing but counters; return False, untouched, if it may change more."""
-    flags = np.int64(h.flags)
-    tcp = np.int64(g.tcp_flags)
+    flags = i64(h.bits)
+    tcp = i64(g.tcp_flags)
     if (tcp & (SYN | FIN | RST | ACK)) != ACK or (flags & (ANY_FIN_RST | REPEATING | SHADOW)) != 0:
         return False
-    payload = np.int64(g.payload)
+    payload = i64(g.payload)
     wanted = ((ACK_SENT | SEQ_SENT) << d) | ESTABLISHED
     wanted |= ((LETTER_D << d) | DATA) if payload > 0 else (LETTER_A << d)
-    end = np.int64(h.end[d])
+    end = i64(h.end[d])
     new_end = end + payload
     gap = g.ts_ns - h.end_ns
     if (
         (flags & wanted) != wanted
         or ((flags & ANY_ISN) != 0 and (flags & HANDSHAKE) == 0)
-        or np.int64(g.seq) != end
+        or i64(g.seq) != end
         or (end ^ new_end) >> 30 != 0
         or gap >= GAP_FLOOR_NS
         or h.packets[d] == MASK32
@@ -73,14 +74,14 @@ def quiet_step(h, k, d, g):  # type: ignore[no-untyped-def]
     h.end_ns = g.ts_ns
     if gap > h.max_idle:
         h.max_idle = gap
-    h.packets[d] = np.uint32(np.int64(h.packets[d]) + 1)
+    h.packets[d] = np.uint32(i64(h.packets[d]) + 1)
     h.bytes[d] += payload
     h.end[d] = np.uint32(new_end)
     if ahead(g.ack, h.ack[d]) > 0:
         h.ack[d] = g.ack
     h.window[d] = g.window
     if flags & (SYN_WINDOW << d):
-        h.flags = np.uint32(flags & ~(SYN_WINDOW << d))
+        h.bits = np.uint32(flags & ~(SYN_WINDOW << d))
     note_fingerprint(k, d, g)
     return True
 
@@ -91,10 +92,10 @@ def _is_probe(h, d, g, before):  # type: ignore[no-untyped-def]
     o = 1 - d
     known = (SEQ_SENT << d) | (ACK_SENT << o)
     return (
-        (np.int64(g.tcp_flags) & (SYN | FIN | RST)) == 0
+        (i64(g.tcp_flags) & (SYN | FIN | RST)) == 0
         and g.payload <= 1
         and (before & known) == known
-        and ((np.int64(g.seq) + 1) & MASK32) == np.int64(h.end[d])
+        and ((i64(g.seq) + 1) & MASK32) == i64(h.end[d])
         and h.ack[o] == h.end[d]
     )
 
@@ -107,24 +108,24 @@ def _repeats(t, h, i, d, before, probe, all_seen):  # type: ignore[no-untyped-de
     if keepalive or again or probe:
         r = need_rare(t, i)
         if keepalive:
-            r.keepalives[d] = np.uint32(np.int64(r.keepalives[d]) + 1)
+            r.keepalives[d] = np.uint32(i64(r.keepalives[d]) + 1)
         if again:
-            r.retx[d] = np.uint32(np.int64(r.retx[d]) + 1)
-        same_end = (before & REPEATING) != 0 and ((np.int64(r.odd) >> 4) & 1) == d
-        r.repeats = np.uint32(np.int64(r.repeats) + 1 if same_end else 1)
-        r.odd = np.uint8((np.int64(r.odd) & ~16) | (d << 4))
-        h.flags = np.uint32(np.int64(h.flags) | REPEATING)
+            r.retx[d] = np.uint32(i64(r.retx[d]) + 1)
+        same_end = (before & REPEATING) != 0 and ((i64(r.odd) >> 4) & 1) == d
+        r.repeats = np.uint32(i64(r.repeats) + 1 if same_end else 1)
+        r.odd = np.uint8((i64(r.odd) & ~16) | (d << 4))
+        h.bits = np.uint32(i64(h.bits) | REPEATING)
     elif before & REPEATING:
         need_rare(t, i).repeats = np.uint32(0)
-        h.flags = np.uint32(np.int64(h.flags) & ~REPEATING)
+        h.bits = np.uint32(i64(h.bits) & ~REPEATING)
 
 
 @helper
 def _stream(t, h, k, i, d, g, before):  # type: ignore[no-untyped-def]
     """Place the sequence numbers of a segment that is no RST; return the position of its FIN (or of its end)."""
-    tcp = np.int64(g.tcp_flags)
-    payload = np.int64(g.payload)
-    start = np.int64(g.seq)
+    tcp = i64(g.tcp_flags)
+    payload = i64(g.payload)
+    start = i64(g.seq)
     syn = tcp & SYN
     fin = tcp & FIN
     data = start + (1 if syn else 0)
@@ -136,7 +137,7 @@ def _stream(t, h, k, i, d, g, before):  # type: ignore[no-untyped-def]
     probe = _is_probe(h, d, g, before)
     if probe and h.window[1 - d] != 0:
         # a keepalive's byte is not part of the stream
-        size = np.int64(0)
+        size = i64(0)
         if payload > 0:
             need_rare(t, i).seen_again[d] += payload
     new = occupy(t, h, k, i, d, start, size)
@@ -154,7 +155,7 @@ def _stream(t, h, k, i, d, g, before):  # type: ignore[no-untyped-def]
             and (before & (FIN_SEEN << d)) == 0
             and (before & (3 * RST_SEEN)) == 0
             and (tcp & ACK) != 0
-            and ahead(g.ack, np.int64(close_of(t, k).fin[o]) + 1) >= 0
+            and ahead(g.ack, i64(close_of(t, k).fin[o]) + 1) >= 0
         ):
             c = close_of(t, k)
             c.half_bytes = c.half_bytes + new_payload
@@ -169,33 +170,33 @@ def _stream(t, h, k, i, d, g, before):  # type: ignore[no-untyped-def]
 @helper
 def full_step(t, h, k, i, d, g):  # type: ignore[no-untyped-def]
     """Account for any packet of a session."""
-    before = np.int64(h.flags)
-    tcp = np.int64(g.tcp_flags)
+    before = i64(h.bits)
+    tcp = i64(g.tcp_flags)
     silence = NEVER
     if h.packets[0] != 0 or h.packets[1] != 0:
         note_silence(t, h, k, g.ts_ns)
-        silence = max(g.ts_ns - h.end_ns, np.int64(0))
+        silence = max(g.ts_ns - h.end_ns, i64(0))
     h.end_ns = g.ts_ns
-    n = np.int64(h.packets[d]) + 1
+    n = i64(h.packets[d]) + 1
     if n > MASK32:
         r = need_rare(t, i)
-        r.packet_carry[d] = np.uint16(np.int64(r.packet_carry[d]) + 1)
+        r.packet_carry[d] = np.uint16(i64(r.packet_carry[d]) + 1)
         # never 0 again: 0 packets means that the end was not seen
-        n = np.int64(1)
+        n = i64(1)
     h.packets[d] = np.uint32(n)
     if before & (3 * RST_SEEN):
-        k.after_rst = np.uint32(np.int64(k.after_rst) + 1)
+        k.after_rst = np.uint32(i64(k.after_rst) + 1)
     new_fin = False
     new_rst = False
     if tcp & SYN:
         count(t, i, (N_SYNACK if tcp & ACK else N_SYN) + d)
     if tcp & RST:
-        position = (np.int64(g.seq) + (1 if tcp & SYN else 0)) & MASK32
+        position = (i64(g.seq) + (1 if tcp & SYN else 0)) & MASK32
         if before & REPEATING:
             need_rare(t, i).repeats = np.uint32(0)
-            h.flags = np.uint32(np.int64(h.flags) & ~REPEATING)
+            h.bits = np.uint32(i64(h.bits) & ~REPEATING)
     else:
-        payload = np.int64(g.payload)
+        payload = i64(g.payload)
         h.bytes[d] += payload
         opener = (tcp & (SYN | FIN)) == SYN
         position = _stream(t, h, k, i, d, g, before)
@@ -204,13 +205,13 @@ def full_step(t, h, k, i, d, g):  # type: ignore[no-untyped-def]
                 learn_isn(h, i, d, g.seq)
             take_syn(t, h, i, d, g, before)
         if payload > 0 and (tcp & SYN) == 0:
-            h.flags = np.uint32(np.int64(h.flags) | DATA)
+            h.bits = np.uint32(i64(h.bits) | DATA)
     if tcp & FIN:
         new_fin = take_fin(t, h, k, i, d, g, position, silence)
     if tcp & RST:
         new_rst = take_rst(t, h, k, i, d, g, silence)
     else:
-        flags = np.int64(h.flags)
+        flags = i64(h.bits)
         if tcp & ACK:
             if (flags & (ACK_SENT << d)) == 0:
                 flags |= ACK_SENT << d
@@ -219,7 +220,7 @@ def full_step(t, h, k, i, d, g):  # type: ignore[no-untyped-def]
                 h.ack[d] = g.ack
         h.window[d] = g.window
         flags = flags | (SYN_WINDOW << d) if tcp & SYN else flags & ~(SYN_WINDOW << d)
-        h.flags = np.uint32(flags)
+        h.bits = np.uint32(flags)
         if (flags & ANY_ISN) != 0 and (flags & (HANDSHAKE | RST_EFFECTIVE)) == 0:
             note_opening(h, i, d, g)
     note_letter(t, h, i, d, g, before, new_fin, new_rst)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from lastack.kernels._jit import helper
+from lastack.kernels.decode_words import i64
 from lastack.kernels.layout import RST_EFFECTIVE_HI, SYNACK_SEEN
 from lastack.kernels.outcome import (
     E_CLOSED,
@@ -23,7 +22,12 @@ from lastack.kernels.outcome import (
 )
 from lastack.model.enums import Actor, Cause, Harm
 
-_UNKNOWN, _CLIENT, _SERVER, _NETWORK = int(Actor.unknown), int(Actor.client), int(Actor.server), int(Actor.network)
+_UNKNOWN, _CLIENT, _SERVER, _NETWORK = (
+    int(Actor.unknown),
+    int(Actor.client),
+    int(Actor.server),
+    int(Actor.network),
+)
 _H_UNKNOWN, _H_NONE, _H_OPEN = int(Harm.unknown), int(Harm.none), int(Harm.open_failed)
 _H_LOST, _H_STALLED = int(Harm.data_lost), int(Harm.stalled)
 C_UNKNOWN, C_CLEAN, C_AFTER = int(Cause.unknown), int(Cause.clean_close), int(Cause.reset_after_close)
@@ -42,7 +46,7 @@ def _pack(cause, percent, actor, harm):  # type: ignore[no-untyped-def]
 @helper
 def verdict_of(h, c, opening, ending, first_closer, unacked):  # type: ignore[no-untyped-def]
     """Return cause << 24 | confidence in percent << 16 | actor << 8 | harm."""
-    flags = np.int64(h.flags)
+    flags = i64(h.bits)
     resetter = _CLIENT if ((flags & RST_EFFECTIVE_HI) != 0) == (c == 1) else _SERVER
     closer = first_closer if first_closer < 3 else _UNKNOWN
     if opening == O_REFUSED:

@@ -15,7 +15,12 @@ from lastack.model.fields import BY_NAME, FIELDS, GAP_MEMBERS, Field
 
 UNCLASSIFIED = "unclassified"
 _ORDER_LETTERS = "FfRr"
-_ABSENT = {"int64": np.iinfo(np.int64).min, "int32": kernel_rows.ABSENT_I32, "int16": kernel_rows.ABSENT_I16, "uint64": 0}
+_ABSENT = {
+    "int64": np.iinfo(np.int64).min,
+    "int32": kernel_rows.ABSENT_I32,
+    "int16": kernel_rows.ABSENT_I16,
+    "uint64": 0,
+}
 
 
 def _order_texts() -> list[str]:
@@ -117,7 +122,9 @@ class RowBuffer:
             )
         by_name = dict(zip(("start_ns", "gap_ns", "bytes_clt", "bytes_srv"), times, strict=True))
         members = [
-            _coded(phases, enum_values(m)) if m.enum else pa.array(by_name[m.name]).cast(arrow_type(m), safe=False)
+            _coded(phases, enum_values(m))
+            if m.enum
+            else pa.array(by_name[m.name]).cast(arrow_type(m), safe=False)
             for m in GAP_MEMBERS
         ]
         kind = arrow_type(BY_NAME["gaps"])
@@ -160,5 +167,6 @@ def stray_packets(batch: Any) -> int:
     code = opening.dictionary.to_pylist().index("stray")
     stray = np.asarray(opening.indices) == code
     return int(
-        np.asarray(batch.column("packets_clt"))[stray].sum() + np.asarray(batch.column("packets_srv"))[stray].sum()
+        np.asarray(batch.column("packets_clt"))[stray].sum()
+        + np.asarray(batch.column("packets_srv"))[stray].sum()
     )

@@ -36,7 +36,11 @@ class Shard:
         for name, dtype in _POOLS.items():
             items = int(capacity * _POOL_SHARE[name])
             pool = self._pools[name]
-            pool["base"], pool["size"], pool["capacity"] = self._reserve(items * dtype.itemsize), dtype.itemsize, items
+            pool["address"], pool["item"], pool["capacity"] = (
+                self._reserve(items * dtype.itemsize),
+                dtype.itemsize,
+                items,
+            )
             self.control[name] = pool.ctypes.data
         finished = Reserve(capacity * 4)
         self._finished: Any = finished.array(np.uint32)
