@@ -20,8 +20,9 @@ from lastack.wire import layers
 _EN10MB, _SLL, _SLL2 = 1, 113, 276
 _RAW, _RAW_BSD, _IPV4, _IPV6 = 101, 12, 228, 229
 _TAG, _SERVICE_TAG = layers.VLAN_TYPES[:2]
-_ARP, _LLDP = 0x0806, 0x88CC
-_ICMP, _IGMP, _TCP, _UDP, _ICMPV6 = 1, 2, 6, 17, 58
+_ARP, _LLDP, _EAPOL = 0x0806, 0x88CC, 0x888E
+_SNAP, _NLPID, _IP_SAP, _MAX_LENGTH_FIELD = 0xAAAA, 0xFEFE, 0x0606, 1500
+_HOP_BY_HOP, _ICMP, _IGMP, _TCP, _UDP, _ICMPV6 = 0, 1, 2, 6, 17, 58
 _V4_MAPPED = 0xFFFF00000000
 _V4_TCP = 40  # an IPv4 header without options and a TCP header without
 _V6_TCP = 60
@@ -56,6 +57,30 @@ def other_protocol(address: int, at: int, protocol: int, seg: Any) -> int:
         seg.meta = 0  # quotes nothing
         return _ICMP_ERROR
     return _NOT_TCP if protocol == _IGMP else _UNDECIDED
+
+
+@part
+def chatter(ethertype: int, address: int, at: int, left: int, seg: Any) -> int:
+    """Return the drop reason of what every LAN says all the time, else undecided.
+
+    Without this, the first spanning tree, IGMP or MLD packet would have the general decoder compiled.
+    """
+    if ethertype == _ARP or ethertype == _LLDP or ethertype == _EAPOL:
+        return _NOT_IP
+    if ethertype <= _MAX_LENGTH_FIELD and left >= 3:
+        saps = be16_at(address, at)
+        return _UNDECIDED if saps == _SNAP or saps == _NLPID or saps == _IP_SAP else _NOT_IP
+    if ethertype == layers.IPV4 and left >= 24:
+        # IGMP has a router alert option (RFC 3376, 4).
+        plain = u8_at(address, at) == 0x46 and be16_at(address, at + 6) & 0x1FFF == 0
+        if plain and be16_at(address, at + 2) >= 24 and u8_at(address, at + 9) == _IGMP:
+            return _NOT_TCP
+    if ethertype == layers.IPV6 and left >= 56 and be16_at(address, at + 40) == _ICMPV6 << 8:
+        # MLD has it in a hop-by-hop header of 8 bytes (RFC 3810, 5).
+        if u8_at(address, at) >> 4 == 6 and u8_at(address, at + 6) == 0 and u8_at(address, at + 48) >= 128:
+            seg.meta = 0
+            return _ICMP_ERROR
+    return _UNDECIDED
 
 
 @hot
@@ -93,10 +118,10 @@ def decode_common(address: int, caplen: int, link: int, seg: Any) -> int:
     left = caplen - at
     if ethertype == layers.IPV4:
         if left < 28:
-            return _UNDECIDED
+            return chatter(ethertype, address, at, left, seg)
         total = be16_at(address, at + 2)
         if (u8_at(address, at) ^ 0x45) | (be16_at(address, at + 6) & 0x1FFF) or total < 28:
-            return _UNDECIDED
+            return chatter(ethertype, address, at, left, seg)
         protocol = u8_at(address, at + 9)
         if protocol != _TCP:
             return other_protocol(address, at + 20, protocol, seg)
@@ -117,6 +142,8 @@ def decode_common(address: int, caplen: int, link: int, seg: Any) -> int:
         if u8_at(address, at) >> 4 != 6:
             return _UNDECIDED
         protocol = u8_at(address, at + 6)
+        if protocol == _HOP_BY_HOP:
+            return chatter(ethertype, address, at, left, seg)
         if protocol != _TCP:
             return other_protocol(address, at + 40, protocol, seg)
         length = be16_at(address, at + 4)
@@ -132,7 +159,7 @@ def decode_common(address: int, caplen: int, link: int, seg: Any) -> int:
         tcp = at + 40
         wire_end = tcp + length
     else:
-        return _NOT_IP if ethertype == _ARP or ethertype == _LLDP else _UNDECIDED
+        return chatter(ethertype, address, at, left, seg)
     header = u8_at(address, tcp + 12) >> 4 << 2
     if header < TCP_HEADER:
         return _BAD_HEADER

@@ -78,6 +78,52 @@ def test_decode__agrees_with_twin_on_every_changed_byte(kernel, name, link, fram
             assert kernel(bytes(bad), len(frame), link) == decode(bytes(bad), len(frame), link), (at, flip)
 
 
+CHATTER = {
+    "arp": bytes(12) + b"\x08\x06" + bytes(28),
+    "lldp": bytes(12) + b"\x88\xcc" + bytes(46),
+    "spanning tree": bytes(12) + b"\0\x26\x42\x42\x03" + bytes(43),
+    "igmp": bytes(12) + b"\x08\0\x46" + bytes(2) + b"\x20" + bytes(5) + b"\x02" + bytes(22),
+    "mld": bytes(12)
+    + b"\x86\xdd\x60"
+    + bytes(4)
+    + b"\x24\0\1"
+    + bytes(32)
+    + b"\x3a\0\5\2"
+    + bytes(4)
+    + b"\x8f"
+    + bytes(27),
+    "ping": bytes(12)
+    + b"\x08\0\x45"
+    + bytes(2)
+    + b"\x54"
+    + bytes(5)
+    + b"\x01"
+    + bytes(10)
+    + b"\x08"
+    + bytes(63),
+    "neighbour": bytes(12) + b"\x86\xdd\x60" + bytes(4) + b"\x20\x3a\xff" + bytes(32) + b"\x87" + bytes(31),
+    "dns": bytes(12)
+    + b"\x08\0\x45"
+    + bytes(2)
+    + b"\x54"
+    + bytes(5)
+    + b"\x11"
+    + bytes(10)
+    + b"\0\x35\0\x35"
+    + bytes(60),
+}
+
+
+@pytest.mark.parametrize("name", CHATTER)
+def test_decode__drops_the_chatter_of_a_lan_as_the_twin_does(kernel, name):
+    frame = CHATTER[name]
+    same_at_every_cut(kernel, frame, 1)
+    for at in range(12, len(frame)):
+        for value in (0, 1, 2, 6, 0x11, 0x20, 0x3A, 0x45, 0x60, 0x86, 0xAA, 0xFE, 0xFF):
+            changed = frame[:at] + bytes([value]) + frame[at + 1 :]
+            assert kernel(changed, len(frame), 1) == decode(changed, len(frame), 1), (at, value)
+
+
 def test_decode__unknown_link_is_counted(kernel):
     for link in (2, 147, 277, 65535, 0xFFFFFFFF):
         assert kernel(bytes(80), 80, link).drop is Drop.unknown_link
