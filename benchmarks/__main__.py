@@ -20,7 +20,7 @@ from benchmarks.mix import write_mix
 from benchmarks.shapes import SHAPES, smaller
 from benchmarks.variants import to_gzip, to_pcapng
 
-_QUICK = 20
+_QUICK, _QUICK_PEERS = 20, "sm"
 _MIX_PACKETS, _MIX_BYTES = 1_000_000, 600_000_000
 _KINDS = [*SHAPES, "m", "memory", "startup"]
 
@@ -102,7 +102,7 @@ def _capture(kind: str, options: argparse.Namespace, warm: Worker, results: dict
             to_pcapng(path, extra["pcapng"])
             to_gzip(path, extra["gzip"])
             results["containers"] += speed.containers(path, extra, warm, max(options.threads), options.rounds)
-        if not options.no_peers:
+        if not options.no_peers and (kind in _QUICK_PEERS or not options.quick):
             entry["peers"] = speed.against_peers(
                 path, entry["packets"], warm, max(options.threads), options.shrink, 1 if options.quick else 2
             )
@@ -136,7 +136,9 @@ def _shortage(options: argparse.Namespace) -> str:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help=f"captures of 1/{_QUICK} size, two rounds")
+    parser.add_argument(
+        "--quick", action="store_true", help=f"captures of 1/{_QUICK} size, two rounds, peers on two captures"
+    )
     parser.add_argument("--only", default=",".join(_KINDS), help=f"of {','.join(_KINDS)} (default: all)")
     parser.add_argument("--threads", default="", help="numbers of threads, as 1,2 (default: 1 and all cores)")
     parser.add_argument(

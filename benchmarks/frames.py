@@ -130,22 +130,22 @@ def put_packets(out, order, lengths, positions, attackers_from, answered_below, 
 
     A session from `attackers_from` on is one of a flood: its SYN, and for a share of them the SYN-ACK after it.
     """
-    at = 0
-    written = 0
+    at = np.int64(0)
+    written = np.int64(0)
     for i in range(order.size):
-        session = order[i]
+        session = np.int64(order[i])
         if session < attackers_from:
-            p = positions[session]
-            positions[session] = p + 1
-            at = put_packet(out, at, session, p, lengths[session], ts_us, snaplen, filler)
-            ts_us += 1
-            written += 1
-            continue
-        at = put_packet(out, at, session, 0, 2, ts_us, snaplen, filler)
-        ts_us += 1
-        written += 1
-        if session < answered_below:
-            at = put_packet(out, at, session, 1, 2, ts_us, snaplen, filler)
+            first, last, length = (
+                np.int64(positions[session]),
+                np.int64(positions[session]),
+                np.int64(lengths[session]),
+            )
+            positions[session] += 1
+        else:
+            first, last, length = np.int64(0), np.int64(session < answered_below), np.int64(2)
+        # one call, one type of each argument: every other set of types would be compiled again
+        for p in range(first, last + 1):
+            at = put_packet(out, at, session, p, length, ts_us, snaplen, filler)
             ts_us += 1
             written += 1
     return at, written, ts_us
