@@ -78,6 +78,8 @@ def ip(frame: Frame, data: bytes, wrap: Wrap, wire: int) -> Packet:
         src, dst = address(data[8:24]), address(data[24:40])
     else:
         raise Drop("bad_header")
+    if total < header:
+        raise Drop("bad_header")
     body, left, rest = data[header:], total - header, wire - header
     if protocol == TCP:
         return tcp(frame, body, wrap, left, (src, dst, ttl, ipid))

@@ -148,10 +148,10 @@ class Session:
             return
         if end == client:
             # The handshake's last ACK, or (SYN-ACK lost to the observer) the client going on after its SYN.
-            unanswered = me.sent_syn and self.first_synack_by is None
+            unanswered = me.sent_syn and not other.sent_synack
             done = acks_synack or (plain and unanswered)
         else:
-            unseen = other.sent_syn and self.first_synack_by is None
+            unseen = other.sent_syn and not me.sent_synack
             answers = kind == "other" and acks and unseen and self._acks_syn(packet, client)
             served = me.sent_synack and packet.payload > 0 and not packet.flags & (SYN | RST)
             done = answers or served
