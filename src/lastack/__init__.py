@@ -1,10 +1,7 @@
 """LastACK sees how every TCP session opened and closed, and says why it ended.
 
-    import lastack
-
-    sessions = lastack.track("x.pcap")
-    sessions.table  # a pyarrow Table, one row a session; `lastack fields` explains the columns
-    sessions["half_closed_ns"]  # one column as a NumPy array
+`sessions = lastack.track("x.pcap")` gives an object whose `table` is a pyarrow Table with one row a session;
+`sessions["half_closed_ns"]` is one column as a NumPy array. `lastack fields` explains the columns.
 """
 
 from __future__ import annotations

@@ -76,6 +76,7 @@ class _Run:
         self._total: int | None = 0
         self._started = time.monotonic()
         self._told = 0.0
+        self._ending: int | None = None  # rows there will be, once no more packets come
 
     def read(self, order: CaptureOrder, stack: ExitStack) -> None:
         """Read captures, the one with the earliest packet first."""
@@ -97,6 +98,7 @@ class _Run:
                 self._summary.ledger.add_tally(part.tally[0])
             self._track(stretch.pieces)
         for capture in self._open:
+            self._summary.ledger.add_orphans(int(capture.state["orphans"][0]))
             self._summary.problems.extend(f"{capture.name}: {problem}" for problem in capture.problems)
             if more := capture.problem_count - len(capture.problems):
                 self._summary.problems.append(f"{capture.name}: {more} more flaws of the kinds above")
@@ -127,6 +129,7 @@ class _Run:
     def finish(self) -> RunSummary:
         """End all sessions, write their rows and say what was done."""
         waiting: list[Any] = []
+        self._ending = self._tracker.live + self._summary.sessions
         for job in self._tracker.flush():
             waiting.append(job)
             if len(waiting) == self._threads:
@@ -154,7 +157,9 @@ class _Run:
                 bytes_read=sum(capture.consumed_bytes for capture in self._open),
                 bytes_total=self._total,
                 packets=self._summary.ledger.packets,
-                sessions_live=self._tracker.live,
+                sessions_live=self._tracker.live
+                if self._ending is None
+                else self._ending - self._summary.sessions,
                 rows=self._summary.sessions,
                 seconds=now - self._started,
             )

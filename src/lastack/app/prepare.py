@@ -57,7 +57,6 @@ def _use_tracking() -> None:
 
 
 def _use_the_rest() -> None:
-    import os
     import tempfile
     from pathlib import Path
 
@@ -73,8 +72,8 @@ def _use_the_rest() -> None:
     shard.free_finished()
     RowBuffer(1).write(shard.address, np.zeros(1, np.uint32), np.zeros(1, np.uint32))
     with tempfile.TemporaryDirectory() as folder:
-        path = os.path.join(folder, "empty.pcap")
-        with PcapWriter(Path(path)) as writer:
+        path = Path(folder) / "empty.pcap"
+        with PcapWriter(path) as writer:
             writer.write(0, b"\0" * 60)
         with open_capture(path) as capture:
             for _ in Decoder(capture, 0, 1, runner(None)).batches():

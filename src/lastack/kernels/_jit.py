@@ -33,9 +33,10 @@ def _sources_digest() -> str:
 def cache_folder() -> Path:
     """Return the folder of compiled kernels for exactly these sources; `LASTACK_CACHE` moves its parent."""
     root = os.environ.get("LASTACK_CACHE")
-    if root is None:
-        root = os.path.join(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "lastack")
-    return Path(root) / f"kernels-{_sources_digest()}"
+    parent = (
+        Path(root) if root else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lastack"
+    )
+    return parent / f"kernels-{_sources_digest()}"
 
 
 USE_CACHE = os.environ.get("LASTACK_NO_CACHE", "") == ""
@@ -54,10 +55,13 @@ from numba import types  # noqa: E402
 from numba.core import cgutils  # noqa: E402
 from numba.extending import intrinsic  # noqa: E402
 
+_config: Any = numba.config
+_njit: Any = numba.njit
+_cgutils: Any = cgutils
 if USE_CACHE:
-    numba.config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"]
+    _config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"]
 
-INTERPRETED = bool(numba.config.DISABLE_JIT)
+INTERPRETED = bool(_config.DISABLE_JIT)
 
 
 _MARK = "prepared"
@@ -75,13 +79,13 @@ def mark_prepared() -> None:
 
 def kernel(function: F) -> F:
     """Compile a function to machine code that releases the interpreter lock."""
-    return numba.njit(nogil=True, cache=USE_CACHE, boundscheck=None)(function)  # type: ignore[no-any-return]
+    return _njit(nogil=True, cache=USE_CACHE)(function)  # type: ignore[no-any-return]
 
 
 def helper(function: F) -> F:
     """Compile a function that is called from kernels only; it is inlined and never cached by itself."""
     # no wrappers and no reference counting: that halves the time of the first compilation
-    return numba.njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)(function)  # type: ignore[no-any-return]
+    return _njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)(function)  # type: ignore[no-any-return]
 
 
 def _no_record(dtype: np.dtype[Any]) -> Any:
@@ -89,7 +93,7 @@ def _no_record(dtype: np.dtype[Any]) -> Any:
     record = np.dtype((np.record, dtype))
 
     def view(address: int) -> Any:
-        raw = (ctypes.c_char * dtype.itemsize).from_address(int(address))
+        raw: Any = (ctypes.c_char * dtype.itemsize).from_address(int(address))
         return np.frombuffer(raw, record, 1)[0]
 
     return view
@@ -98,39 +102,39 @@ def _no_record(dtype: np.dtype[Any]) -> Any:
 if INTERPRETED:
     record_at = _no_record
 
-    def store_u8(address: int, value: int) -> None:
+    def store_u8(address: Any, value: Any) -> None:
         """Write a byte."""
         ctypes.c_uint8.from_address(int(address)).value = int(value) & 0xFF
 
-    def store_u16(address: int, value: int) -> None:
+    def store_u16(address: Any, value: Any) -> None:
         """Write a 16-bit number."""
         ctypes.c_uint16.from_address(int(address)).value = int(value) & 0xFFFF
 
-    def store_u32(address: int, value: int) -> None:
+    def store_u32(address: Any, value: Any) -> None:
         """Write a 32-bit number."""
         ctypes.c_uint32.from_address(int(address)).value = int(value) & 0xFFFFFFFF
 
-    def store_u64(address: int, value: int) -> None:
+    def store_u64(address: Any, value: Any) -> None:
         """Write a 64-bit number."""
         ctypes.c_uint64.from_address(int(address)).value = int(value) & 0xFFFFFFFFFFFFFFFF
 
-    def store_be64(address: int, value: int) -> None:
+    def store_be64(address: Any, value: Any) -> None:
         """Write a 64-bit number in network order."""
         store_u64(address, int.from_bytes((int(value) & 0xFFFFFFFFFFFFFFFF).to_bytes(8, "little"), "big"))
 
-    def put_u8(columns: int, column: int, row: int, value: int) -> None:
+    def put_u8(columns: Any, column: Any, row: Any, value: Any) -> None:
         """Write a byte to a row of a column, given the address of the addresses of columns."""
         store_u8(load_le64(columns + 8 * column) + row, value)
 
-    def put_u16(columns: int, column: int, row: int, value: int) -> None:
+    def put_u16(columns: Any, column: Any, row: Any, value: Any) -> None:
         """Write a 16-bit number to a row of a column."""
         store_u16(load_le64(columns + 8 * column) + 2 * row, value)
 
-    def put_u32(columns: int, column: int, row: int, value: int) -> None:
+    def put_u32(columns: Any, column: Any, row: Any, value: Any) -> None:
         """Write a 32-bit number to a row of a column."""
         store_u32(load_le64(columns + 8 * column) + 4 * row, value)
 
-    def put_i64(columns: int, column: int, row: int, value: int) -> None:
+    def put_i64(columns: Any, column: Any, row: Any, value: Any) -> None:
         """Write a 64-bit number to a row of a column."""
         store_u64(load_le64(columns + 8 * column) + 8 * row, value)
 
@@ -245,7 +249,7 @@ else:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             i32, pointer = ir.IntType(32), ir.IntType(8).as_pointer()
             kind = ir.FunctionType(ir.VoidType(), [pointer, i32, i32, i32])
-            function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+            function = _cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
             hints = [ir.Constant(i32, n) for n in (1, 3, 1)]
             builder.call(function, [builder.inttoptr(args[0], pointer), *hints])
             return context.get_dummy_value()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from lastack.kernels._jit import helper, kernel, load_le32, store_u8, store_u32, store_u64
@@ -17,7 +19,7 @@ OVER, EMBRYONIC, IDLE = 0, 1, 2  #: order in which sessions are evicted
 
 
 @kernel
-def list_live(table, indices, classes, ends, starts, origins):  # type: ignore[no-untyped-def]
+def list_live(table: Any, indices: Any, classes: Any, ends: Any, starts: Any, origins: Any) -> Any:
     """Write every session that is in the table to columns; return their number.
 
     `indices` (u4), `classes` (u1: OVER, EMBRYONIC, IDLE), `ends`, `starts` (i8, ns) and `origins` (u8) are addresses.
@@ -45,7 +47,7 @@ def list_live(table, indices, classes, ends, starts, origins):  # type: ignore[n
 
 
 @kernel
-def list_starts(table, indices, n, starts, origins):  # type: ignore[no-untyped-def]
+def list_starts(table: Any, indices: Any, n: Any, starts: Any, origins: Any) -> Any:
     """Write start time (i8) and origin (u8) of n sessions to columns."""
     t = table_at(table)
     for j in range(n):
@@ -55,7 +57,7 @@ def list_starts(table, indices, n, starts, origins):  # type: ignore[no-untyped-
 
 
 @helper
-def _leave(t, index):  # type: ignore[no-untyped-def]
+def _leave(t: Any, index: Any) -> Any:
     k = key_of(t, index)
     tag = i64(flow_hash(k.lo0, k.lo1, k.hi0, k.hi1, k.ports) & np.uint64(MASK32))
     remove(t, tag, index)
@@ -66,7 +68,7 @@ def _leave(t, index):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def leave(table, indices, n):  # type: ignore[no-untyped-def]
+def leave(table: Any, indices: Any, n: Any) -> Any:
     """Take sessions out of the table and put them, and the shadows they hold, on the finished list."""
     t = table_at(table)
     for j in range(n):
@@ -74,7 +76,7 @@ def leave(table, indices, n):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def free_finished(table):  # type: ignore[no-untyped-def]
+def free_finished(table: Any) -> Any:
     """Give back every session of the finished list; their rows must have been written."""
     t = table_at(table)
     for j in range(t.n_finished):

@@ -6,6 +6,8 @@ records. A slot with index 0 is empty.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from lastack.kernels._jit import helper, kernel, load_le32, store_u32
@@ -15,13 +17,13 @@ from lastack.kernels.pool import key_of
 
 
 @helper
-def same_key(k, g):  # type: ignore[no-untyped-def]
+def same_key(k: Any, g: Any) -> Any:
     """Return whether a record's key is the segment's."""
     return k.lo1 == g.lo1 and k.hi1 == g.hi1 and k.ports == g.ports and k.lo0 == g.lo0 and k.hi0 == g.hi0
 
 
 @helper
-def find(t, g):  # type: ignore[no-untyped-def]
+def find(t: Any, g: Any) -> Any:
     """Return the record index of the current session of the segment's key, or 0."""
     tag = i64(g.hash)
     position = tag & t.mask
@@ -36,7 +38,7 @@ def find(t, g):  # type: ignore[no-untyped-def]
 
 
 @helper
-def insert(t, tag, index):  # type: ignore[no-untyped-def]
+def insert(t: Any, tag: Any, index: Any) -> Any:
     """Put a record into the first empty slot of its chain; the caller has made sure that there is room."""
     position = tag & t.mask
     while load_le32(t.slots + np.uint64(position * 8)) != 0:
@@ -47,7 +49,7 @@ def insert(t, tag, index):  # type: ignore[no-untyped-def]
 
 
 @helper
-def slot_of(t, tag, index):  # type: ignore[no-untyped-def]
+def slot_of(t: Any, tag: Any, index: Any) -> Any:
     """Return the position of a record that is in the table."""
     position = tag & t.mask
     while i64(load_le32(t.slots + np.uint64(position * 8))) != index:
@@ -56,13 +58,13 @@ def slot_of(t, tag, index):  # type: ignore[no-untyped-def]
 
 
 @helper
-def replace(t, tag, old, new):  # type: ignore[no-untyped-def]
+def replace(t: Any, tag: Any, old: Any, new: Any) -> Any:
     """Let the slot of one record point to another of the same key."""
     store_u32(t.slots + np.uint64(slot_of(t, tag, old) * 8), np.uint32(new))
 
 
 @helper
-def remove(t, tag, index):  # type: ignore[no-untyped-def]
+def remove(t: Any, tag: Any, index: Any) -> Any:
     """Empty a record's slot and shift its chain back (Knuth, TAOCP 3, 6.4, algorithm R)."""
     hole = slot_of(t, tag, index)
     position = hole
@@ -83,7 +85,7 @@ def remove(t, tag, index):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def rehash(old_slots, old_mask, t):  # type: ignore[no-untyped-def]
+def rehash(old_slots: Any, old_mask: Any, t: Any) -> Any:
     """Copy every filled slot of an old array into the table's new, empty one."""
     t.filled = 0
     for position in range(old_mask + 1):

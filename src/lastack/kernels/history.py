@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from lastack.kernels._jit import helper
@@ -33,7 +35,7 @@ OWED_R = 16
 
 
 @helper
-def write(t, i, kind, d):  # type: ignore[no-untyped-def]
+def write(t: Any, i: Any, kind: Any, d: Any) -> Any:
     """Append a letter; after thirty of them nothing is kept."""
     code = np.uint64(kind << 1 | d)
     if i.history >> np.uint64(FULL) == 0:
@@ -47,7 +49,7 @@ def write(t, i, kind, d):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _write_syn(t, h, i, d, g, kind, first_of_kind):  # type: ignore[no-untyped-def]
+def _write_syn(t: Any, h: Any, i: Any, d: Any, g: Any, kind: Any, first_of_kind: Any) -> Any:
     seq = i64(g.seq)
     if first_of_kind:
         write(t, i, kind, d)
@@ -68,7 +70,7 @@ def _write_syn(t, h, i, d, g, kind, first_of_kind):  # type: ignore[no-untyped-d
 
 
 @helper
-def note_letter(t, h, i, d, g, before, new_fin, new_rst):  # type: ignore[no-untyped-def]
+def note_letter(t: Any, h: Any, i: Any, d: Any, g: Any, before: Any, new_fin: Any, new_rst: Any) -> Any:
     """Write the letter of a packet, if it has one to add (Zeek, TCP.cc, update_history).
 
     `before` are the flags as the packet found them; `new_fin` and `new_rst` tell whether this end's last FIN or

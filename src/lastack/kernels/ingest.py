@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from lastack.kernels._jit import helper, kernel, load_le64, store_u64
@@ -36,14 +38,14 @@ TALLY = np.dtype(
 
 
 @helper
-def copy_segment(source, target):  # type: ignore[no-untyped-def]
+def copy_segment(source: Any, target: Any) -> Any:
     """Copy one SEGMENT."""
     for offset in range(0, S_SEGMENT, 8):
         store_u64(target + np.uint64(offset), load_le64(source + np.uint64(offset)))
 
 
 @helper
-def _note_time(tally, ts_ns):  # type: ignore[no-untyped-def]
+def _note_time(tally: Any, ts_ns: Any) -> Any:
     if tally["packets"] == 0:
         tally["first_ns"] = ts_ns
         tally["last_ns"] = ts_ns
@@ -58,7 +60,19 @@ def _note_time(tally, ts_ns):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def ingest(base, position, end, state, interfaces, frames, shards, filled, capacity, origin, tally):  # type: ignore[no-untyped-def]
+def ingest(
+    base: Any,
+    position: Any,
+    end: Any,
+    state: Any,
+    interfaces: Any,
+    frames: Any,
+    shards: Any,
+    filled: Any,
+    capacity: Any,
+    origin: Any,
+    tally: Any,
+) -> Any:
     """Walk and decode the records between two offsets; segments go to the array of their shard.
 
     Stops where the walk must (`state.status`) or when an array could overflow (status WALK_MORE).
@@ -112,7 +126,7 @@ def ingest(base, position, end, state, interfaces, frames, shards, filled, capac
 
 
 @kernel
-def scatter(segments, order, n, shards, filled):  # type: ignore[no-untyped-def]
+def scatter(segments: Any, order: Any, n: Any, shards: Any, filled: Any) -> Any:
     """Copy segments in a given order to the arrays of their shards.
 
     Args:

@@ -6,6 +6,8 @@ segment; `d` is the segment's direction, `o` the other.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from lastack.kernels._jit import helper
@@ -54,7 +56,7 @@ LARGEST_SCALE = 14  # RFC 7323, 2.3
 
 
 @helper
-def count(t, i, which):  # type: ignore[no-untyped-def]
+def count(t: Any, i: Any, which: Any) -> Any:
     """Add one to a byte-sized counter; 255 of them move to the RARE record at once."""
     n = i64(i.count[which])
     if n == 255:
@@ -65,13 +67,13 @@ def count(t, i, which):  # type: ignore[no-untyped-def]
 
 
 @helper
-def acks_syn(h, i, end, ack):  # type: ignore[no-untyped-def]
+def acks_syn(h: Any, i: Any, end: Any, ack: Any) -> Any:
     """Return whether an acknowledgment number answers the SYN of direction `end`."""
     return between(i64(ack) - 1, i64(i.first[end]), i64(h.end[end]))
 
 
 @helper
-def window_of(h, i, end):  # type: ignore[no-untyped-def]
+def window_of(h: Any, i: Any, end: Any) -> Any:
     """Return the receive window of an end in bytes, scaled as far as its scale is known."""
     flags = i64(h.bits)
     window = i64(h.window[end])
@@ -87,13 +89,13 @@ def window_of(h, i, end):  # type: ignore[no-untyped-def]
 
 
 @helper
-def answers_syn(h, i, d, g):  # type: ignore[no-untyped-def]
+def answers_syn(h: Any, i: Any, d: Any, g: Any) -> Any:
     """Return whether a RST of direction d is the answer to a SYN: RFC 9293, 3.10.7.3 (state SYN-SENT)."""
     return (i64(g.tcp_flags) & ACK) != 0 and acks_syn(h, i, 1 - d, g.ack)
 
 
 @helper
-def rst_place(h, i, d, g):  # type: ignore[no-untyped-def]
+def rst_place(h: Any, i: Any, d: Any, g: Any) -> Any:
     """Return the RstSeq of a RST: where it lies in the receive window of the end it is sent to."""
     flags = i64(h.bits)
     o = 1 - d
@@ -110,7 +112,7 @@ def rst_place(h, i, d, g):  # type: ignore[no-untyped-def]
 
 
 @helper
-def rst_ends(h, i, d, g):  # type: ignore[no-untyped-def]
+def rst_ends(h: Any, i: Any, d: Any, g: Any) -> Any:
     """Return whether a RST could end the session."""
     flags = i64(h.bits)
     o = 1 - d
@@ -122,7 +124,7 @@ def rst_ends(h, i, d, g):  # type: ignore[no-untyped-def]
 
 
 @helper
-def start_closing(t, h, k, silence_ns):  # type: ignore[no-untyped-def]
+def start_closing(t: Any, h: Any, k: Any, silence_ns: Any) -> Any:
     """Return the CLOSE record, taking one at the first FIN or RST."""
     if k.close == 0:
         k.close = np.uint32(take(t.close))
@@ -137,7 +139,7 @@ def start_closing(t, h, k, silence_ns):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _write_order(h, k, event):  # type: ignore[no-untyped-def]
+def _write_order(h: Any, k: Any, event: Any) -> Any:
     flags = i64(h.bits)
     place = 0
     for bit in range(4):
@@ -147,7 +149,7 @@ def _write_order(h, k, event):  # type: ignore[no-untyped-def]
 
 
 @helper
-def take_fin(t, h, k, i, d, g, position, silence_ns):  # type: ignore[no-untyped-def]
+def take_fin(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any, position: Any, silence_ns: Any) -> Any:
     """Account for a FIN at a sequence position; return whether its position is another than this end's last."""
     c = start_closing(t, h, k, silence_ns)
     count(t, i, N_FIN + d)
@@ -170,7 +172,7 @@ def take_fin(t, h, k, i, d, g, position, silence_ns):  # type: ignore[no-untyped
 
 
 @helper
-def _another_fin(t, i, d, g, position, first):  # type: ignore[no-untyped-def]
+def _another_fin(t: Any, i: Any, d: Any, g: Any, position: Any, first: Any) -> Any:
     """Keep a further FIN position in the list of distinct ones; return whether it differs from the last FIN's."""
     last = first
     if i.rare != 0:
@@ -200,7 +202,7 @@ def _another_fin(t, i, d, g, position, first):  # type: ignore[no-untyped-def]
 
 
 @helper
-def take_rst(t, h, k, i, d, g, silence_ns):  # type: ignore[no-untyped-def]
+def take_rst(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any, silence_ns: Any) -> Any:
     """Account for a RST; return whether its sequence number is another than this end's last RST."""
     c = start_closing(t, h, k, silence_ns)
     count(t, i, N_RST + d)
@@ -228,7 +230,7 @@ def take_rst(t, h, k, i, d, g, silence_ns):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _fingerprint(k, d, g):  # type: ignore[no-untyped-def]
+def _fingerprint(k: Any, d: Any, g: Any) -> Any:
     """Compare TTL and IP-ID of the first RST with its sender's packets before; return the INFO.verdict bits."""
     o = 1 - d
     known = 0
@@ -244,7 +246,7 @@ def _fingerprint(k, d, g):  # type: ignore[no-untyped-def]
 
 
 @helper
-def note_fingerprint(k, d, g):  # type: ignore[no-untyped-def]
+def note_fingerprint(k: Any, d: Any, g: Any) -> Any:
     """Remember TTL and IP-ID of a packet that comes before any RST."""
     k.ttl[d] = g.ttl
     if i64(g.meta) & META_HAS_IPID:
@@ -261,7 +263,7 @@ def note_fingerprint(k, d, g):  # type: ignore[no-untyped-def]
 
 
 @helper
-def take_syn(t, h, i, d, g, before):  # type: ignore[no-untyped-def]
+def take_syn(t: Any, h: Any, i: Any, d: Any, g: Any, before: Any) -> Any:
     """Account for a SYN or SYN-ACK of a session it belongs to; `before` are the flags as the packet found them."""
     flags = i64(h.bits)
     o = 1 - d
@@ -287,7 +289,7 @@ def take_syn(t, h, i, d, g, before):  # type: ignore[no-untyped-def]
 
 
 @helper
-def note_opening(h, i, d, g):  # type: ignore[no-untyped-def]
+def note_opening(h: Any, i: Any, d: Any, g: Any) -> Any:
     """Decide, after a packet was accounted for, whether it completed the handshake or shows that one took place."""
     flags = i64(h.bits)
     tcp = i64(g.tcp_flags)
@@ -320,12 +322,12 @@ def note_opening(h, i, d, g):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _acks_server(h, i, s, g):  # type: ignore[no-untyped-def]
+def _acks_server(h: Any, i: Any, s: Any, g: Any) -> Any:
     return between(i64(g.ack), i64(i.first[s]) + 1, i64(h.end[s]))
 
 
 @helper
-def note_close(t, h, k, d, g, before):  # type: ignore[no-untyped-def]
+def note_close(t: Any, h: Any, k: Any, d: Any, g: Any, before: Any) -> Any:
     """Note the ACK of the second FIN; `before` are the flags as the packet found them."""
     if (
         (before & BOTH_FINS) != BOTH_FINS
@@ -340,12 +342,12 @@ def note_close(t, h, k, d, g, before):  # type: ignore[no-untyped-def]
 
 
 @helper
-def is_over(flags):  # type: ignore[no-untyped-def]
+def is_over(flags: Any) -> Any:
     """Return whether a SYN now starts a new session: an effective RST or both FINs were seen."""
     return (flags & RST_EFFECTIVE) != 0 or (flags & BOTH_FINS) == BOTH_FINS
 
 
 @helper
-def quiet(flags):  # type: ignore[no-untyped-def]
+def quiet(flags: Any) -> Any:
     """Return whether neither end has begun to close."""
     return (flags & ANY_FIN_RST) == 0

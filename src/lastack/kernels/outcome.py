@@ -5,6 +5,8 @@ Written from docs/reference/definitions.md, section 5. Directions are canonical;
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from lastack.kernels._jit import helper
@@ -78,13 +80,13 @@ VANISHED_AFTER = 3  # packets in a row that only repeat
 
 
 @helper
-def client_of(h):  # type: ignore[no-untyped-def]
+def client_of(h: Any) -> Any:
     """Return the direction that the client sends in."""
     return 1 if i64(h.bits) & CLIENT_HI else 0
 
 
 @helper
-def client_by(h, k):  # type: ignore[no-untyped-def]
+def client_by(h: Any, k: Any) -> Any:
     """Return the ClientBy of a session."""
     flags = i64(h.bits)
     if flags & (3 * SYN_SEEN):
@@ -96,7 +98,7 @@ def client_by(h, k):  # type: ignore[no-untyped-def]
 
 
 @helper
-def opening_of(h, c):  # type: ignore[no-untyped-def]
+def opening_of(h: Any, c: Any) -> Any:
     """Return the Opening of a session."""
     flags = i64(h.bits)
     s = 1 - c
@@ -119,7 +121,7 @@ def opening_of(h, c):  # type: ignore[no-untyped-def]
 
 
 @helper
-def ending_of(t, h, i, opening):  # type: ignore[no-untyped-def]
+def ending_of(t: Any, h: Any, i: Any, opening: Any) -> Any:
     """Return the Ending of a session."""
     if opening != O_ESTABLISHED and opening != O_BOTH and opening != O_MIDSTREAM:
         return E_NEVER
@@ -142,7 +144,7 @@ def ending_of(t, h, i, opening):  # type: ignore[no-untyped-def]
 
 
 @helper
-def first_closer_of(h, k, i, c):  # type: ignore[no-untyped-def]
+def first_closer_of(h: Any, k: Any, i: Any, c: Any) -> Any:
     """Return the Closer of the first FIN or RST."""
     if (i64(h.bits) & (BOTH_FINS | 3 * RST_SEEN)) == 0:
         return 0
@@ -152,7 +154,7 @@ def first_closer_of(h, k, i, c):  # type: ignore[no-untyped-def]
 
 
 @helper
-def close_order_code(h, k, c):  # type: ignore[no-untyped-def]
+def close_order_code(h: Any, k: Any, c: Any) -> Any:
     """Return the events of KEY.order seen from the client, under a leading one: two bits each, RST << 1 | server."""
     flags = i64(h.bits)
     n = 0
@@ -168,7 +170,7 @@ def close_order_code(h, k, c):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _synchronized(h, c, opening):  # type: ignore[no-untyped-def]
+def _synchronized(h: Any, c: Any, opening: Any) -> Any:
     """Return both states (client << 4 | server) of a session without FIN and effective RST."""
     flags = i64(h.bits)
     s = 1 - c
@@ -190,7 +192,7 @@ def _synchronized(h, c, opening):  # type: ignore[no-untyped-def]
 
 
 @helper
-def states_of(t, h, k, i, c, opening):  # type: ignore[no-untyped-def]
+def states_of(t: Any, h: Any, k: Any, i: Any, c: Any, opening: Any) -> Any:
     """Return both EndpointStates, client << 4 | server (RFC 9293, 3.3.2 and figure 5)."""
     flags = i64(h.bits)
     fins = flags & BOTH_FINS
@@ -214,7 +216,7 @@ def states_of(t, h, k, i, c, opening):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _first_letter(i):  # type: ignore[no-untyped-def]
+def _first_letter(i: Any) -> Any:
     history = i.history
     while history >> np.uint64(8) != 0:
         history >>= np.uint64(4)
@@ -222,7 +224,7 @@ def _first_letter(i):  # type: ignore[no-untyped-def]
 
 
 @helper
-def conn_state_of(h, k, i, c):  # type: ignore[no-untyped-def]
+def conn_state_of(h: Any, k: Any, i: Any, c: Any) -> Any:
     """Return Zeek's conn_state."""
     flags = i64(h.bits)
     s = 1 - c
@@ -256,7 +258,7 @@ def conn_state_of(h, k, i, c):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _first_rst(k):  # type: ignore[no-untyped-def]
+def _first_rst(k: Any) -> Any:
     order = i64(k.order)
     while (order & 2) == 0 and order != 0:
         order >>= 2
@@ -264,7 +266,7 @@ def _first_rst(k):  # type: ignore[no-untyped-def]
 
 
 @helper
-def completeness_of(h, i):  # type: ignore[no-untyped-def]
+def completeness_of(h: Any, i: Any) -> Any:
     """Return Wireshark's tcp.completeness bits."""
     flags = i64(h.bits)
     bits = 0
@@ -284,7 +286,7 @@ def completeness_of(h, i):  # type: ignore[no-untyped-def]
 
 
 @helper
-def phase_of(t, h, k, i, opening):  # type: ignore[no-untyped-def]
+def phase_of(t: Any, h: Any, k: Any, i: Any, opening: Any) -> Any:
     """Return the Phase in which the session ended; a RST keeps the phase that it found."""
     flags = i64(h.bits)
     if opening != O_ESTABLISHED and opening != O_BOTH and opening != O_MIDSTREAM:
@@ -302,7 +304,7 @@ def phase_of(t, h, k, i, opening):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _lossy(t, h, i, d):  # type: ignore[no-untyped-def]
+def _lossy(t: Any, h: Any, i: Any, d: Any) -> Any:
     flags = i64(h.bits)
     o = 1 - d
     if (flags & (SEQ_SENT << d)) == 0 or (flags & (ACK_SENT << o)) == 0:
@@ -311,7 +313,7 @@ def _lossy(t, h, i, d):  # type: ignore[no-untyped-def]
 
 
 @helper
-def observed_of(t, h, i, opening, ending, evicted):  # type: ignore[no-untyped-def]
+def observed_of(t: Any, h: Any, i: Any, opening: Any, ending: Any, evicted: Any) -> Any:
     """Return the Observed of a session."""
     if evicted:
         return SEEN_EVICTED
@@ -328,7 +330,7 @@ def observed_of(t, h, i, opening, ending, evicted):  # type: ignore[no-untyped-d
 
 
 @helper
-def unacked_of(t, h, k, i, d):  # type: ignore[no-untyped-def]
+def unacked_of(t: Any, h: Any, k: Any, i: Any, d: Any) -> Any:
     """Return the payload positions of a direction that were not acknowledged."""
     flags = i64(h.bits)
     o = 1 - d

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from lastack.kernels._jit import helper, load_le32, store_u32, store_u64
@@ -27,7 +29,7 @@ from lastack.kernels.layout import (
 
 
 @helper
-def clear(address, size):  # type: ignore[no-untyped-def]
+def clear(address: Any, size: Any) -> Any:
     """Write zeros over an item; the tail of a size that is no multiple of 8 is written too."""
     a = np.uint64(address)
     for offset in range(0, size - 7, 8):
@@ -37,7 +39,7 @@ def clear(address, size):  # type: ignore[no-untyped-def]
 
 
 @helper
-def take(pool_address):  # type: ignore[no-untyped-def]
+def take(pool_address: Any) -> Any:
     """Return the index of a zeroed item, or 0 (counted) when the pool is full."""
     pool = pool_at(pool_address)
     index = i64(pool.free)
@@ -54,7 +56,7 @@ def take(pool_address):  # type: ignore[no-untyped-def]
 
 
 @helper
-def give_back(pool_address, index):  # type: ignore[no-untyped-def]
+def give_back(pool_address: Any, index: Any) -> Any:
     """Put an item back; its first four bytes become the link of the free list."""
     pool = pool_at(pool_address)
     store_u32(pool.address + np.uint64(index * pool.item), np.uint32(pool.free))
@@ -62,37 +64,37 @@ def give_back(pool_address, index):  # type: ignore[no-untyped-def]
 
 
 @helper
-def hot_of(t, index):  # type: ignore[no-untyped-def]
+def hot_of(t: Any, index: Any) -> Any:
     """Return the HOT record of a session."""
     return hot_at(t.hot + np.uint64(index * S_HOT))
 
 
 @helper
-def key_of(t, index):  # type: ignore[no-untyped-def]
+def key_of(t: Any, index: Any) -> Any:
     """Return the KEY record of a session."""
     return key_at(t.key + np.uint64(index * S_KEY))
 
 
 @helper
-def info_of(t, index):  # type: ignore[no-untyped-def]
+def info_of(t: Any, index: Any) -> Any:
     """Return the INFO record of a session."""
     return info_at(t.info + np.uint64(index * S_INFO))
 
 
 @helper
-def close_of(t, k):  # type: ignore[no-untyped-def]
+def close_of(t: Any, k: Any) -> Any:
     """Return the CLOSE record of a session that has one."""
     return close_at(pool_at(t.close).address + np.uint64(i64(k.close) * S_CLOSE))
 
 
 @helper
-def rare_of(t, i):  # type: ignore[no-untyped-def]
+def rare_of(t: Any, i: Any) -> Any:
     """Return the RARE record of a session; item 0 (always zero) when it has none."""
     return rare_at(pool_at(t.rare).address + np.uint64(i64(i.rare) * S_RARE))
 
 
 @helper
-def need_rare(t, i):  # type: ignore[no-untyped-def]
+def need_rare(t: Any, i: Any) -> Any:
     """Return the RARE record of a session, taking one if it has none."""
     if i.rare == 0:
         i.rare = np.uint32(take(t.rare))
@@ -100,19 +102,19 @@ def need_rare(t, i):  # type: ignore[no-untyped-def]
 
 
 @helper
-def gap_of(t, index):  # type: ignore[no-untyped-def]
+def gap_of(t: Any, index: Any) -> Any:
     """Return a GAP item."""
     return gap_at(pool_at(t.gap).address + np.uint64(index * S_GAP))
 
 
 @helper
-def node_of(t, index):  # type: ignore[no-untyped-def]
+def node_of(t: Any, index: Any) -> Any:
     """Return a NODE item."""
     return node_at(pool_at(t.node).address + np.uint64(index * S_NODE))
 
 
 @helper
-def free_nodes(t, head):  # type: ignore[no-untyped-def]
+def free_nodes(t: Any, head: Any) -> Any:
     """Give back a whole NODE list."""
     index = i64(head)
     while index != 0:
@@ -122,7 +124,7 @@ def free_nodes(t, head):  # type: ignore[no-untyped-def]
 
 
 @helper
-def free_session(t, index):  # type: ignore[no-untyped-def]
+def free_session(t: Any, index: Any) -> Any:
     """Give back a session's records, extensions included; its row must have been written."""
     k, i = key_of(t, index), info_of(t, index)
     if k.close != 0:

@@ -7,6 +7,8 @@ the lowest value of their type; enums are codes; history and close order are pac
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from lastack.kernels._jit import (
@@ -122,19 +124,19 @@ A_GAPS, A_HISTORY_MORE = _AT["gaps"], _AT["history_more"]
 
 
 @helper
-def _address(columns, column, row, high, low):  # type: ignore[no-untyped-def]
+def _address(columns: Any, column: Any, row: Any, high: Any, low: Any) -> Any:
     place = load_le64(columns + np.uint64(column * 8)) + np.uint64(row * 16)
     store_be64(place, high)
     store_be64(place + np.uint64(8), low)
 
 
 @helper
-def _counter(i, r, which):  # type: ignore[no-untyped-def]
+def _counter(i: Any, r: Any, which: Any) -> Any:
     return i64(i.count[which]) + i64(r.carry[which])
 
 
 @helper
-def _write_identity(columns, row, h, k, i, r, c):  # type: ignore[no-untyped-def]
+def _write_identity(columns: Any, row: Any, h: Any, k: Any, i: Any, r: Any, c: Any) -> Any:
     lo_port, hi_port = i64(k.ports) >> 16, i64(k.ports) & 0xFFFF
     put_i64(columns, A_ID, row, session_id(k, r.previous_id))
     put_u16(columns, A_SENSOR, row, i64(i.origin >> np.uint64(48)))
@@ -156,7 +158,7 @@ def _write_identity(columns, row, h, k, i, r, c):  # type: ignore[no-untyped-def
 
 
 @helper
-def _write_counts(columns, row, t, h, k, i, r, c):  # type: ignore[no-untyped-def]
+def _write_counts(columns: Any, row: Any, t: Any, h: Any, k: Any, i: Any, r: Any, c: Any) -> Any:
     for side in range(2):
         d = c if side == 0 else 1 - c
         put_i64(columns, A_PACKETS + side, row, i64(h.packets[d]) + i64(r.packet_carry[d]) * MASK32)
@@ -179,7 +181,7 @@ def _write_counts(columns, row, t, h, k, i, r, c):  # type: ignore[no-untyped-de
 
 
 @helper
-def _write_opening(columns, row, h, k, i, r):  # type: ignore[no-untyped-def]
+def _write_opening(columns: Any, row: Any, h: Any, k: Any, i: Any, r: Any) -> Any:
     done = (i64(h.bits) & HANDSHAKE) != 0
     odd = i64(r.odd)
     syn_ns = r.syn_ns if odd & LATE_SYN else k.start_ns
@@ -199,7 +201,7 @@ def _write_opening(columns, row, h, k, i, r):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _write_closing(columns, row, t, h, k, i, r, c):  # type: ignore[no-untyped-def]
+def _write_closing(columns: Any, row: Any, t: Any, h: Any, k: Any, i: Any, r: Any, c: Any) -> Any:
     flags = i64(h.bits)
     half_by = 0
     half_ns = NEVER
@@ -253,7 +255,7 @@ def _write_closing(columns, row, t, h, k, i, r, c):  # type: ignore[no-untyped-d
 
 
 @helper
-def _write_outcome(columns, row, t, h, k, i, c, evicted):  # type: ignore[no-untyped-def]
+def _write_outcome(columns: Any, row: Any, t: Any, h: Any, k: Any, i: Any, c: Any, evicted: Any) -> Any:
     opening = opening_of(h, c)
     put_i64(columns, A_MAX_IDLE, row, 0 if opening == O_STRAY else h.max_idle)
     ending = ending_of(t, h, i, opening)
@@ -277,7 +279,7 @@ def _write_outcome(columns, row, t, h, k, i, c, evicted):  # type: ignore[no-unt
 
 
 @helper
-def _mirrored(history, c):  # type: ignore[no-untyped-def]
+def _mirrored(history: Any, c: Any) -> Any:
     """Return history letters with the direction bit turned into "by the server"."""
     if c == 0 or history == 0:
         return history
@@ -290,7 +292,7 @@ def _mirrored(history, c):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def write_rows(table, indices, rows, n, columns, evicted):  # type: ignore[no-untyped-def]
+def write_rows(table: Any, indices: Any, rows: Any, n: Any, columns: Any, evicted: Any) -> Any:
     """Write the rows of sessions to columns; return how many GAP items they hold.
 
     Args:
@@ -325,7 +327,17 @@ def write_rows(table, indices, rows, n, columns, evicted):  # type: ignore[no-un
 
 
 @kernel
-def write_gaps(table, indices, places, n, starts, lengths, bytes_clt, bytes_srv, phases):  # type: ignore[no-untyped-def]
+def write_gaps(
+    table: Any,
+    indices: Any,
+    places: Any,
+    n: Any,
+    starts: Any,
+    lengths: Any,
+    bytes_clt: Any,
+    bytes_srv: Any,
+    phases: Any,
+) -> Any:
     """Write the gap profiles of sessions, oldest entry first.
 
     `places` is the address of the first place (u8) of each session's entries; `starts`, `lengths`, `bytes_clt`,

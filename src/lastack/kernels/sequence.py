@@ -6,6 +6,8 @@ the holes. Comparisons are serial (RFC 9293, 3.4): relative to the highest posit
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from lastack.kernels._jit import helper
@@ -15,19 +17,19 @@ from lastack.kernels.pool import give_back, need_rare, node_of, rare_of, take
 
 
 @helper
-def ahead(a, b):  # type: ignore[no-untyped-def]
+def ahead(a: Any, b: Any) -> Any:
     """Return how far sequence number a is ahead of b, negative when it is behind."""
     return ((i64(a) - i64(b) + 0x80000000) & MASK32) - 0x80000000
 
 
 @helper
-def between(value, low, high):  # type: ignore[no-untyped-def]
+def between(value: Any, low: Any, high: Any) -> Any:
     """Return whether low <= value <= high, going up from low."""
     return ((i64(value) - i64(low)) & MASK32) <= ((i64(high) - i64(low)) & MASK32)
 
 
 @helper
-def _add_hole(t, h, i, d, low, high):  # type: ignore[no-untyped-def]
+def _add_hole(t: Any, h: Any, i: Any, d: Any, low: Any, high: Any) -> Any:
     r = need_rare(t, i)
     node = i64(0)
     if i64(r.n_holes) < MAX_HOLES:
@@ -45,7 +47,7 @@ def _add_hole(t, h, i, d, low, high):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _fill_holes(t, h, i, d, low, high):  # type: ignore[no-untyped-def]
+def _fill_holes(t: Any, h: Any, i: Any, d: Any, low: Any, high: Any) -> Any:
     """Mark [low, high) as seen where it was not; return how many positions that were."""
     if (i64(h.bits) & HOLES) == 0:
         return i64(0)
@@ -86,7 +88,7 @@ def _fill_holes(t, h, i, d, low, high):  # type: ignore[no-untyped-def]
 
 
 @helper
-def seen(t, h, k, i, d, position):  # type: ignore[no-untyped-def]
+def seen(t: Any, h: Any, k: Any, i: Any, d: Any, position: Any) -> Any:
     """Return whether a position of the direction was seen before (positions before a known ISN count as seen)."""
     flags = i64(h.bits)
     if (flags & (SEQ_SENT << d)) == 0 or ahead(position, h.end[d]) >= 0:
@@ -105,14 +107,14 @@ def seen(t, h, k, i, d, position):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _advance(h, k, i, d, end):  # type: ignore[no-untyped-def]
+def _advance(h: Any, k: Any, i: Any, d: Any, end: Any) -> Any:
     h.end[d] = np.uint32(end & MASK32)
     if ((end - i64(i.first[d])) & MASK32) >= 0x80000000:
         k.steps = np.uint8(i64(k.steps) | (WRAPPED << (4 * d)))
 
 
 @helper
-def occupy(t, h, k, i, d, start, size):  # type: ignore[no-untyped-def]
+def occupy(t: Any, h: Any, k: Any, i: Any, d: Any, start: Any, size: Any) -> Any:
     """Mark [start, start + size) of a direction as seen; return how many of those positions are new.
 
     A first segment sets both ends; size 0 still says how far its sender is.
@@ -158,14 +160,14 @@ def occupy(t, h, k, i, d, start, size):  # type: ignore[no-untyped-def]
 
 
 @helper
-def learn_isn(h, i, d, isn):  # type: ignore[no-untyped-def]
+def learn_isn(h: Any, i: Any, d: Any, isn: Any) -> Any:
     """Take a sequence number as the direction's ISN, after its packet was placed."""
     i.first[d] = isn
     h.bits = np.uint32(i64(h.bits) | (ISN << d))
 
 
 @helper
-def hole_below(t, h, i, d, position):  # type: ignore[no-untyped-def]
+def hole_below(t: Any, h: Any, i: Any, d: Any, position: Any) -> Any:
     """Return whether a range below a position was never seen."""
     if i64(h.bits) & HOLES:
         index = i64(rare_of(t, i).holes[d])

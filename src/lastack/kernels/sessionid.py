@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from lastack.kernels._jit import helper
 from lastack.kernels.decode_words import u64
 
@@ -14,7 +16,7 @@ _POSITIVE = 0x7FFFFFFFFFFFFFFF
 
 
 @helper
-def _mix(x, y):  # type: ignore[no-untyped-def]
+def _mix(x: Any, y: Any) -> Any:
     z = ((u64(x) ^ u64(y)) + u64(_STEP)) & u64(_MASK)
     z = ((z ^ (z >> u64(30))) * u64(_M1)) & u64(_MASK)
     z = ((z ^ (z >> u64(27))) * u64(_M2)) & u64(_MASK)
@@ -22,7 +24,7 @@ def _mix(x, y):  # type: ignore[no-untyped-def]
 
 
 @helper
-def session_id(k, previous_id):  # type: ignore[no-untyped-def]
+def session_id(k: Any, previous_id: Any) -> Any:
     """Return the 63-bit id of a session from its key, its first packet's time and its predecessor's id (0: none)."""
     z = _mix(k.lo0, k.lo1)
     z = _mix(z, k.hi0)

@@ -6,6 +6,8 @@ entry longer than the timer says when a middlebox would have forgotten the sessi
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from lastack.kernels._jit import helper
@@ -40,7 +42,7 @@ MIDSTREAM = int(TimerPhase.midstream)
 
 
 @helper
-def fin_acked(t, h, k, d):  # type: ignore[no-untyped-def]
+def fin_acked(t: Any, h: Any, k: Any, d: Any) -> Any:
     """Return whether the other end acknowledged the direction's first FIN."""
     flags = i64(h.bits)
     o = 1 - d
@@ -50,7 +52,7 @@ def fin_acked(t, h, k, d):  # type: ignore[no-untyped-def]
 
 
 @helper
-def timer_phase(t, h, k):  # type: ignore[no-untyped-def]
+def timer_phase(t: Any, h: Any, k: Any) -> Any:
     """Return the TimerPhase that the packets so far have left behind."""
     flags = i64(h.bits)
     if flags & RST_EFFECTIVE:
@@ -68,7 +70,7 @@ def timer_phase(t, h, k):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _keep_gap(t, h, k, gap):  # type: ignore[no-untyped-def]
+def _keep_gap(t: Any, h: Any, k: Any, gap: Any) -> Any:
     phase = timer_phase(t, h, k)
     index = i64(k.gap)
     place = i64(0)
@@ -100,7 +102,7 @@ def _keep_gap(t, h, k, gap):  # type: ignore[no-untyped-def]
 
 
 @helper
-def note_silence(t, h, k, now_ns):  # type: ignore[no-untyped-def]
+def note_silence(t: Any, h: Any, k: Any, now_ns: Any) -> Any:
     """Account for the silence that a packet ends, before the packet itself changes anything; return it in ns."""
     gap = now_ns - h.end_ns
     if gap <= 0:
@@ -120,6 +122,6 @@ def note_silence(t, h, k, now_ns):  # type: ignore[no-untyped-def]
 
 
 @helper
-def opened_by_syn(flags):  # type: ignore[no-untyped-def]
+def opened_by_syn(flags: Any) -> Any:
     """Return whether a SYN without ACK was seen from either end."""
     return (flags & (3 * SYN_SEEN)) != 0

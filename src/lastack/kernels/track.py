@@ -7,6 +7,8 @@ segment of the batch may have moved or replaced it.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from lastack.kernels._jit import helper, kernel, load_le32, prefetch, store_u32
@@ -42,7 +44,7 @@ BATCH = 256
 
 
 @helper
-def _precedes(h, i, d, seq):  # type: ignore[no-untyped-def]
+def _precedes(h: Any, i: Any, d: Any, seq: Any) -> Any:
     """Return whether a SYN with this sequence number comes just before what was seen of a session (reordering)."""
     flags = i64(h.bits)
     o = 1 - d
@@ -59,7 +61,7 @@ def _precedes(h, i, d, seq):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _splits(h, i, d, g):  # type: ignore[no-untyped-def]
+def _splits(h: Any, i: Any, d: Any, g: Any) -> Any:
     """Return whether a SYN or SYN-ACK (neither FIN nor RST) starts a new session beside the current one."""
     flags = i64(h.bits)
     o = 1 - d
@@ -83,7 +85,7 @@ def _splits(h, i, d, g):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _belongs_to_shadow(h, i, d, g):  # type: ignore[no-untyped-def]
+def _belongs_to_shadow(h: Any, i: Any, d: Any, g: Any) -> Any:
     """Return whether a segment without SYN belongs to the session before this embryonic one."""
     client = 1 if i64(h.bits) & CLIENT_HI else 0
     if d == client:
@@ -92,7 +94,7 @@ def _belongs_to_shadow(h, i, d, g):  # type: ignore[no-untyped-def]
 
 
 @helper
-def finish(t, index):  # type: ignore[no-untyped-def]
+def finish(t: Any, index: Any) -> Any:
     """Put a session on the list of finished ones; its row is written when the list is drained."""
     h = hot_of(t, index)
     h.bits = np.uint32(i64(h.bits) | DETACHED)
@@ -101,7 +103,7 @@ def finish(t, index):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _create(t, g):  # type: ignore[no-untyped-def]
+def _create(t: Any, g: Any) -> Any:
     """Return the index of a fresh record with the segment's key; the caller has made sure that there is room."""
     index = i64(t.free)
     if index != 0:
@@ -138,7 +140,7 @@ def _create(t, g):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _succeed(t, g, old):  # type: ignore[no-untyped-def]
+def _succeed(t: Any, g: Any, old: Any) -> Any:
     """Start a session on a key that holds one already; the earlier one stays reachable as its shadow."""
     index = _create(t, g)
     i = info_of(t, index)
@@ -161,7 +163,7 @@ def _succeed(t, g, old):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _end_shadow(t, h, i):  # type: ignore[no-untyped-def]
+def _end_shadow(t: Any, h: Any, i: Any) -> Any:
     r = rare_of(t, i)
     shadow = i64(r.shadow)
     r.shadow = np.uint32(0)
@@ -170,7 +172,7 @@ def _end_shadow(t, h, i):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _note_icmp(t, g, index):  # type: ignore[no-untyped-def]
+def _note_icmp(t: Any, g: Any, index: Any) -> Any:
     """Remember that an ICMP error answered the SYN of an embryonic session."""
     if index == 0:
         return
@@ -190,13 +192,13 @@ def _note_icmp(t, g, index):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _room(t):  # type: ignore[no-untyped-def]
+def _room(t: Any) -> Any:
     """Return whether one more session can be created now."""
     return t.live < t.limit and (t.filled + 2) * 10 <= (t.mask + 1) * 7 and t.records + 2 < t.capacity
 
 
 @helper
-def _place(t, g, index):  # type: ignore[no-untyped-def]
+def _place(t: Any, g: Any, index: Any) -> Any:
     """Account for one segment, given the current session of its key (or 0); return False if there is no room."""
     tcp = i64(g.tcp_flags)
     d = 1 if i64(g.meta) & META_FROM_HI else 0
@@ -236,7 +238,7 @@ def _place(t, g, index):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def track(table, segments, start, n):  # type: ignore[no-untyped-def]
+def track(table: Any, segments: Any, start: Any, n: Any) -> Any:
     """Account for segments [start, n) of an array; return where it stopped: n, or the one there is no room for.
 
     Args:

@@ -5,6 +5,8 @@ Both give the same result; the short step is taken when nothing but counters, po
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from lastack.kernels._jit import helper
@@ -50,7 +52,7 @@ from lastack.model.batch import ACK, FIN, RST, SYN
 
 
 @helper
-def quiet_step(h, k, d, g):  # type: ignore[no-untyped-def]
+def quiet_step(h: Any, k: Any, d: Any, g: Any) -> Any:
     """Account for a segment that changes nothing but counters; return False, untouched, if it may change more."""
     flags = i64(h.bits)
     tcp = i64(g.tcp_flags)
@@ -87,7 +89,7 @@ def quiet_step(h, k, d, g):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _is_probe(h, d, g, before):  # type: ignore[no-untyped-def]
+def _is_probe(h: Any, d: Any, g: Any, before: Any) -> Any:
     """Return whether a segment has the shape of a keepalive: at most the last byte, which was acknowledged."""
     o = 1 - d
     known = (SEQ_SENT << d) | (ACK_SENT << o)
@@ -101,7 +103,7 @@ def _is_probe(h, d, g, before):  # type: ignore[no-untyped-def]
 
 
 @helper
-def _repeats(t, h, i, d, before, probe, all_seen):  # type: ignore[no-untyped-def]
+def _repeats(t: Any, h: Any, i: Any, d: Any, before: Any, probe: Any, all_seen: Any) -> Any:
     """Count retransmissions and keepalives, and how many packets in a row only repeated without an answer."""
     keepalive = probe and h.window[1 - d] != 0
     again = all_seen and not keepalive
@@ -121,7 +123,7 @@ def _repeats(t, h, i, d, before, probe, all_seen):  # type: ignore[no-untyped-de
 
 
 @helper
-def _stream(t, h, k, i, d, g, before):  # type: ignore[no-untyped-def]
+def _stream(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any, before: Any) -> Any:
     """Place the sequence numbers of a segment that is no RST; return the position of its FIN (or of its end)."""
     tcp = i64(g.tcp_flags)
     payload = i64(g.payload)
@@ -168,7 +170,7 @@ def _stream(t, h, k, i, d, g, before):  # type: ignore[no-untyped-def]
 
 
 @helper
-def full_step(t, h, k, i, d, g):  # type: ignore[no-untyped-def]
+def full_step(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any) -> Any:
     """Account for any packet of a session."""
     before = i64(h.bits)
     tcp = i64(g.tcp_flags)

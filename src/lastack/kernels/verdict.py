@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from lastack.kernels._jit import helper
 from lastack.kernels.decode_words import i64
 from lastack.kernels.layout import RST_EFFECTIVE_HI, SYNACK_SEEN
@@ -39,12 +41,12 @@ C_OPEN, C_WAITING = int(Cause.still_open), int(Cause.half_closed_waiting)
 
 
 @helper
-def _pack(cause, percent, actor, harm):  # type: ignore[no-untyped-def]
+def _pack(cause: Any, percent: Any, actor: Any, harm: Any) -> Any:
     return cause << 24 | percent << 16 | actor << 8 | harm
 
 
 @helper
-def verdict_of(h, c, opening, ending, first_closer, unacked):  # type: ignore[no-untyped-def]
+def verdict_of(h: Any, c: Any, opening: Any, ending: Any, first_closer: Any, unacked: Any) -> Any:
     """Return cause << 24 | confidence in percent << 16 | actor << 8 | harm."""
     flags = i64(h.bits)
     resetter = _CLIENT if ((flags & RST_EFFECTIVE_HI) != 0) == (c == 1) else _SERVER

@@ -12,10 +12,10 @@ import numpy as np
 #: `iface` is the interface number within its file (0 in classic pcap).
 FRAME = np.dtype(
     [
-        ("ts_ns", "i8"),     # nanoseconds since the epoch
-        ("offset", "u8"),    # bytes from the start of the buffer to the first byte of the frame
-        ("caplen", "u4"),    # bytes present
-        ("wirelen", "u4"),   # bytes on the wire
+        ("ts_ns", "i8"),  # nanoseconds since the epoch
+        ("offset", "u8"),  # bytes from the start of the buffer to the first byte of the frame
+        ("caplen", "u4"),  # bytes present
+        ("wirelen", "u4"),  # bytes on the wire
         ("link", "u4"),
         ("iface", "u4"),
     ]

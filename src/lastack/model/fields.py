@@ -13,6 +13,8 @@ from lastack.model import enums
 
 SCHEMA_VERSION = 1
 
+_Vocabulary = type[IntEnum]
+
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -32,7 +34,7 @@ class Field:
     unit: str
     help: str
     nullable: bool = False
-    enum: type[IntEnum] | None = None
+    enum: _Vocabulary | None = None
 
 
 def _both(name: str, type_: str, unit: str, help_: str) -> tuple[Field, Field]:
@@ -129,6 +131,10 @@ def sides(name: str) -> tuple[str, str] | None:
     for pattern in ("{}_{}", "{}_{}_uniq"):
         stem = name.removesuffix("_uniq") if pattern.endswith("_uniq") else name
         pair = (pattern.format(stem, "clt"), pattern.format(stem, "srv"))
-        if pair[0] in BY_NAME and pair[1] in BY_NAME and (not pattern.endswith("_uniq") or name.endswith("_uniq")):
+        if (
+            pair[0] in BY_NAME
+            and pair[1] in BY_NAME
+            and (not pattern.endswith("_uniq") or name.endswith("_uniq"))
+        ):
             return pair
     return None

@@ -71,13 +71,17 @@ def format_duration(ns: int) -> str:
     sign, ns = ("-", -ns) if ns < 0 else ("", ns)
     if ns >= 3600 * NS_PER_S:
         hours, rest = divmod(ns // NS_PER_S, 3600)
-        return f"{sign}{hours} h {rest // 60} min" if hours < 48 else f"{sign}{ns / (86_400 * NS_PER_S):.1f} d"
+        return (
+            f"{sign}{hours} h {rest // 60} min" if hours < 48 else f"{sign}{ns / (86_400 * NS_PER_S):.1f} d"
+        )
     if ns >= 60 * NS_PER_S:
         minutes, seconds = divmod(ns // NS_PER_S, 60)
         return f"{sign}{minutes} min {seconds} s"
     for unit, scale in (("s", NS_PER_S), ("ms", NS_PER_MS), ("µs", NS_PER_US)):
         if ns >= scale:
-            return f"{sign}{ns / scale:.3g} {unit}" if ns < 999.5 * scale else f"{sign}{ns / scale:.0f} {unit}"
+            return (
+                f"{sign}{ns / scale:.3g} {unit}" if ns < 999.5 * scale else f"{sign}{ns / scale:.0f} {unit}"
+            )
     return f"{sign}{ns} ns"
 
 

@@ -60,3 +60,9 @@ class Ledger:
                 self.encaps[encap] = self.encaps.get(encap, 0) + count
         for link in tally["links"].nonzero()[0]:
             self.links[int(link)] = self.links.get(int(link), 0) + int(tally["links"][link])
+
+    def add_orphans(self, count: int) -> None:
+        """Add packets of pcapng interfaces that the capture does not describe."""
+        if count:
+            self.packets += count
+            self.drops[Drop.unknown_link] = self.drops.get(Drop.unknown_link, 0) + count

@@ -112,8 +112,8 @@ class RowBuffer:
         offsets = np.zeros(self._n + 1, np.int32)
         np.cumsum(counts, out=offsets[1:])
         total = int(offsets[-1])
-        times = [np.empty(total, np.int64) for _ in range(4)]
-        phases = np.empty(total, np.uint8)
+        times: list[Any] = [np.empty(total, np.int64) for _ in range(4)]
+        phases: Any = np.empty(total, np.uint8)
         addresses = [np.uint64(a.ctypes.data) for a in (*times, phases)]
         for table, indices, rows in self._parts if total else []:
             places = offsets[rows].astype(np.uint64)
