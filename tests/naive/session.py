@@ -148,7 +148,7 @@ class Session:
             return
         if end == client:
             # The handshake's last ACK, or (SYN-ACK lost to the observer) the client going on after its SYN.
-            unanswered = me.sent_syn and not other.sent_synack
+            unanswered = me.sent_syn and self.first_synack_by is None
             done = acks_synack or (plain and unanswered)
         else:
             unseen = other.sent_syn and not me.sent_synack
