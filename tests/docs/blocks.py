@@ -1,8 +1,8 @@
 """Runs the examples of the documentation, and writes what they print back into the pages.
 
-In a page, a `console` block is a list of `$ command` lines, each followed by what it prints; a `pycon` block
-is an interpreter session. Both are run, in order, in one folder a page that has the shipped samples in it. A
-line `…` stands for any number of lines. Blocks of other kinds (`sh`, `text`, `python`) are for people only.
+In a page, a `console` block that begins with `$ lastack` is a list of commands, each followed by what it prints;
+a `pycon` block is an interpreter session. Both are run, in order, in one folder a page that has
+the shipped samples in it. A line `…` stands for any number of lines. All other blocks are for people only.
 
     python -m tests.docs.blocks            show which pages differ from what their commands print
     python -m tests.docs.blocks --write    put what the commands print into the pages
@@ -24,7 +24,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*(ROOT / name for name in ("README.md", "CONTRIBUTING.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 CUT = "…"
 
-_FENCE = re.compile(r"^```(?P<kind>console|pycon)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(
+    r"^```(?P<kind>console|pycon)\n(?P<body>(?:\$ lastack|>>> ).*?)^```$", re.MULTILINE | re.DOTALL
+)
 
 
 @dataclass
