@@ -24,7 +24,7 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 @functools.cache
 def _sources_digest() -> str:
     digest = hashlib.sha256(os.environ.get("NUMBA_BOUNDSCHECK", "").encode())
-    for folder in ("kernels", "model"):
+    for folder in ("kernels", "model", "wire"):
         for path in sorted((_PACKAGE / folder).glob("*.py")):
             digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]

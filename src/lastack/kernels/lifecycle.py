@@ -53,6 +53,7 @@ EXACT, WINDOW, OUTSIDE, UNKNOWN = (
 )
 NO_SCALE = 15
 LARGEST_SCALE = 14  # RFC 7323, 2.3
+SYN_ACKED = 64
 
 
 @helper
@@ -289,7 +290,7 @@ def take_syn(t: Any, h: Any, i: Any, d: Any, g: Any, before: Any) -> Any:
 
 
 @helper
-def note_opening(h: Any, i: Any, d: Any, g: Any) -> Any:
+def note_opening(t: Any, h: Any, i: Any, d: Any, g: Any) -> Any:
     """Decide, after a packet was accounted for, whether it completed the handshake or shows that one took place."""
     flags = i64(h.bits)
     tcp = i64(g.tcp_flags)
@@ -298,14 +299,13 @@ def note_opening(h: Any, i: Any, d: Any, g: Any) -> Any:
     acking = (tcp & (ACK | SYN | RST)) == ACK
     if flags & (SYN_SEEN << c):
         if flags & (SYN_SEEN << s):
-            both = 3 * ACK_SENT
-            if (
-                (flags & both) == both
-                and ahead(h.ack[c], i64(i.first[s]) + 1) >= 0
-                and ahead(h.ack[s], i64(i.first[c]) + 1) >= 0
-            ):
-                i.ct_ns = g.ts_ns
-                flags |= HANDSHAKE | ESTABLISHED
+            # RARE.letters, bits 6 and 7: each end's SYN was acknowledged
+            if (tcp & (ACK | RST)) == ACK and between(i64(g.ack), i64(i.first[1 - d]) + 1, i64(h.end[1 - d])):
+                r = need_rare(t, i)
+                r.letters = np.uint8(i64(r.letters) | (SYN_ACKED << (1 - d)))
+                if i64(r.letters) & (3 * SYN_ACKED) == 3 * SYN_ACKED:
+                    i.ct_ns = g.ts_ns
+                    flags |= HANDSHAKE | ESTABLISHED
         elif (flags & (SYNACK_SEEN << s)) and d == c and acking and _acks_server(h, i, s, g):
             i.ct_ns = g.ts_ns
             flags |= HANDSHAKE | ESTABLISHED

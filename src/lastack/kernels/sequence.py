@@ -128,7 +128,10 @@ def occupy(t: Any, h: Any, k: Any, i: Any, d: Any, start: Any, size: Any) -> Any
         return size
     beyond = ahead(start, h.end[d])
     if beyond >= 0:
-        if beyond > 0:
+        if i.first[d] == h.end[d] and (i64(k.steps) >> (4 * d)) & WRAPPED == 0:
+            # nothing was occupied so far: what lies before is not a hole
+            i.first[d] = np.uint32(start & MASK32)
+        elif beyond > 0:
             _add_hole(t, h, i, d, i64(h.end[d]), start)
         _advance(h, k, i, d, end)
         return size

@@ -224,7 +224,7 @@ def full_step(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any) -> Any:
         flags = flags | (SYN_WINDOW << d) if tcp & SYN else flags & ~(SYN_WINDOW << d)
         h.bits = np.uint32(flags)
         if (flags & ANY_ISN) != 0 and (flags & (HANDSHAKE | RST_EFFECTIVE)) == 0:
-            note_opening(h, i, d, g)
+            note_opening(t, h, i, d, g)
     note_letter(t, h, i, d, g, before, new_fin, new_rst)
     if (before & BOTH_FINS) == BOTH_FINS:
         note_close(t, h, k, d, g, before)
