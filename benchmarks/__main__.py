@@ -35,6 +35,7 @@ def main() -> int:
     results: dict[str, Any] = {
         "command": shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]), "machine": machine.facts(),
         "captures": {}, "containers": [], "memory": [], "start_up": [], "left_out": [], "mix": "",
+        "quick": options.quick,
     }  # fmt: skip
     try:
         _measure(options, results)

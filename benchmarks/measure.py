@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -15,6 +16,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+
+#: A user's Python keeps its byte code; a machine that is set up for tests may have that turned off.
+_AS_A_USER = {"PYTHONDONTWRITEBYTECODE": ""}
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ def process(
     began = time.perf_counter()
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False,
-        cwd=folder, env=None if environment is None else os.environ | environment,
+        cwd=folder, env=os.environ | _AS_A_USER | (environment or {}),
     )  # fmt: skip
     seconds = time.perf_counter() - began
     if done.returncode:
@@ -66,6 +70,19 @@ def process(
             f"{command[0]} ended with {done.returncode}: {said[-1] if said else 'no message'}"
         )
     return seconds
+
+
+def program() -> str:
+    """Return the command `lastack` that belongs to this Python.
+
+    Raises:
+        MeasurementError: It is not installed.
+    """
+    beside = Path(sys.executable).parent / "lastack"
+    found = str(beside) if beside.exists() else shutil.which("lastack")
+    if found is None:
+        raise MeasurementError("the command lastack is not installed")
+    return found
 
 
 def cat(path: Path) -> float:

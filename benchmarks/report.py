@@ -7,6 +7,8 @@ from typing import Any
 
 Rows = list[list[str]]
 
+_QUICK = "**A quick run**: captures of 1/20 of the full size, where fixed costs weigh most; a full run has other rates."
+
 
 def sections(results: dict[str, Any]) -> Iterable[tuple[str, list[str], Rows]]:
     """Give (title, heads, rows) of each table that has anything in it."""
@@ -39,15 +41,25 @@ def sections(results: dict[str, Any]) -> Iterable[tuple[str, list[str], Rows]]:
     peers = [(name, peer) for name, entry in captures.items() for peer in entry.get("peers", ())]
     measured = [(name, peer) for name, peer in peers if "skipped" not in peer]
     if measured:
-        yield "Peers", ["capture", "peer", "tells", "packets", "s", "Mpackets/s", "LastACK is faster by"], [
+        heads = ["capture", "peer", "tells", "packets", "s", "10 packets s", "kpackets/s"]
+        yield "Peers", [*heads, "LastACK faster: processes", "work only", "by rate"], [
             [
                 name, peer["peer"], peer["gives"], f"{peer['packets']:,}", f"{peer['seconds']:.2f}",
-                f"{peer['packets_per_s'] / 1e6:.3f}", f"{peer['times_slower']:.0f}x",
+                f"{peer['start']:.2f}", f"{peer['packets_per_s'] / 1e3:,.0f}", _times(peer["times_slower"]),
+                _times(peer["times_slower_without_start"]), _times(peer["times_slower_by_rate"]),
             ]
             for name, peer in measured
         ]  # fmt: skip
     if results["memory"]:
-        yield "Memory", ["live sessions", "number", "bytes each", "MB with them", "peak MB", "s"], [
+        heads = [
+            "live sessions",
+            "number",
+            "bytes each",
+            "own MB with them",
+            "peak RSS MB with capture",
+            "s",
+        ]
+        yield "Memory", heads, [
             [
                 entry["sessions"].removeprefix("live-"), f"{entry['live']:,}", f"{entry['bytes_per_session']:.0f}",
                 f"{entry['anonymous'] / 1e6:,.0f}", f"{entry['peak_rss'] / 1e6:,.0f}", f"{entry['seconds']:.2f}",
@@ -97,10 +109,13 @@ def as_markdown(results: dict[str, Any]) -> str:
         f"All figures are from **one run on one machine** with `{results['command']}`; another machine gives others,"
         " and a busy one gives worse. Ratios travel better than rates: `x cat` is the time divided by that of"
         " `cat CAPTURE > /dev/null` from the page cache, measured in turn with it.",
+        *([_QUICK] if results.get("quick") else []),
         f"Machine: {machine}.",
         "LastACK makes every field of the session record, for all sessions, and drops the rows at the end; its time"
-        " is without the start of the process (see the last table). A peer's time is that of its whole process, and"
-        " each tells something else of a session. `best` is the fastest round, `median` the one in the middle;"
+        " is without the start of the process (see the last table). Each peer tells something else of a session; it is"
+        " compared three ways: as whole processes (LastACK's is `lastack analyze`); work only, both without what they"
+        " take for ten packets, which is start-up and, with Argus, a wait of a second at the end (`-` where what is"
+        " left is too short to tell); and by rate, its packets a second as a user sees them against the engine's. `best` is the fastest round, `median` the one in the middle;"
         " rates and ratios are of the best. Bytes of a live session are the growth of the process's own memory over"
         " that with a thousand sessions, divided by their number.",
     ]
@@ -113,6 +128,10 @@ def as_markdown(results: dict[str, Any]) -> str:
     if reasons := left_out(results):
         parts += ["## Not measured in this run", "\n".join(f"- {reason}" for reason in reasons)]
     return "\n\n".join(parts) + "\n"
+
+
+def _times(ratio: float | None) -> str:
+    return "-" if ratio is None else f"{ratio:.1f}x"
 
 
 def _number(cell: str) -> bool:

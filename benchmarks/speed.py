@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import MeasurementError, Times, Worker, cat, into_page_cache
-from benchmarks.peers import PEERS
+from benchmarks.measure import MeasurementError, Times, Worker, cat, into_page_cache, process, program
+from benchmarks.peers import PEERS, Peer
 from benchmarks.variants import slice_of
 
 Result = dict[str, Any]
@@ -55,38 +55,50 @@ def _line(times: Times, cpu: float, threads: int, packets: int, plain: Times) ->
 def against_peers(
     path: Path, packets: int, worker: Worker, threads: int, shrink: int, rounds: int
 ) -> list[Result]:
-    """Return each installed peer's speed on the capture, or on its first packets, and the engine's on the same."""
+    """Return each installed peer's speed on the capture, or on its first packets, beside LastACK's on the same.
+
+    Two comparisons: whole processes, as a person waits for them (LastACK's is `lastack analyze`), and both without
+    what they take for ten packets, which is start-up and, with some, a wait at the end.
+    """
     results: list[Result] = []
-    engine: dict[int, float] = {}
+    tiny = path.with_name(f"{path.stem}-tiny.pcap")
+    slice_of(path, tiny, 10)
+    ours: dict[int, tuple[float, float]] = {}
     for peer in PEERS:
         if missing := peer.missing():
             results.append({"peer": peer.name, "skipped": f"not installed ({missing})"})
             continue
-        most = peer.most_packets // shrink
         part, count = path, packets
-        if packets > most:
+        if packets > (most := peer.most_packets // shrink):
             part = path.with_name(f"{path.stem}-first{most}.pcap")
             count = slice_of(path, part, most)
         try:
-            times: list[float] = []
-            for _ in range(rounds):
-                into_page_cache(part)
-                if count not in engine:
-                    engine[count] = min(worker.track(part, threads=threads)["seconds"] for _ in range(3))
-                times.append(peer.seconds(part))
-            best = min(times)
-            results.append(
-                {
-                    "peer": peer.name, "gives": peer.gives, "packets": count, "seconds": best,
-                    "packets_per_s": count / best, "times_slower": best / engine[count],
-                }
-            )  # fmt: skip
+            into_page_cache(part)
+            if count not in ours:
+                engine = min(worker.track(part, threads=threads)["seconds"] for _ in range(3))
+                ours[count] = engine, min(process([program(), "analyze", str(part)]) for _ in range(rounds))
+            results.append(_beside(peer, part, count, tiny, rounds, *ours[count]))
         except MeasurementError as error:
             results.append({"peer": peer.name, "skipped": str(error)})
         finally:
             if part != path:
                 part.unlink()
+    tiny.unlink()
     return results
+
+
+def _beside(
+    peer: Peer, part: Path, count: int, tiny: Path, rounds: int, engine: float, whole: float
+) -> Result:
+    start = min(peer.seconds(tiny) for _ in range(rounds))
+    best = min(peer.seconds(part) for _ in range(rounds))
+    work = best - start
+    return {
+        "peer": peer.name, "gives": peer.gives, "packets": count, "seconds": best, "start": start,
+        "packets_per_s": count / best, "times_slower": best / whole, "times_slower_by_rate": best / engine,
+        # less than a fifth of the whole is noise
+        "times_slower_without_start": work / engine if work > best / 5 else None,
+    }  # fmt: skip
 
 
 def containers(
@@ -119,6 +131,4 @@ _TOOL = {".gz": "gzip -dc", ".pcapng": "cat"}
 
 
 def _alone(path: Path) -> float:
-    from benchmarks.measure import process
-
     return process([*_TOOL[path.suffix].split(), str(path)])
