@@ -306,7 +306,13 @@ def note_opening(t: Any, h: Any, i: Any, d: Any, g: Any) -> Any:
                 if i64(r.letters) & (3 * SYN_ACKED) == 3 * SYN_ACKED:
                     i.ct_ns = g.ts_ns
                     flags |= HANDSHAKE | ESTABLISHED
-        elif (flags & (SYNACK_SEEN << s)) and d == c and acking and _acks_server(h, i, s, g):
+        if (
+            not flags & HANDSHAKE
+            and flags & (SYNACK_SEEN << s)
+            and d == c
+            and acking
+            and _acks_server(h, i, s, g)
+        ):
             i.ct_ns = g.ts_ns
             flags |= HANDSHAKE | ESTABLISHED
         if d == c and acking and (flags & (3 * SYNACK_SEEN)) == 0:

@@ -182,11 +182,11 @@ def _synchronized(h: Any, c: Any, opening: Any) -> Any:
         client = S_ESTABLISHED if h.packets[c] != 0 else S_UNKNOWN
         server = S_ESTABLISHED if h.packets[s] != 0 else S_UNKNOWN
         return client << 4 | server
-    if (flags & (3 * SYN_SEEN)) == 3 * SYN_SEEN:
-        return S_SYN_SENT << 4 | S_SYN_SENT
     if flags & (SYN_SEEN << c):
         if flags & (SYNACK_SEEN << s):
             return S_ESTABLISHED << 4 | S_SYN_RECEIVED
+        if flags & (SYN_SEEN << s):
+            return S_SYN_SENT << 4 | S_SYN_SENT
         return S_SYN_SENT << 4 | S_UNKNOWN
     return S_UNKNOWN << 4 | S_SYN_RECEIVED
 
