@@ -33,7 +33,7 @@ def main() -> int:
         print(f"benchmarks: {shortage}", file=sys.stderr)
         return 2
     results: dict[str, Any] = {
-        "command": shlex.join(["python", "-m", "benchmarks", *sys.argv[1:]]), "machine": machine.facts(),
+        "command": _command(sys.argv[1:]), "machine": machine.facts(),
         "captures": {}, "containers": [], "memory": [], "start_up": [], "left_out": [], "mix": "",
         "quick": options.quick,
     }  # fmt: skip
@@ -111,6 +111,16 @@ def _capture(kind: str, options: argparse.Namespace, warm: Worker, results: dict
         if not options.keep:
             for made in (path, *extra.values()):
                 made.unlink(missing_ok=True)
+
+
+def _command(words: list[str]) -> str:
+    """Return the command without the folder, which is the machine's own affair."""
+    kept = [
+        word for before, word in zip(["", *words], words, strict=False) if "--folder" not in (before, word)
+    ]
+    return shlex.join(
+        ["python", "-m", "benchmarks", *(word for word in kept if not word.startswith("--folder="))]
+    )
 
 
 def _shortage(options: argparse.Namespace) -> str:

@@ -115,7 +115,8 @@ def as_markdown(results: dict[str, Any]) -> str:
         " is without the start of the process (see the last table). Each peer tells something else of a session; it is"
         " compared three ways: as whole processes (LastACK's is `lastack analyze`); work only, both without what they"
         " take for ten packets, which is start-up and, with Argus, a wait of a second at the end (`-` where what is"
-        " left is too short to tell); and by rate, its packets a second as a user sees them against the engine's. `best` is the fastest round, `median` the one in the middle;"
+        " left is too short to tell); and by rate, its packets a second as a user sees them against the engine's."
+        " `best` is the fastest round, `median` the one in the middle;"
         " rates and ratios are of the best. Bytes of a live session are the growth of the process's own memory over"
         " that with a thousand sessions, divided by their number.",
     ]
