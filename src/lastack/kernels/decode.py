@@ -84,7 +84,7 @@ def chatter(ethertype: int, address: int, at: int, left: int, seg: Any) -> int:
 
 
 @hot
-def decode_common(address: int, caplen: int, link: int, seg: Any) -> int:
+def decode_common(address: int, caplen: int, wirelen: int, link: int, seg: Any) -> int:
     """Return what `decode_frame` returns for a frame of the common kinds, else undecided."""
     if link == _EN10MB and caplen >= 34:
         ethertype = be16_at(address, 12)
@@ -168,6 +168,8 @@ def decode_common(address: int, caplen: int, link: int, seg: Any) -> int:
     seg.ack = be32_at(address, tcp + 8)
     seg.tcp_flags = flags
     seg.window = be16_at(address, tcp + 14)
+    # An IP length may claim more than the frame had on the wire; a damaged file, more captured than on the wire.
+    wire_end = min(wire_end, max(wirelen, caplen))
     seg.payload = max(wire_end - tcp - header, 0)
     seg.vlan = vlan
     seg.encap = tags
@@ -192,7 +194,7 @@ def decode_frame(address: Any, caplen: Any, wirelen: Any, link: Any, seg: Any) -
         link: Link type number of the capture file.
         seg: A record of `lastack.model.batch.SEGMENT`; also the scratch pad.
     """
-    reason = decode_common(address, caplen, link, seg)
+    reason = decode_common(address, caplen, wirelen, link, seg)
     if reason == _UNDECIDED:
         reason = decode_rare(address, caplen, wirelen, link, seg)
     return reason

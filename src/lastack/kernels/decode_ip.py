@@ -1,7 +1,8 @@
 """IPv4 and IPv6 headers: each takes the layer off, and leaves addresses, TTL and the end on the wire in the segment.
 
-While a frame is being taken apart its segment is the scratch pad: `lo` holds the source, `hi` the destination and
-`payload` the offset at which the current IP packet ends on the wire.
+While a frame is being taken apart its segment is the scratch pad: `lo` holds the source, `hi` the destination,
+`payload` the offset at which the current IP packet ends on the wire and `ack` the offset at which the frame does: no
+length is believed beyond it, but those of headers inside the first fragment of a tunnel packet.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from lastack.kernels.decode_words import (
     be32_at,
     be64_at,
     go,
+    i64,
     part,
     u8_at,
     u64,
@@ -31,6 +33,7 @@ _IPV6_IN_IP, _IP_IN_IP = 41, 4
 _MOBILITY, _HIP, _SHIM6 = 135, 139, 140
 _OPT_PAD1, _OPT_JUMBO = 0, 0xC2
 _MAX_U32 = 0xFFFFFFFF
+_MORE_V4, _MORE_V6 = 0x2000, 1  # flags: more fragments follow
 
 
 @part
@@ -49,9 +52,12 @@ def read_ipv4(address: int, at: int, end: int, quoted: int, seg: Any) -> int:
     if total and not quoted:
         if total < header:
             return BAD_HEADER
-        seg.payload = at + total
-    if be16_at(address, at + 6) & 0x1FFF:
+        seg.payload = min(at + total, i64(seg.ack))
+    fragment = be16_at(address, at + 6)
+    if fragment & 0x1FFF:
         return FRAGMENT
+    if fragment & _MORE_V4:
+        seg.ack = _MAX_U32
     if end - at < header:
         return TRUNCATED
     seg.ipid = be16_at(address, at + 4)
@@ -84,7 +90,7 @@ def read_ipv6(address: int, at: int, end: int, quoted: int, seg: Any) -> int:
         return BAD_HEADER
     length = be16_at(address, at + 4)
     if length and not quoted:
-        seg.payload = min(at + IPV6_HEADER + length, _MAX_U32)
+        seg.payload = min(at + IPV6_HEADER + length, i64(seg.ack))
     seg.ttl = u8_at(address, at + 7)
     seg.ipid = 0
     seg.meta = 0
@@ -97,7 +103,7 @@ def read_ipv6(address: int, at: int, end: int, quoted: int, seg: Any) -> int:
     if after == _HOP_BY_HOP and length == 0 and not quoted and end - at >= 8:
         jumbo = jumbo_length(address, at + 2, min(end, at + ((u8_at(address, at + 1) + 1) << 3)))
         if jumbo:
-            seg.payload = min(at + jumbo, _MAX_U32)
+            seg.payload = min(at + jumbo, i64(seg.ack))
     while True:
         if after == _AUTHENTICATION:
             unit, more = 2, 2
@@ -116,8 +122,12 @@ def read_ipv6(address: int, at: int, end: int, quoted: int, seg: Any) -> int:
             break
         if end - at < 8:
             return TRUNCATED
-        if after == _FRAGMENT and be16_at(address, at + 2) & 0xFFF8:
-            return FRAGMENT
+        if after == _FRAGMENT:
+            fragment = be16_at(address, at + 2)
+            if fragment & 0xFFF8:
+                return FRAGMENT
+            if fragment & _MORE_V6:
+                seg.ack = _MAX_U32
         after = u8_at(address, at)
         at += more if unit == 0 else (u8_at(address, at + 1) + more) << unit
     # 4-in-6 and 6-in-6 are both "IP in IP"; only IPv6 in IPv4 has a name of its own.

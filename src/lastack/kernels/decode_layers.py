@@ -58,6 +58,7 @@ def decode_layers(address: int, caplen: int, wirelen: int, link: int, seg: Any) 
     """Return what `decode_frame` returns, for any link type and wrapping."""
     wire_end = min(max(wirelen, caplen), _MAX_U32)
     seg.payload = wire_end
+    seg.ack = wire_end
     seg.encap = 0
     seg.vlan = 0
     seg.meta = 0

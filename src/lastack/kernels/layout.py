@@ -16,7 +16,7 @@ from lastack.model.batch import SEGMENT
 HOT = np.dtype(
     [
         ("bytes", "i8", 2),   # payload sent
-        ("end_ns", "i8"),     # time of the last packet
+        ("end_ns", "i8"),     # latest time
         ("max_idle", "i8"),   # ns, longest silence while established
         ("packets", "u4", 2),
         ("end", "u4", 2),     # highest sequence number sent, plus one
@@ -162,7 +162,8 @@ ICMP_ERROR = 1 << 26
 HOLES = 1 << 27
 SHADOW = 1 << 28  # embryonic, and an earlier session can still get packets
 DETACHED = 1 << 29  # not in the slots: finished, or the shadow of a newer session
-DATA = 1 << 30  # payload in a packet without SYN and RST
+DATA = 1 << 30  # payload in a packet with ACK and no SYN, or in a bare SYN
+BARE_ACK = 1 << 31  # ACK, no SYN and no payload
 BOTH_FINS = 3 * FIN_SEEN
 ANY_FIN_RST = 3 * FIN_SEEN | 3 * RST_SEEN
 ANY_ISN = 3 * ISN
@@ -192,7 +193,10 @@ LETTERS = "SHADFRIQ"
 
 MAX_GAPS = 64  # of one session
 MAX_HOLES = 1024  # of one session
-GAP_FLOOR_NS = 1_000_000_000
+GAP_FLOOR_NS = 1_000_000_000  # silences that enter the gap profile
+OPEN_GAP_FLOOR_NS = (
+    5_000_000_000  # while established or mid-stream: no known box has a shorter idle timer there
+)
 
 hot_at = record_at(HOT)
 key_at = record_at(KEY)

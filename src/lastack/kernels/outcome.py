@@ -14,6 +14,7 @@ from lastack.kernels.decode_words import i64
 from lastack.kernels.layout import (
     ACK_SENT,
     ANY_ISN,
+    BARE_ACK,
     BOTH_FINS,
     CLIENT_HI,
     CROSSED_FINS,
@@ -24,7 +25,6 @@ from lastack.kernels.layout import (
     ICMP_ERROR,
     ISN,
     L_FIN_RST,
-    LETTER_A,
     REPEATING,
     RST_AFTER_FINS,
     RST_EFFECTIVE,
@@ -267,14 +267,16 @@ def _first_rst(k: Any) -> Any:
 
 @helper
 def completeness_of(h: Any, i: Any) -> Any:
-    """Return Wireshark's tcp.completeness bits."""
+    """Return Wireshark's tcp.completeness bits, as tshark 4.0 computes them; 0 without SYN and SYN-ACK."""
     flags = i64(h.bits)
     bits = 0
+    if (flags & ANY_ISN) == 0:
+        return bits
     if i.count[0] != 0 or i.count[1] != 0:
         bits |= 1
     if i.count[2] != 0 or i.count[3] != 0:
         bits |= 2
-    if flags & (3 * LETTER_A):
+    if flags & BARE_ACK:
         bits |= 4
     if flags & DATA:
         bits |= 8

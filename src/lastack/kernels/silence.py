@@ -21,9 +21,9 @@ from lastack.kernels.layout import (
     FIN_SEEN,
     GAP_FLOOR_NS,
     MAX_GAPS,
+    OPEN_GAP_FLOOR_NS,
     RST_EFFECTIVE,
     RST_SEEN,
-    SYN_SEEN,
     SYNACK_SEEN,
 )
 from lastack.kernels.pool import close_of, gap_of, take
@@ -72,6 +72,8 @@ def timer_phase(t: Any, h: Any, k: Any) -> Any:
 @helper
 def _keep_gap(t: Any, h: Any, k: Any, gap: Any) -> Any:
     phase = timer_phase(t, h, k)
+    if gap < OPEN_GAP_FLOOR_NS and (phase == OPEN or phase == MIDSTREAM):
+        return
     index = i64(k.gap)
     place = i64(0)
     if index != 0:
@@ -119,9 +121,3 @@ def note_silence(t: Any, h: Any, k: Any, now_ns: Any) -> Any:
     if gap >= GAP_FLOOR_NS:
         _keep_gap(t, h, k, gap)
     return gap
-
-
-@helper
-def opened_by_syn(flags: Any) -> Any:
-    """Return whether a SYN without ACK was seen from either end."""
-    return (flags & (3 * SYN_SEEN)) != 0

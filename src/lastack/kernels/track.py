@@ -129,6 +129,7 @@ def _create(t: Any, g: Any) -> Any:
     t.live = t.live + 1
     t.created = t.created + 1
     h = hot_of(t, index)
+    h.end_ns = g.ts_ns
     if (i64(g.tcp_flags) & (SYN | FIN | RST)) != SYN:
         lo_port, hi_port = i64(g.ports) >> 16, i64(g.ports) & 0xFFFF
         sender_hi = (i64(g.meta) & META_FROM_HI) != 0

@@ -16,11 +16,11 @@ from lastack.kernels.layout import (
     ACK_SENT,
     ANY_FIN_RST,
     ANY_ISN,
+    BARE_ACK,
     BOTH_FINS,
     DATA,
     ESTABLISHED,
     FIN_SEEN,
-    GAP_FLOOR_NS,
     HANDSHAKE,
     ISN,
     LETTER_A,
@@ -29,6 +29,7 @@ from lastack.kernels.layout import (
     N_SYN,
     N_SYNACK,
     NEVER,
+    OPEN_GAP_FLOOR_NS,
     REPEATING,
     RST_EFFECTIVE,
     RST_SEEN,
@@ -69,13 +70,14 @@ def quiet_step(h: Any, k: Any, d: Any, g: Any) -> Any:
         or ((flags & ANY_ISN) != 0 and (flags & HANDSHAKE) == 0)
         or i64(g.seq) != end
         or (end ^ new_end) >> 30 != 0
-        or gap >= GAP_FLOOR_NS
+        or gap >= OPEN_GAP_FLOOR_NS
         or h.packets[d] == MASK32
     ):
         return False
-    h.end_ns = g.ts_ns
-    if gap > h.max_idle:
-        h.max_idle = gap
+    if gap > 0:
+        h.end_ns = g.ts_ns
+        if gap > h.max_idle:
+            h.max_idle = gap
     h.packets[d] = np.uint32(i64(h.packets[d]) + 1)
     h.bytes[d] += payload
     h.end[d] = np.uint32(new_end)
@@ -178,7 +180,8 @@ def full_step(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any) -> Any:
     if h.packets[0] != 0 or h.packets[1] != 0:
         note_silence(t, h, k, g.ts_ns)
         silence = max(g.ts_ns - h.end_ns, i64(0))
-    h.end_ns = g.ts_ns
+    if g.ts_ns > h.end_ns:
+        h.end_ns = g.ts_ns
     n = i64(h.packets[d]) + 1
     if n > MASK32:
         r = need_rare(t, i)
@@ -206,8 +209,11 @@ def full_step(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any) -> Any:
             if (before & (ISN << d)) == 0:
                 learn_isn(h, i, d, g.seq)
             take_syn(t, h, i, d, g, before)
-        if payload > 0 and (tcp & SYN) == 0:
+    if g.payload > 0:
+        if (tcp & (ACK | SYN)) == ACK or (tcp & (ACK | SYN | RST)) == SYN:
             h.bits = np.uint32(i64(h.bits) | DATA)
+    elif (tcp & (ACK | SYN)) == ACK:
+        h.bits = np.uint32(i64(h.bits) | BARE_ACK)
     if tcp & FIN:
         new_fin = take_fin(t, h, k, i, d, g, position, silence)
     if tcp & RST:

@@ -111,7 +111,12 @@ FIELDS: tuple[Field, ...] = (
     _enum("harm", enums.Harm, "what the ending cost"),
     _enum("observed", enums.Observed, "how much of it the observer saw"),
     Field("first_packet", "uint64", "", "number of the first packet in its capture, from 1"),
-    Field("gaps", "gaps", "", "left-to-right maxima of the silences of 1 s and more in each timer phase"),
+    Field(
+        "gaps",
+        "gaps",
+        "",
+        "left-to-right maxima of the silences in each timer phase, from 1 s on (5 s while established)",
+    ),
 )
 
 BY_NAME: dict[str, Field] = {field.name: field for field in FIELDS}

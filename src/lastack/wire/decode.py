@@ -8,7 +8,7 @@ from lastack.model.enums import Drop, Encap
 from lastack.wire import encapsulation, layers, link, tunnel, wifi
 from lastack.wire.ip import read_ip, read_ipv4, read_ipv6
 from lastack.wire.tcp import Segment, read_quoted_tcp, read_tcp
-from lastack.wire.view import Dropped, Next, View, Walk
+from lastack.wire.view import MAX_OFFSET, Dropped, Next, View, Walk
 
 READERS = {
     layers.IP: read_ip,
@@ -40,7 +40,8 @@ def decode(frame: bytes, wirelen: int, link_type: int) -> Decoded:
         wirelen: Bytes on the wire.
         link_type: Link type number of the capture file.
     """
-    walk = Walk(wire_end=min(max(wirelen, len(frame)), 0xFFFFFFFF))
+    wire_end = min(max(wirelen, len(frame)), MAX_OFFSET)
+    walk = Walk(wire_end=wire_end, limit=wire_end)
     try:
         step = link.start(link_type, View(frame))
         while step.layer != layers.TCP:

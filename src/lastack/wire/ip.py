@@ -5,14 +5,13 @@ from __future__ import annotations
 from lastack.model.address import V4_PREFIX
 from lastack.model.enums import Drop
 from lastack.wire import layers
-from lastack.wire.view import Dropped, Next, View, Walk
+from lastack.wire.view import MAX_OFFSET, Dropped, Next, View, Walk
 
 #: IPv6 extension headers whose length is (second byte + 1) * 8: hop-by-hop, routing, destination options,
 #: mobility, HIP, Shim6.
 _EXTENSIONS = {0, 43, 60, 135, 139, 140}
 _FRAGMENT, _AUTHENTICATION = 44, 51
 _JUMBO = 0xC2
-_MAX_U32 = 0xFFFFFFFF
 
 
 def read_ip(view: View, walk: Walk) -> Next:
@@ -35,9 +34,11 @@ def read_ipv4(view: View, walk: Walk) -> Next:
     if total and walk.quoted is None:
         if total < header:
             raise Dropped(Drop.bad_header)
-        walk.wire_end = view.at + total
+        walk.wire_end = min(view.at + total, walk.limit)
     if view.u16(6) & 0x1FFF:
         raise Dropped(Drop.fragment)
+    if view.u16(6) & 0x2000:
+        walk.limit = MAX_OFFSET
     view.need(header)
     walk.ipid = view.u16(4)
     walk.ttl = view.u8(8)
@@ -69,17 +70,19 @@ def read_ipv6(view: View, walk: Walk) -> Next:
     view = view.skip(40)
     if walk.quoted is None:
         if length:
-            walk.wire_end = min(view.at + length, _MAX_U32)
+            walk.wire_end = min(view.at + length, walk.limit)
         elif after == 0 and view.left() >= 8:
             size = (view.u8(1) + 1) * 8
             jumbo = _jumbo_length(view.data[view.at + 2 : view.at + size])
             if jumbo:
-                walk.wire_end = min(view.at + jumbo, _MAX_U32)
+                walk.wire_end = min(view.at + jumbo, walk.limit)
     while after in _EXTENSIONS or after in (_FRAGMENT, _AUTHENTICATION):
         view.need(8)
         if after == _FRAGMENT:
             if view.u16(2) >> 3:
                 raise Dropped(Drop.fragment)
+            if view.u16(2) & 1:
+                walk.limit = MAX_OFFSET
             size = 8
         elif after == _AUTHENTICATION:
             size = (view.u8(1) + 2) * 4

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 
 from lastack.model.enums import Drop, Encap
 
+MAX_OFFSET = 0xFFFFFFFF  #: capture files tell lengths in 32 bits
+
 
 class Dropped(Exception):  # noqa: N818 - not an error but a way out
     """A frame that holds no segment, with its reason."""
@@ -73,6 +75,8 @@ class Walk:
 
     Attributes:
         wire_end: Offset at which the innermost IP packet ends on the wire.
+        limit: Offset beyond which no IP length is believed: the end of the frame on the wire. There is none inside
+            the first fragment of a tunnel packet, whose rest is in other frames.
         encap: The wrapping that was taken off last.
         vlan: Id of the innermost VLAN tag.
         wrappings: How many wrappings were taken off.
@@ -84,6 +88,7 @@ class Walk:
     """
 
     wire_end: int
+    limit: int
     encap: Encap = Encap.none
     vlan: int = 0
     wrappings: int = 0
