@@ -42,7 +42,7 @@ def segment(frame: Frame) -> Packet:
     wrap = Wrap()
     data = to_ip(frame.link, frame.data, wrap)
     before = len(frame.data) - len(data)  # bytes below the IP header, for IP length 0
-    return ip(frame, data, wrap, frame.wirelen - before)
+    return ip(frame, data, wrap, max(frame.wirelen, len(frame.data)) - before)
 
 
 def address(raw: bytes) -> str:
@@ -52,8 +52,8 @@ def address(raw: bytes) -> str:
     return str(mapped or value)
 
 
-def ip(frame: Frame, data: bytes, wrap: Wrap, wire: int) -> Packet:
-    """Follow an IP header; `wire` is the bytes on the wire from here on."""
+def ip(frame: Frame, data: bytes, wrap: Wrap, wire: int, fragment: int = 0) -> Packet:
+    """Follow an IP header; `wire` is the bytes on the wire from here on, `fragment` whether a fragment carries it."""
     need(data, 1)
     version = data[0] >> 4
     if version == 4:
@@ -64,14 +64,16 @@ def ip(frame: Frame, data: bytes, wrap: Wrap, wire: int) -> Packet:
         total = u16(data, 2) or wire
         if u16(data, 6) & 0x1FFF:
             raise Drop("fragment")
+        more = u16(data, 6) & 0x2000
         protocol, ttl, ipid = data[9], data[8], u16(data, 4)
         src, dst = address(data[12:16]), address(data[16:20])
         need(data, header)
     elif version == 6:
         need(data, 40)
-        protocol, header, jumbo, offset = extensions(data)
-        if offset:
+        protocol, header, jumbo, part = extensions(data)
+        if part >> 3:
             raise Drop("fragment")
+        more = part & 1
         length = u16(data, 4) or jumbo
         total = 40 + length if length else wire
         ttl, ipid = data[7], None
@@ -81,21 +83,23 @@ def ip(frame: Frame, data: bytes, wrap: Wrap, wire: int) -> Packet:
     if total < header:
         raise Drop("bad_header")
     body, left, rest = data[header:], total - header, wire - header
+    if not fragment:  # of a fragmented tunnel packet the rest is in other frames
+        left = min(left, rest)
     if protocol == TCP:
         return tcp(frame, body, wrap, left, (src, dst, ttl, ipid))
     if protocol in (ICMP, ICMP6):
         return icmp(frame, body, wrap, protocol == ICMP6)
-    return tunnel(frame, protocol, body, wrap, rest, version)
+    return tunnel(frame, protocol, body, wrap, rest, version, fragment | more)
 
 
 def extensions(data: bytes) -> tuple[int, int, int, int]:
-    """Return protocol, header length, jumbo length (0 without) and fragment offset of an IPv6 packet."""
-    protocol, at, jumbo, offset = data[6], 40, 0, 0
+    """Return protocol, header length, jumbo length (0 without) and fragment field of an IPv6 packet."""
+    protocol, at, jumbo, part = data[6], 40, 0, 0
     while protocol in EXTENSIONS or protocol in (44, 51):
         need(data, at + 8)
         following = data[at]
         if protocol == 44:
-            offset = u16(data, at + 2) >> 3
+            part |= u16(data, at + 2)
             length = 8
         elif protocol == 51:
             length = (data[at + 1] + 2) * 4
@@ -104,10 +108,10 @@ def extensions(data: bytes) -> tuple[int, int, int, int]:
         if protocol == 0:
             jumbo = jumbo_length(data[at + 2 : at + length]) or jumbo
         at += length
-        if offset:
+        if part >> 3:
             break
         protocol = following
-    return protocol, at, jumbo, offset
+    return protocol, at, jumbo, part
 
 
 def jumbo_length(options: bytes) -> int:
@@ -176,11 +180,13 @@ def icmp(frame: Frame, data: bytes, wrap: Wrap, v6: bool) -> Packet:
     )  # fmt: skip
 
 
-def tunnel(frame: Frame, protocol: int, data: bytes, wrap: Wrap, wire: int, version: int) -> Packet:
+def tunnel(
+    frame: Frame, protocol: int, data: bytes, wrap: Wrap, wire: int, version: int, fragment: int
+) -> Packet:
     """Follow a tunnel to the IP packet inside."""
 
     def inner(rest: bytes) -> Packet:
-        return ip(frame, rest, wrap, wire - (len(data) - len(rest)))
+        return ip(frame, rest, wrap, wire - (len(data) - len(rest)), fragment)
 
     if protocol in (IPIP, IP6):
         wrap.enter("sixin4" if protocol == IP6 and version == 4 else "ipip")

@@ -108,10 +108,6 @@ def test_decode__agrees_with_tshark_on_rare_headers(tmp_path):
 
 #: Packets of real captures where tshark says something else, and why.
 KNOWN = {
-    (
-        "nDPI__pcap_tls_invalid_reads.pcap",
-        2,
-    ): "IP length 4148 in a frame of 66 bytes: tshark believes the frame",
     ("tcpdump__tests_beep-oobr.pcap", 1): "not IPv6 by its first nibble",
 }
 

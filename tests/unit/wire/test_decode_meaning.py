@@ -119,7 +119,49 @@ def test_decode__first_ipv6_fragment_is_a_segment():
 def test_decode__jumbo_option_gives_the_length():
     size = 8 + len(DATA.data) - 12 + 100_000
     packet = ipv6(A6, B6, DATA, extensions=(hop_by_hop_jumbo(size),), length=0)
-    assert segment(frame(packet, 1), wirelen=70).payload == 100_000
+    padded = 14 + 40 + size + 6
+    assert segment(frame(packet, 1), wirelen=padded).payload == 100_000
+
+
+OVERLONG = [
+    (ipv4(A4, B4, DATA, total=4148), 1),
+    (ipv4(A4, B4, DATA, total=4148, options=b"\x94\x04\0\0"), 1),
+    (ipv6(A6, B6, DATA, length=4148), 1),
+    (ipv6(A6, B6, DATA, extensions=((60, b"\0" + bytes(6)),), length=4148), 1),
+    (ipv6(A6, B6, DATA, extensions=(hop_by_hop_jumbo(0xFFFFFFFF),), length=0), 1),
+    (ipip(ipv4(A4, B4, DATA, total=4148)), 1),
+    (vxlan(ipv6(A6, B6, DATA, length=4148)), 1),
+    (ipv4(A4, B4, DATA, total=4148), 101),
+]
+OVERLONG_IDS = ["v4", "v4 options", "v6", "v6 extensions", "jumbo", "ipip", "vxlan", "raw"]
+
+
+@pytest.mark.parametrize(("packet", "link"), OVERLONG, ids=OVERLONG_IDS)
+def test_decode__ip_length_beyond_the_frame_is_not_believed(packet, link):
+    data = frame(packet, link)
+    assert segment(data, link=link).payload == len(PAYLOAD)
+    assert segment(data, wirelen=len(data) + 100, link=link).payload == len(PAYLOAD) + 100
+    assert segment(data, wirelen=0, link=link).payload == len(PAYLOAD)
+
+
+@pytest.mark.parametrize("wrap", [ipip, gre, vxlan])
+def test_decode__packet_in_a_fragmented_ipv4_tunnel_keeps_its_length(wrap):
+    inner = ipv4(A4, B4, tcp(1, 2, payload=bytes(1400)))
+    assert segment(frame(ipv4_fragments(wrap(inner), 800)[0], 1)).payload == 1400
+
+
+@pytest.mark.parametrize(("more", "payload"), [(True, 1400), (False, 700)])
+def test_decode__packet_in_a_fragmented_ipv6_tunnel_keeps_its_length(more, payload):
+    inner = ipv6(A6, B6, tcp(1, 2, payload=bytes(1400)))
+    part = Packet(layers.SIXIN4, inner.data[:-700])
+    outer = ipv6("2001:db8::8", "2001:db8::9", part, extensions=(fragment_header(0, more=more),))
+    assert segment(frame(outer, 1)).payload == payload
+
+
+def test_decode__fragment_itself_is_not_believed_beyond_the_frame():
+    data = bytearray(frame_of_first_fragment())
+    data[16:18] = struct.pack(">H", 4148)
+    assert segment(bytes(data)).payload == 20
 
 
 def test_decode__ipv6_length_zero_without_jumbo_takes_the_wire_length():
