@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from lastack.kernels._jit import helper, kernel, load_le32, store_u8, store_u32, store_u64
 from lastack.kernels.decode_words import i64
 from lastack.kernels.flowhash import flow_hash
@@ -37,11 +35,11 @@ def list_live(table: Any, indices: Any, classes: Any, ends: Any, starts: Any, or
             kind = OVER
         elif (flags & ESTABLISHED) == 0:
             kind = EMBRYONIC
-        store_u32(indices + np.uint64(n * 4), np.uint32(index))
-        store_u8(classes + np.uint64(n), np.uint8(kind))
-        store_u64(ends + np.uint64(n * 8), h.end_ns)
-        store_u64(starts + np.uint64(n * 8), k.start_ns)
-        store_u64(origins + np.uint64(n * 8), i64(i.origin))
+        store_u32(indices + n * 4, index)
+        store_u8(classes + n, kind)
+        store_u64(ends + n * 8, h.end_ns)
+        store_u64(starts + n * 8, k.start_ns)
+        store_u64(origins + n * 8, i64(i.origin))
         n += 1
     return n
 
@@ -51,15 +49,15 @@ def list_starts(table: Any, indices: Any, n: Any, starts: Any, origins: Any) -> 
     """Write start time (i8) and origin (u8) of n sessions to columns."""
     t = table_at(table)
     for j in range(n):
-        index = i64(load_le32(indices + np.uint64(j * 4)))
-        store_u64(starts + np.uint64(j * 8), key_of(t, index).start_ns)
-        store_u64(origins + np.uint64(j * 8), i64(info_of(t, index).origin))
+        index = i64(load_le32(indices + j * 4))
+        store_u64(starts + j * 8, key_of(t, index).start_ns)
+        store_u64(origins + j * 8, i64(info_of(t, index).origin))
 
 
 @helper
 def _leave(t: Any, index: Any) -> Any:
     k = key_of(t, index)
-    tag = i64(flow_hash(k.lo0, k.lo1, k.hi0, k.hi1, k.ports) & np.uint64(MASK32))
+    tag = i64(flow_hash(k.lo0, k.lo1, k.hi0, k.hi1, k.ports)) & MASK32
     remove(t, tag, index)
     h = hot_of(t, index)
     if i64(h.bits) & SHADOW:
@@ -72,7 +70,7 @@ def leave(table: Any, indices: Any, n: Any) -> Any:
     """Take sessions out of the table and put them, and the shadows they hold, on the finished list."""
     t = table_at(table)
     for j in range(n):
-        _leave(t, i64(load_le32(indices + np.uint64(j * 4))))
+        _leave(t, i64(load_le32(indices + j * 4)))
 
 
 @kernel
@@ -80,5 +78,5 @@ def free_finished(table: Any) -> Any:
     """Give back every session of the finished list; their rows must have been written."""
     t = table_at(table)
     for j in range(t.n_finished):
-        free_session(t, i64(load_le32(t.finished + np.uint64(j * 4))))
+        free_session(t, i64(load_le32(t.finished + j * 4)))
     t.n_finished = 0

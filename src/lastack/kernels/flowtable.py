@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from lastack.kernels._jit import helper, kernel, load_le32, store_u32
 from lastack.kernels.decode_words import i64
 from lastack.kernels.layout import MASK32
@@ -28,11 +26,11 @@ def find(t: Any, g: Any) -> Any:
     tag = i64(g.hash)
     position = tag & t.mask
     while True:
-        slot = t.slots + np.uint64(position * 8)
+        slot = t.slots + position * 8
         index = i64(load_le32(slot))
         if index == 0:
             return i64(0)
-        if i64(load_le32(slot + np.uint64(4))) == tag and same_key(key_of(t, index), g):
+        if i64(load_le32(slot + 4)) == tag and same_key(key_of(t, index), g):
             return index
         position = (position + 1) & t.mask
 
@@ -41,10 +39,10 @@ def find(t: Any, g: Any) -> Any:
 def insert(t: Any, tag: Any, index: Any) -> Any:
     """Put a record into the first empty slot of its chain; the caller has made sure that there is room."""
     position = tag & t.mask
-    while load_le32(t.slots + np.uint64(position * 8)) != 0:
+    while load_le32(t.slots + position * 8) != 0:
         position = (position + 1) & t.mask
-    store_u32(t.slots + np.uint64(position * 8), np.uint32(index))
-    store_u32(t.slots + np.uint64(position * 8 + 4), np.uint32(tag))
+    store_u32(t.slots + position * 8, index)
+    store_u32(t.slots + position * 8 + 4, tag)
     t.filled = t.filled + 1
 
 
@@ -52,7 +50,7 @@ def insert(t: Any, tag: Any, index: Any) -> Any:
 def slot_of(t: Any, tag: Any, index: Any) -> Any:
     """Return the position of a record that is in the table."""
     position = tag & t.mask
-    while i64(load_le32(t.slots + np.uint64(position * 8))) != index:
+    while i64(load_le32(t.slots + position * 8)) != index:
         position = (position + 1) & t.mask
     return position
 
@@ -60,7 +58,7 @@ def slot_of(t: Any, tag: Any, index: Any) -> Any:
 @helper
 def replace(t: Any, tag: Any, old: Any, new: Any) -> Any:
     """Let the slot of one record point to another of the same key."""
-    store_u32(t.slots + np.uint64(slot_of(t, tag, old) * 8), np.uint32(new))
+    store_u32(t.slots + slot_of(t, tag, old) * 8, new)
 
 
 @helper
@@ -70,17 +68,17 @@ def remove(t: Any, tag: Any, index: Any) -> Any:
     position = hole
     while True:
         position = (position + 1) & t.mask
-        slot = t.slots + np.uint64(position * 8)
+        slot = t.slots + position * 8
         other = load_le32(slot)
         if other == 0:
             break
-        other_tag = load_le32(slot + np.uint64(4))
+        other_tag = load_le32(slot + 4)
         home = i64(other_tag) & t.mask
         if ((position - home) & t.mask) >= ((position - hole) & t.mask):
-            store_u32(t.slots + np.uint64(hole * 8), other)
-            store_u32(t.slots + np.uint64(hole * 8 + 4), other_tag)
+            store_u32(t.slots + hole * 8, other)
+            store_u32(t.slots + hole * 8 + 4, other_tag)
             hole = position
-    store_u32(t.slots + np.uint64(hole * 8), np.uint32(0))
+    store_u32(t.slots + hole * 8, 0)
     t.filled = t.filled - 1
 
 
@@ -89,7 +87,7 @@ def rehash(old_slots: Any, old_mask: Any, t: Any) -> Any:
     """Copy every filled slot of an old array into the table's new, empty one."""
     t.filled = 0
     for position in range(old_mask + 1):
-        slot = old_slots + np.uint64(position * 8)
+        slot = old_slots + position * 8
         index = i64(load_le32(slot))
         if index != 0:
-            insert(t, i64(load_le32(slot + np.uint64(4))) & MASK32, index)
+            insert(t, i64(load_le32(slot + 4)) & MASK32, index)

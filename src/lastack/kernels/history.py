@@ -65,7 +65,7 @@ def _write_syn(t: Any, h: Any, i: Any, d: Any, g: Any, kind: Any, first_of_kind:
             return
         write(t, i, kind, d)
     r = need_rare(t, i)
-    r.odd = np.uint8(i64(r.odd) | (1 << d))
+    r.odd = i64(r.odd) | (1 << d)
     r.last_syn[d] = g.seq
 
 
@@ -82,10 +82,10 @@ def note_letter(t: Any, h: Any, i: Any, d: Any, g: Any, before: Any, new_fin: An
         flags = i64(h.bits)
         if g.payload > 0:
             if (flags & (LETTER_D << d)) == 0:
-                h.bits = np.uint32(flags | (LETTER_D << d))
+                h.bits = flags | (LETTER_D << d)
                 write(t, i, L_DATA, d)
         elif (tcp & ACK) and (flags & (LETTER_A << d)) == 0:
-            h.bits = np.uint32(flags | (LETTER_A << d))
+            h.bits = flags | (LETTER_A << d)
             write(t, i, L_ACK, d)
     elif special == SYN:
         kind = L_SYNACK if tcp & ACK else L_SYN
@@ -97,7 +97,7 @@ def note_letter(t: Any, h: Any, i: Any, d: Any, g: Any, before: Any, new_fin: An
         if is_owed or (new_fin if special == FIN else new_rst):
             write(t, i, L_FIN if special == FIN else L_RST, d)
         if is_owed:
-            r.letters = np.uint8(i64(r.letters) & ~owed)
+            r.letters = i64(r.letters) & ~owed
     else:
         r = need_rare(t, i)
         letters = i64(r.letters)
@@ -108,4 +108,4 @@ def note_letter(t: Any, h: Any, i: Any, d: Any, g: Any, before: Any, new_fin: An
             letters |= OWED_F << d
         if (tcp & RST) != 0 and (before & (RST_SEEN << d)) == 0:
             letters |= OWED_R << d
-        r.letters = np.uint8(letters)
+        r.letters = letters

@@ -114,22 +114,22 @@ GAP = np.dtype(
 NODE = np.dtype([("low", "u4"), ("high", "u4"), ("next", "u4"), ("pad", "u4")])
 
 POOL = np.dtype(
-    [("address", "u8"), ("item", "i8"), ("used", "i8"), ("free", "i8"), ("capacity", "i8"), ("failed", "i8")]
+    [("address", "i8"), ("item", "i8"), ("used", "i8"), ("free", "i8"), ("capacity", "i8"), ("failed", "i8")]
 )
 
 #: Control block of one shard of the flow table: addresses of its arrays, limits and counters.
 TABLE = np.dtype(
     [
-        ("slots", "u8"), ("mask", "i8"), ("filled", "i8"),
-        ("hot", "u8"), ("key", "u8"), ("info", "u8"),
+        ("slots", "i8"), ("mask", "i8"), ("filled", "i8"),
+        ("hot", "i8"), ("key", "i8"), ("info", "i8"),
         ("records", "i8"),      # highest index ever used
         ("free", "i8"),         # freed records, linked through HOT.packets[0]
         ("capacity", "i8"),
         ("live", "i8"),         # records in use, finished ones whose row was not written yet included
         ("limit", "i8"),        # of live
-        ("close", "u8"), ("rare", "u8"), ("gap", "u8"), ("node", "u8"),  # addresses of POOL blocks
-        ("finished", "u8"), ("n_finished", "i8"),
-        ("found", "u8"),        # scratch of one batch
+        ("close", "i8"), ("rare", "i8"), ("gap", "i8"), ("node", "i8"),  # addresses of POOL blocks
+        ("finished", "i8"), ("n_finished", "i8"),
+        ("found", "i8"),        # scratch of one batch
         ("origin_add", "u8"),   # added to SEGMENT.origin: what the part of a window could not know
         ("idle_ns", "i8"),      # sessions silent for longer end
         ("created", "i8"), ("evicted", "i8"), ("timed_out", "i8"),

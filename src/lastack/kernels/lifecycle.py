@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from lastack.kernels._jit import helper
 from lastack.kernels.decode_words import i64
 from lastack.kernels.layout import (
@@ -62,9 +60,9 @@ def count(t: Any, i: Any, which: Any) -> Any:
     n = i64(i.count[which])
     if n == 255:
         r = need_rare(t, i)
-        r.carry[which] = np.uint32(i64(r.carry[which]) + 255)
+        r.carry[which] = i64(r.carry[which]) + 255
         n = i64(0)
-    i.count[which] = np.uint8(n + 1)
+    i.count[which] = n + 1
 
 
 @helper
@@ -128,7 +126,7 @@ def rst_ends(h: Any, i: Any, d: Any, g: Any) -> Any:
 def start_closing(t: Any, h: Any, k: Any, silence_ns: Any) -> Any:
     """Return the CLOSE record, taking one at the first FIN or RST."""
     if k.close == 0:
-        k.close = np.uint32(take(t.close))
+        k.close = take(t.close)
         c = close_of(t, k)
         c.fin1_ns = NEVER
         c.fin2_ns = NEVER
@@ -146,7 +144,7 @@ def _write_order(h: Any, k: Any, event: Any) -> Any:
     for bit in range(4):
         if flags & (FIN_SEEN << bit):
             place += 2
-    k.order = np.uint8(i64(k.order) | (event << place))
+    k.order = i64(k.order) | (event << place)
 
 
 @helper
@@ -159,7 +157,7 @@ def take_fin(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any, position: Any, sile
     if flags & (FIN_SEEN << d):
         return _another_fin(t, i, d, g, position, i64(c.fin[d]))
     _write_order(h, k, d)
-    c.fin[d] = np.uint32(position)
+    c.fin[d] = position
     if flags & (FIN_SEEN << o):
         c.fin2_ns = g.ts_ns
         acknowledged = (flags & (ACK_SENT << o)) != 0 and ahead(h.ack[o], position + 1) >= 0
@@ -167,10 +165,10 @@ def take_fin(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any, position: Any, sile
         acknowledges = (flags & (ACK_SENT << d)) != 0 and ahead(h.ack[d], first) >= 0
         acknowledges = acknowledges or ((i64(g.tcp_flags) & ACK) != 0 and ahead(g.ack, first) >= 0)
         if (flags & (3 * RST_SEEN)) == 0 and not acknowledged and not acknowledges:
-            i.verdict = np.uint8(i64(i.verdict) | CROSSED_FINS)
+            i.verdict = i64(i.verdict) | CROSSED_FINS
     else:
         c.fin1_ns = g.ts_ns
-    h.bits = np.uint32(flags | (FIN_SEEN << d))
+    h.bits = flags | (FIN_SEEN << d)
     return True
 
 
@@ -186,8 +184,8 @@ def _another_fin(t: Any, i: Any, d: Any, g: Any, position: Any, first: Any) -> A
         return False
     r = need_rare(t, i)
     if (i64(g.tcp_flags) & (SYN | RST)) == 0:
-        r.odd = np.uint8(i64(r.odd) | (4 << d))
-        r.last_fin[d] = np.uint32(position)
+        r.odd = i64(r.odd) | (4 << d)
+        r.last_fin[d] = position
     if position == first:
         return position != last
     index = i64(r.fins[d])
@@ -198,9 +196,9 @@ def _another_fin(t: Any, i: Any, d: Any, g: Any, position: Any, first: Any) -> A
     index = take(t.node)
     if index != 0:
         node = node_of(t, index)
-        node.low = np.uint32(position)
+        node.low = position
         node.next = r.fins[d]
-        r.fins[d] = np.uint32(index)
+        r.fins[d] = index
     return position != last
 
 
@@ -224,11 +222,11 @@ def take_rst(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any, silence_ns: Any) ->
     new = (flags & (RST_SEEN << d)) == 0 or c.rst[d] != g.seq
     if (i64(g.tcp_flags) & (SYN | FIN)) == 0:
         c.rst[d] = g.seq
-    i.verdict = np.uint8(verdict)
-    h.bits = np.uint32(flags)
+    i.verdict = verdict
+    h.bits = flags
     if (flags & (RST_SEEN << d)) == 0:
         _write_order(h, k, 2 | d)
-        h.bits = np.uint32(flags | (RST_SEEN << d))
+        h.bits = flags | (RST_SEEN << d)
     return new
 
 
@@ -240,11 +238,11 @@ def _fingerprint(k: Any, d: Any, g: Any) -> Any:
     usual = i64(k.ttl[d])
     if usual != 0:
         known |= TTL_KNOWN
-        k.ttl[o] = np.uint8(usual)
+        k.ttl[o] = usual
     k.ttl[d] = g.ttl
     if ((i64(k.steps) >> (4 * d)) & 7) == 3 and (i64(g.meta) & META_HAS_IPID):
         known |= IPID_KNOWN
-        k.ipid[d] = np.uint16((i64(g.ipid) - i64(k.ipid[d])) & 0xFFFF)
+        k.ipid[d] = (i64(g.ipid) - i64(k.ipid[d])) & 0xFFFF
     return known
 
 
@@ -261,7 +259,7 @@ def note_fingerprint(k: Any, d: Any, g: Any) -> Any:
                 n = NOT_COUNTING
             elif n < 3:
                 n += 1
-            k.steps = np.uint8((steps & ~(7 << (4 * d))) | (n << (4 * d)))
+            k.steps = (steps & ~(7 << (4 * d))) | (n << (4 * d))
         k.ipid[d] = g.ipid
 
 
@@ -273,7 +271,7 @@ def take_syn(t: Any, h: Any, i: Any, d: Any, g: Any, before: Any) -> Any:
     if (before & (ISN << d)) == 0:
         scale = i64(g.wscale)
         scale = NO_SCALE if scale == NO_WSCALE else min(scale, LARGEST_SCALE)
-        i.wscale = np.uint8((i64(i.wscale) & (0xF0 if d == 0 else 0x0F)) | (scale << (4 * d)))
+        i.wscale = (i64(i.wscale) & (0xF0 if d == 0 else 0x0F)) | (scale << (4 * d))
     if i64(g.tcp_flags) & ACK:
         if (flags & (3 * SYNACK_SEEN)) == 0:
             i.synack_ns = g.ts_ns
@@ -286,9 +284,9 @@ def take_syn(t: Any, h: Any, i: Any, d: Any, g: Any, before: Any) -> Any:
             if h.packets[0] + h.packets[1] > 1:
                 r = need_rare(t, i)
                 r.syn_ns = g.ts_ns
-                r.odd = np.uint8(i64(r.odd) | LATE_SYN | (SYNACK_FIRST if i.synack_ns != NEVER else 0))
+                r.odd = i64(r.odd) | LATE_SYN | (SYNACK_FIRST if i.synack_ns != NEVER else 0)
         flags |= SYN_SEEN << d
-    h.bits = np.uint32(flags)
+    h.bits = flags
 
 
 @helper
@@ -304,7 +302,7 @@ def note_opening(t: Any, h: Any, i: Any, d: Any, g: Any) -> Any:
             # RARE.letters, bits 6 and 7: each end's SYN was acknowledged
             if (tcp & (ACK | RST)) == ACK and between(i64(g.ack), i64(i.first[1 - d]) + 1, i64(h.end[1 - d])):
                 r = need_rare(t, i)
-                r.letters = np.uint8(i64(r.letters) | (SYN_ACKED << (1 - d)))
+                r.letters = i64(r.letters) | (SYN_ACKED << (1 - d))
                 if i64(r.letters) & (3 * SYN_ACKED) == 3 * SYN_ACKED:
                     i.ct_ns = g.ts_ns
                     flags |= HANDSHAKE | ESTABLISHED
@@ -326,7 +324,7 @@ def note_opening(t: Any, h: Any, i: Any, d: Any, g: Any) -> Any:
         flags |= ESTABLISHED
     if d == s and (flags & (SYNACK_SEEN << s)) and (tcp & (SYN | RST)) == 0 and g.payload > 0:
         flags |= ESTABLISHED
-    h.bits = np.uint32(flags)
+    h.bits = flags
 
 
 @helper

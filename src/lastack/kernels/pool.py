@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from lastack.kernels._jit import helper, load_le32, store_u32, store_u64
 from lastack.kernels.decode_words import i64
 from lastack.kernels.layout import (
@@ -31,11 +29,11 @@ from lastack.kernels.layout import (
 @helper
 def clear(address: Any, size: Any) -> Any:
     """Write zeros over an item; the tail of a size that is no multiple of 8 is written too."""
-    a = np.uint64(address)
+    a = address
     for offset in range(0, size - 7, 8):
-        store_u64(a + np.uint64(offset), np.uint64(0))
+        store_u64(a + offset, 0)
     if size & 4:
-        store_u32(a + np.uint64(size - 4), np.uint32(0))
+        store_u32(a + size - 4, 0)
 
 
 @helper
@@ -44,7 +42,7 @@ def take(pool_address: Any) -> Any:
     pool = pool_at(pool_address)
     index = i64(pool.free)
     if index != 0:
-        address = pool.address + np.uint64(index * pool.item)
+        address = pool.address + index * pool.item
         pool.free = i64(load_le32(address))
         clear(address, pool.item)
         return index
@@ -59,58 +57,58 @@ def take(pool_address: Any) -> Any:
 def give_back(pool_address: Any, index: Any) -> Any:
     """Put an item back; its first four bytes become the link of the free list."""
     pool = pool_at(pool_address)
-    store_u32(pool.address + np.uint64(index * pool.item), np.uint32(pool.free))
+    store_u32(pool.address + index * pool.item, pool.free)
     pool.free = index
 
 
 @helper
 def hot_of(t: Any, index: Any) -> Any:
     """Return the HOT record of a session."""
-    return hot_at(t.hot + np.uint64(index * S_HOT))
+    return hot_at(t.hot + index * S_HOT)
 
 
 @helper
 def key_of(t: Any, index: Any) -> Any:
     """Return the KEY record of a session."""
-    return key_at(t.key + np.uint64(index * S_KEY))
+    return key_at(t.key + index * S_KEY)
 
 
 @helper
 def info_of(t: Any, index: Any) -> Any:
     """Return the INFO record of a session."""
-    return info_at(t.info + np.uint64(index * S_INFO))
+    return info_at(t.info + index * S_INFO)
 
 
 @helper
 def close_of(t: Any, k: Any) -> Any:
     """Return the CLOSE record of a session that has one."""
-    return close_at(pool_at(t.close).address + np.uint64(i64(k.close) * S_CLOSE))
+    return close_at(pool_at(t.close).address + i64(k.close) * S_CLOSE)
 
 
 @helper
 def rare_of(t: Any, i: Any) -> Any:
     """Return the RARE record of a session; item 0 (always zero) when it has none."""
-    return rare_at(pool_at(t.rare).address + np.uint64(i64(i.rare) * S_RARE))
+    return rare_at(pool_at(t.rare).address + i64(i.rare) * S_RARE)
 
 
 @helper
 def need_rare(t: Any, i: Any) -> Any:
     """Return the RARE record of a session, taking one if it has none."""
     if i.rare == 0:
-        i.rare = np.uint32(take(t.rare))
-    return rare_at(pool_at(t.rare).address + np.uint64(i64(i.rare) * S_RARE))
+        i.rare = take(t.rare)
+    return rare_at(pool_at(t.rare).address + i64(i.rare) * S_RARE)
 
 
 @helper
 def gap_of(t: Any, index: Any) -> Any:
     """Return a GAP item."""
-    return gap_at(pool_at(t.gap).address + np.uint64(index * S_GAP))
+    return gap_at(pool_at(t.gap).address + index * S_GAP)
 
 
 @helper
 def node_of(t: Any, index: Any) -> Any:
     """Return a NODE item."""
-    return node_at(pool_at(t.node).address + np.uint64(index * S_NODE))
+    return node_at(pool_at(t.node).address + index * S_NODE)
 
 
 @helper
@@ -140,10 +138,10 @@ def free_session(t: Any, index: Any) -> Any:
             free_nodes(t, r.holes[d])
             free_nodes(t, r.fins[d])
         give_back(t.rare, i64(i.rare))
-    clear(t.hot + np.uint64(index * S_HOT), S_HOT)
-    clear(t.key + np.uint64(index * S_KEY), S_KEY)
-    clear(t.info + np.uint64(index * S_INFO), S_INFO)
-    hot_of(t, index).packets[0] = np.uint32(t.free)
-    hot_of(t, index).bits = np.uint32(DETACHED)
+    clear(t.hot + index * S_HOT, S_HOT)
+    clear(t.key + index * S_KEY, S_KEY)
+    clear(t.info + index * S_INFO, S_INFO)
+    hot_of(t, index).packets[0] = t.free
+    hot_of(t, index).bits = DETACHED
     t.free = index
     t.live = t.live - 1

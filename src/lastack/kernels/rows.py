@@ -125,9 +125,9 @@ A_GAPS, A_HISTORY_MORE = _AT["gaps"], _AT["history_more"]
 
 @helper
 def _address(columns: Any, column: Any, row: Any, high: Any, low: Any) -> Any:
-    place = load_le64(columns + np.uint64(column * 8)) + np.uint64(row * 16)
+    place = i64(load_le64(columns + column * 8)) + row * 16
     store_be64(place, high)
-    store_be64(place + np.uint64(8), low)
+    store_be64(place + 8, low)
 
 
 @helper
@@ -306,8 +306,8 @@ def write_rows(table: Any, indices: Any, rows: Any, n: Any, columns: Any, evicte
     t = table_at(table)
     gaps = i64(0)
     for j in range(n):
-        index = i64(load_le32(indices + np.uint64(j * 4)))
-        row = i64(load_le32(rows + np.uint64(j * 4)))
+        index = i64(load_le32(indices + j * 4))
+        row = i64(load_le32(rows + j * 4))
         h, k, i = hot_of(t, index), key_of(t, index), info_of(t, index)
         r = rare_of(t, i)
         c = client_of(h)
@@ -345,19 +345,19 @@ def write_gaps(
     """
     t = table_at(table)
     for j in range(n):
-        index = i64(load_le32(indices + np.uint64(j * 4)))
+        index = i64(load_le32(indices + j * 4))
         k = key_of(t, index)
         if k.gap == 0:
             continue
         c = client_of(hot_of(t, index))
         node = i64(k.gap)
-        at = i64(load_le64(places + np.uint64(j * 8))) + i64(gap_of(t, node).place) + 1
+        at = i64(load_le64(places + j * 8)) + i64(gap_of(t, node).place) + 1
         while node != 0:
             at -= 1
             g = gap_of(t, node)
-            store_u64(starts + np.uint64(at * 8), g.start_ns)
-            store_u64(lengths + np.uint64(at * 8), g.gap_ns)
-            store_u64(bytes_clt + np.uint64(at * 8), g.bytes[c])
-            store_u64(bytes_srv + np.uint64(at * 8), g.bytes[1 - c])
-            store_u8(phases + np.uint64(at), g.phase)
+            store_u64(starts + at * 8, g.start_ns)
+            store_u64(lengths + at * 8, g.gap_ns)
+            store_u64(bytes_clt + at * 8, g.bytes[c])
+            store_u64(bytes_srv + at * 8, g.bytes[1 - c])
+            store_u8(phases + at, g.phase)
             node = i64(g.next)

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from lastack.kernels._jit import helper
 from lastack.kernels.decode_words import i64
 from lastack.kernels.layout import HOLES, ISN, MASK32, MAX_HOLES, SEQ_SENT, WRAPPED
@@ -38,12 +36,12 @@ def _add_hole(t: Any, h: Any, i: Any, d: Any, low: Any, high: Any) -> Any:
         t.lost_holes = t.lost_holes + 1
         return
     n = node_of(t, node)
-    n.low = np.uint32(low & MASK32)
-    n.high = np.uint32(high & MASK32)
+    n.low = low & MASK32
+    n.high = high & MASK32
     n.next = r.holes[d]
-    r.holes[d] = np.uint32(node)
-    r.n_holes = np.uint32(i64(r.n_holes) + 1)
-    h.bits = np.uint32(i64(h.bits) | HOLES)
+    r.holes[d] = node
+    r.n_holes = i64(r.n_holes) + 1
+    h.bits = i64(h.bits) | HOLES
 
 
 @helper
@@ -67,22 +65,22 @@ def _fill_holes(t: Any, h: Any, i: Any, d: Any, low: Any, high: Any) -> Any:
             filled += stop - start
             base = i64(n.low)
             if start > 0 and stop < size:
-                n.high = np.uint32((base + start) & MASK32)
+                n.high = (base + start) & MASK32
                 _add_hole(t, h, i, d, base + stop, base + size)
                 previous = index
             elif start > 0:
-                n.high = np.uint32((base + start) & MASK32)
+                n.high = (base + start) & MASK32
                 previous = index
             elif stop < size:
-                n.low = np.uint32((base + stop) & MASK32)
+                n.low = (base + stop) & MASK32
                 previous = index
             else:
                 if previous != 0:
-                    node_of(t, previous).next = np.uint32(following)
+                    node_of(t, previous).next = following
                 else:
-                    r.holes[d] = np.uint32(following)
+                    r.holes[d] = following
                 give_back(t.node, index)
-                r.n_holes = np.uint32(i64(r.n_holes) - 1)
+                r.n_holes = i64(r.n_holes) - 1
         index = following
     return filled
 
@@ -108,9 +106,9 @@ def seen(t: Any, h: Any, k: Any, i: Any, d: Any, position: Any) -> Any:
 
 @helper
 def _advance(h: Any, k: Any, i: Any, d: Any, end: Any) -> Any:
-    h.end[d] = np.uint32(end & MASK32)
+    h.end[d] = end & MASK32
     if ((end - i64(i.first[d])) & MASK32) >= 0x80000000:
-        k.steps = np.uint8(i64(k.steps) | (WRAPPED << (4 * d)))
+        k.steps = i64(k.steps) | (WRAPPED << (4 * d))
 
 
 @helper
@@ -122,15 +120,15 @@ def occupy(t: Any, h: Any, k: Any, i: Any, d: Any, start: Any, size: Any) -> Any
     flags = i64(h.bits)
     end = start + size
     if (flags & (SEQ_SENT << d)) == 0:
-        h.bits = np.uint32(flags | (SEQ_SENT << d))
-        i.first[d] = np.uint32(start & MASK32)
-        h.end[d] = np.uint32(end & MASK32)
+        h.bits = flags | (SEQ_SENT << d)
+        i.first[d] = start & MASK32
+        h.end[d] = end & MASK32
         return size
     beyond = ahead(start, h.end[d])
     if beyond >= 0:
         if i.first[d] == h.end[d] and (i64(k.steps) >> (4 * d)) & WRAPPED == 0:
             # nothing was occupied so far: what lies before is not a hole
-            i.first[d] = np.uint32(start & MASK32)
+            i.first[d] = start & MASK32
         elif beyond > 0:
             _add_hole(t, h, i, d, i64(h.end[d]), start)
         _advance(h, k, i, d, end)
@@ -151,7 +149,7 @@ def occupy(t: Any, h: Any, k: Any, i: Any, d: Any, start: Any, size: Any) -> Any
         if (flags & (ISN << d)) == 0:
             new += low - start
             old_first = i64(i.first[d])
-            i.first[d] = np.uint32(start & MASK32)
+            i.first[d] = start & MASK32
             if below > stop - start:
                 _add_hole(t, h, i, d, stop, old_first)
             _advance(h, k, i, d, i64(h.end[d]))
@@ -166,7 +164,7 @@ def occupy(t: Any, h: Any, k: Any, i: Any, d: Any, start: Any, size: Any) -> Any
 def learn_isn(h: Any, i: Any, d: Any, isn: Any) -> Any:
     """Take a sequence number as the direction's ISN, after its packet was placed."""
     i.first[d] = isn
-    h.bits = np.uint32(i64(h.bits) | (ISN << d))
+    h.bits = i64(h.bits) | (ISN << d)
 
 
 @helper

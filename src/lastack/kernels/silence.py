@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from lastack.kernels._jit import helper
 from lastack.kernels.decode_words import i64
 from lastack.kernels.layout import (
@@ -97,10 +95,10 @@ def _keep_gap(t: Any, h: Any, k: Any, gap: Any) -> Any:
     node.gap_ns = gap
     node.bytes[0] = h.bytes[0]
     node.bytes[1] = h.bytes[1]
-    node.phase = np.uint8(phase)
-    node.place = np.uint8(place)
+    node.phase = phase
+    node.place = place
     node.next = k.gap
-    k.gap = np.uint32(index)
+    k.gap = index
 
 
 @helper

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from lastack.kernels._jit import helper, kernel, load_le32, prefetch, store_u32
 from lastack.kernels.decode_words import i64
 from lastack.kernels.flowtable import find, insert, replace, same_key
@@ -97,8 +95,8 @@ def _belongs_to_shadow(h: Any, i: Any, d: Any, g: Any) -> Any:
 def finish(t: Any, index: Any) -> Any:
     """Put a session on the list of finished ones; its row is written when the list is drained."""
     h = hot_of(t, index)
-    h.bits = np.uint32(i64(h.bits) | DETACHED)
-    store_u32(t.finished + np.uint64(t.n_finished * 4), np.uint32(index))
+    h.bits = i64(h.bits) | DETACHED
+    store_u32(t.finished + t.n_finished * 4, index)
     t.n_finished = t.n_finished + 1
 
 
@@ -108,8 +106,8 @@ def _create(t: Any, g: Any) -> Any:
     index = i64(t.free)
     if index != 0:
         t.free = i64(hot_of(t, index).packets[0])
-        hot_of(t, index).packets[0] = np.uint32(0)
-        hot_of(t, index).bits = np.uint32(0)
+        hot_of(t, index).packets[0] = 0
+        hot_of(t, index).bits = 0
     else:
         t.records = t.records + 1
         index = i64(t.records)
@@ -122,10 +120,10 @@ def _create(t: Any, g: Any) -> Any:
     k.start_ns = g.ts_ns
     i.synack_ns = NEVER
     i.ct_ns = NEVER
-    i.history = np.uint64(1)
+    i.history = 1
     i.origin = g.origin + t.origin_add
-    i.wscale = np.uint8(0xFF)
-    i.vlan = np.uint16((i64(g.encap) << 12 | (i64(g.vlan) & 0xFFF)) & 0xFFFF)
+    i.wscale = 0xFF
+    i.vlan = (i64(g.encap) << 12 | (i64(g.vlan) & 0xFFF)) & 0xFFFF
     t.live = t.live + 1
     t.created = t.created + 1
     h = hot_of(t, index)
@@ -136,7 +134,7 @@ def _create(t: Any, g: Any) -> Any:
         client_hi = sender_hi
         if (lo_port < 1024) != (hi_port < 1024):
             client_hi = lo_port < 1024
-        h.bits = np.uint32(ESTABLISHED | (CLIENT_HI if client_hi else 0))
+        h.bits = ESTABLISHED | (CLIENT_HI if client_hi else 0)
     return index
 
 
@@ -154,10 +152,10 @@ def _succeed(t: Any, g: Any, old: Any) -> Any:
         shadow = i64(rare_of(t, i_old).shadow)
         finish(t, old)
     if (i64(g.tcp_flags) & (SYN | ACK)) == SYN:
-        r.shadow = np.uint32(shadow)
-        hot_of(t, index).bits = np.uint32(i64(hot_of(t, index).bits) | SHADOW)
+        r.shadow = shadow
+        hot_of(t, index).bits = i64(hot_of(t, index).bits) | SHADOW
         h_shadow = hot_of(t, shadow)
-        h_shadow.bits = np.uint32(i64(h_shadow.bits) | DETACHED)
+        h_shadow.bits = i64(h_shadow.bits) | DETACHED
     else:
         finish(t, shadow)
     return index
@@ -167,8 +165,8 @@ def _succeed(t: Any, g: Any, old: Any) -> Any:
 def _end_shadow(t: Any, h: Any, i: Any) -> Any:
     r = rare_of(t, i)
     shadow = i64(r.shadow)
-    r.shadow = np.uint32(0)
-    h.bits = np.uint32(i64(h.bits) & ~SHADOW)
+    r.shadow = 0
+    h.bits = i64(h.bits) & ~SHADOW
     finish(t, shadow)
 
 
@@ -188,7 +186,7 @@ def _note_icmp(t: Any, g: Any, index: Any) -> Any:
         and g.seq == i.first[client]
     ):
         need_rare(t, i).icmp = g.window
-        h.bits = np.uint32(flags | ICMP_ERROR)
+        h.bits = flags | ICMP_ERROR
         t.icmp = t.icmp + 1
 
 
@@ -252,28 +250,28 @@ def track(table: Any, segments: Any, start: Any, n: Any) -> Any:
     position = i64(start)
     while position < n:
         size = min(i64(BATCH), n - position)
-        base = segments + np.uint64(position * S_SEGMENT)
+        base = segments + position * S_SEGMENT
         for j in range(size):
-            g = segment_at(base + np.uint64(j * S_SEGMENT))
-            prefetch(t.slots + np.uint64((i64(g.hash) & t.mask) * 8))
+            g = segment_at(base + j * S_SEGMENT)
+            prefetch(t.slots + ((i64(g.hash) & t.mask) * 8))
         for j in range(size):
-            g = segment_at(base + np.uint64(j * S_SEGMENT))
+            g = segment_at(base + j * S_SEGMENT)
             tag = i64(g.hash)
             place = tag & t.mask
             index = i64(0)
             while True:
-                slot = t.slots + np.uint64(place * 8)
+                slot = t.slots + place * 8
                 index = i64(load_le32(slot))
-                if index == 0 or i64(load_le32(slot + np.uint64(4))) == tag:
+                if index == 0 or i64(load_le32(slot + 4)) == tag:
                     break
                 place = (place + 1) & t.mask
-            store_u32(t.found + np.uint64(j * 4), np.uint32(index))
+            store_u32(t.found + j * 4, index)
             if index != 0:
-                prefetch(t.hot + np.uint64(index * S_HOT))
-                prefetch(t.key + np.uint64(index * S_KEY))
+                prefetch(t.hot + index * S_HOT)
+                prefetch(t.key + index * S_KEY)
         for j in range(size):
-            g = segment_at(base + np.uint64(j * S_SEGMENT))
-            index = i64(load_le32(t.found + np.uint64(j * 4)))
+            g = segment_at(base + j * S_SEGMENT)
+            index = i64(load_le32(t.found + j * 4))
             icmp = i64(g.meta) & META_ICMP
             if index != 0:
                 h, k = hot_of(t, index), key_of(t, index)

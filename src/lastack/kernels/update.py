@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from lastack.kernels._jit import helper
 from lastack.kernels.decode_words import i64
 from lastack.kernels.history import note_letter
@@ -78,14 +76,14 @@ def quiet_step(h: Any, k: Any, d: Any, g: Any) -> Any:
         h.end_ns = g.ts_ns
         if gap > h.max_idle:
             h.max_idle = gap
-    h.packets[d] = np.uint32(i64(h.packets[d]) + 1)
+    h.packets[d] = i64(h.packets[d]) + 1
     h.bytes[d] += payload
-    h.end[d] = np.uint32(new_end)
+    h.end[d] = new_end
     if ahead(g.ack, h.ack[d]) > 0:
         h.ack[d] = g.ack
     h.window[d] = g.window
     if flags & (SYN_WINDOW << d):
-        h.bits = np.uint32(flags & ~(SYN_WINDOW << d))
+        h.bits = flags & ~(SYN_WINDOW << d)
     note_fingerprint(k, d, g)
     return True
 
@@ -112,16 +110,16 @@ def _repeats(t: Any, h: Any, i: Any, d: Any, before: Any, probe: Any, all_seen: 
     if keepalive or again or probe:
         r = need_rare(t, i)
         if keepalive:
-            r.keepalives[d] = np.uint32(i64(r.keepalives[d]) + 1)
+            r.keepalives[d] = i64(r.keepalives[d]) + 1
         if again:
-            r.retx[d] = np.uint32(i64(r.retx[d]) + 1)
+            r.retx[d] = i64(r.retx[d]) + 1
         same_end = (before & REPEATING) != 0 and ((i64(r.odd) >> 4) & 1) == d
-        r.repeats = np.uint32(i64(r.repeats) + 1 if same_end else 1)
-        r.odd = np.uint8((i64(r.odd) & ~16) | (d << 4))
-        h.bits = np.uint32(i64(h.bits) | REPEATING)
+        r.repeats = i64(r.repeats) + 1 if same_end else 1
+        r.odd = (i64(r.odd) & ~16) | (d << 4)
+        h.bits = i64(h.bits) | REPEATING
     elif before & REPEATING:
-        need_rare(t, i).repeats = np.uint32(0)
-        h.bits = np.uint32(i64(h.bits) & ~REPEATING)
+        need_rare(t, i).repeats = 0
+        h.bits = i64(h.bits) & ~REPEATING
 
 
 @helper
@@ -185,12 +183,12 @@ def full_step(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any) -> Any:
     n = i64(h.packets[d]) + 1
     if n > MASK32:
         r = need_rare(t, i)
-        r.packet_carry[d] = np.uint16(i64(r.packet_carry[d]) + 1)
+        r.packet_carry[d] = i64(r.packet_carry[d]) + 1
         # never 0 again: 0 packets means that the end was not seen
         n = i64(1)
-    h.packets[d] = np.uint32(n)
+    h.packets[d] = n
     if before & (3 * RST_SEEN):
-        k.after_rst = np.uint32(i64(k.after_rst) + 1)
+        k.after_rst = i64(k.after_rst) + 1
     new_fin = False
     new_rst = False
     if tcp & SYN:
@@ -198,8 +196,8 @@ def full_step(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any) -> Any:
     if tcp & RST:
         position = (i64(g.seq) + (1 if tcp & SYN else 0)) & MASK32
         if before & REPEATING:
-            need_rare(t, i).repeats = np.uint32(0)
-            h.bits = np.uint32(i64(h.bits) & ~REPEATING)
+            need_rare(t, i).repeats = 0
+            h.bits = i64(h.bits) & ~REPEATING
     else:
         payload = i64(g.payload)
         h.bytes[d] += payload
@@ -211,9 +209,9 @@ def full_step(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any) -> Any:
             take_syn(t, h, i, d, g, before)
     if g.payload > 0:
         if (tcp & (ACK | SYN)) == ACK or (tcp & (ACK | SYN | RST)) == SYN:
-            h.bits = np.uint32(i64(h.bits) | DATA)
+            h.bits = i64(h.bits) | DATA
     elif (tcp & (ACK | SYN)) == ACK:
-        h.bits = np.uint32(i64(h.bits) | BARE_ACK)
+        h.bits = i64(h.bits) | BARE_ACK
     if tcp & FIN:
         new_fin = take_fin(t, h, k, i, d, g, position, silence)
     if tcp & RST:
@@ -228,7 +226,7 @@ def full_step(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any) -> Any:
                 h.ack[d] = g.ack
         h.window[d] = g.window
         flags = flags | (SYN_WINDOW << d) if tcp & SYN else flags & ~(SYN_WINDOW << d)
-        h.bits = np.uint32(flags)
+        h.bits = flags
         if (flags & ANY_ISN) != 0 and (flags & (HANDSHAKE | RST_EFFECTIVE)) == 0:
             note_opening(t, h, i, d, g)
     note_letter(t, h, i, d, g, before, new_fin, new_rst)

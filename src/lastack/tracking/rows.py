@@ -99,10 +99,10 @@ class RowBuffer:
         indices, rows = np.ascontiguousarray(indices, np.uint32), np.ascontiguousarray(rows, np.uint32)
         kernel_rows.write_rows(
             table,
-            np.uint64(indices.ctypes.data),
-            np.uint64(rows.ctypes.data),
+            indices.ctypes.data,
+            rows.ctypes.data,
             len(indices),
-            np.uint64(self._addresses.ctypes.data),
+            self._addresses.ctypes.data,
             evicted,
         )
         self._parts.append((table, indices, rows))
@@ -114,12 +114,10 @@ class RowBuffer:
         total = int(offsets[-1])
         times: list[Any] = [np.empty(total, np.int64) for _ in range(4)]
         phases: Any = np.empty(total, np.uint8)
-        addresses = [np.uint64(a.ctypes.data) for a in (*times, phases)]
+        addresses = [a.ctypes.data for a in (*times, phases)]
         for table, indices, rows in self._parts if total else []:
             places = offsets[rows].astype(np.uint64)
-            kernel_rows.write_gaps(
-                table, np.uint64(indices.ctypes.data), np.uint64(places.ctypes.data), len(indices), *addresses
-            )
+            kernel_rows.write_gaps(table, indices.ctypes.data, places.ctypes.data, len(indices), *addresses)
         by_name = dict(zip(("start_ns", "gap_ns", "bytes_clt", "bytes_srv"), times, strict=True))
         members = [
             _coded(phases, enum_values(m))

@@ -50,7 +50,7 @@ class Shard:
         self.control["capacity"] = capacity
         self.control["limit"] = limit
         self.control["idle_ns"] = idle_ns
-        self.address = np.uint64(self.control.ctypes.data)
+        self.address = self.control.ctypes.data
         self._use_slots(np.zeros(_FIRST_SLOTS * 2, np.uint32))
         self._huge = False
 
@@ -67,7 +67,7 @@ class Shard:
     def _grow(self) -> None:
         old, mask = self._slots, int(self.control["mask"][0])
         self._use_slots(np.zeros(len(old) * 2, np.uint32))
-        rehash(np.uint64(old.ctypes.data), mask, self.control[0])
+        rehash(old.ctypes.data, mask, self.control[0])
         if not self._huge and int(self.control["records"][0]) >= _HUGE_FROM:
             self._huge = True
             for reserve in self._reserves[:4]:
@@ -76,7 +76,7 @@ class Shard:
     def feed(self, segments: int, start: int, n: int) -> int:
         """Account for segments [start, n) at an address; return where it stopped: n, or the table is at its limit."""
         while True:
-            start = int(track(self.address, np.uint64(segments), start, n))
+            start = int(track(self.address, int(segments), start, n))
             if start >= n:
                 return start
             control = self.control[0]
@@ -107,14 +107,14 @@ class Shard:
         room = int(self.control["records"][0]) + 1
         indices, classes = np.empty(room, np.uint32), np.empty(room, np.uint8)
         ends, starts, origins = (np.empty(room, np.int64) for _ in range(3))
-        addresses = [np.uint64(a.ctypes.data) for a in (indices, classes, ends, starts, origins)]
+        addresses = [a.ctypes.data for a in (indices, classes, ends, starts, origins)]
         n = evict.list_live(self.address, *addresses)
         return indices[:n], classes[:n], ends[:n], starts[:n], origins[:n]
 
     def all_leave(self) -> None:
         """Put every session on the finished list."""
         indices = self._live()[0]
-        evict.leave(self.address, np.uint64(indices.ctypes.data), len(indices))
+        evict.leave(self.address, indices.ctypes.data, len(indices))
 
     def evict(self) -> None:
         """Put a sixteenth of the limit on the finished list: oldest closed first, then half-open, then idle."""
@@ -135,7 +135,7 @@ class Shard:
             chosen.append(places)
         leaving = indices[np.concatenate(chosen)]
         self.control["evicted"] += len(leaving)
-        evict.leave(self.address, np.uint64(leaving.ctypes.data), len(leaving))
+        evict.leave(self.address, leaving.ctypes.data, len(leaving))
 
     def sorted_finished(self) -> tuple[Any, Any, Any]:
         """Return finished indices with start times and origins, in order of (start time, first packet)."""
@@ -143,10 +143,10 @@ class Shard:
         starts, origins = np.empty(len(indices), np.int64), np.empty(len(indices), np.int64)
         evict.list_starts(
             self.address,
-            np.uint64(indices.ctypes.data),
+            indices.ctypes.data,
             len(indices),
-            np.uint64(starts.ctypes.data),
-            np.uint64(origins.ctypes.data),
+            starts.ctypes.data,
+            origins.ctypes.data,
         )
         order = np.lexsort((origins, starts))
         return indices[order], starts[order], origins[order]
