@@ -103,6 +103,9 @@ def decode_common(address: int, caplen: int, wirelen: int, link: int, seg: Any) 
         at = i64(0)
     else:
         return _UNDECIDED
+    # An IP length may claim more than the frame had on the wire; a damaged file, more captured than on the wire.
+    # Found here and not where the payload is computed: there it would cost four times as much.
+    frame_end = max(wirelen, caplen)
     vlan = i64(0)
     tags = i64(0)  # also the value of Encap: none, vlan, qinq
     if ethertype == _TAG or ethertype == _SERVICE_TAG:
@@ -135,7 +138,7 @@ def decode_common(address: int, caplen: int, wirelen: int, link: int, seg: Any) 
         seg.ttl = u8_at(address, at + 8)
         meta = i64(META_HAS_IPID)
         tcp = at + 20
-        wire_end = at + total
+        wire_end = min(at + total, frame_end)
     elif ethertype == layers.IPV6:
         if left < 48:
             return _UNDECIDED
@@ -157,7 +160,7 @@ def decode_common(address: int, caplen: int, wirelen: int, link: int, seg: Any) 
         seg.ttl = u8_at(address, at + 7)
         meta = i64(0)
         tcp = at + 40
-        wire_end = tcp + length
+        wire_end = min(tcp + length, frame_end)
     else:
         return chatter(ethertype, address, at, left, seg)
     header = u8_at(address, tcp + 12) >> 4 << 2
@@ -168,8 +171,6 @@ def decode_common(address: int, caplen: int, wirelen: int, link: int, seg: Any) 
     seg.ack = be32_at(address, tcp + 8)
     seg.tcp_flags = flags
     seg.window = be16_at(address, tcp + 14)
-    # An IP length may claim more than the frame had on the wire; a damaged file, more captured than on the wire.
-    wire_end = min(wire_end, max(wirelen, caplen))
     seg.payload = max(wire_end - tcp - header, 0)
     seg.vlan = vlan
     seg.encap = tags
