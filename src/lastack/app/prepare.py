@@ -1,7 +1,8 @@
 """Preparing the compiled kernels: once for each version, Python and processor, on two processors at the same time.
 
 Numba compiles on first use and keeps the result in a cache folder. Left to itself it would do so in one thread; here
-two child processes compile half of the kernels each, by using them once.
+two child processes compile half of the kernels each, by using them once. The general decoder (tunnels, wireless, odd
+headers) is left out: it is compiled when a capture first needs it.
 """
 
 from __future__ import annotations
@@ -53,7 +54,11 @@ def _use_tracking() -> None:
     from lastack.tracking.shard import Shard
 
     segments = np.zeros(1, SEGMENT)
-    Shard(64, 1).feed(segments.ctypes.data, 0, 1)
+    shard = Shard(64, 1)
+    shard.feed(segments.ctypes.data, 0, 1)
+    shard.all_leave()
+    shard.sorted_finished()
+    shard.free_finished()
 
 
 def _use_the_rest() -> None:
@@ -67,14 +72,11 @@ def _use_the_rest() -> None:
     from lastack.tracking.shard import Shard
 
     shard = Shard(64, 1)
-    shard.all_leave()
-    shard.sorted_finished()
-    shard.free_finished()
     RowBuffer(1).write(shard.address, np.zeros(1, np.uint32), np.zeros(1, np.uint32))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "empty.pcap"
         with PcapWriter(path) as writer:
-            writer.write(0, b"\0" * 60)
+            writer.write(0, bytes(12) + b"\x08\x06" + bytes(46))  # ARP: does not need the general decoder
         with open_capture(path) as capture:
             for _ in Decoder(capture, 0, 1, runner(None)).batches():
                 pass
@@ -83,4 +85,7 @@ def _use_the_rest() -> None:
 _PARTS = {"tracking": _use_tracking, "rest": _use_the_rest}
 
 if __name__ == "__main__":
+    import gc
+
+    gc.disable()  # the compiler makes millions of small objects and lets few of them go
     _PARTS[sys.argv[1]]()
