@@ -26,6 +26,7 @@ from lastack.kernels.layout import (
     ISN,
     L_FIN_RST,
     REPEATING,
+    RESET_FIRST,
     RST_AFTER_FINS,
     RST_EFFECTIVE,
     RST_EFFECTIVE_HI,
@@ -37,7 +38,7 @@ from lastack.kernels.layout import (
 )
 from lastack.kernels.pool import close_of, rare_of
 from lastack.kernels.sequence import ahead, hole_below
-from lastack.kernels.silence import fin_acked
+from lastack.kernels.silence import fin_acked, fins_acked
 from lastack.model.enums import ClientBy, Closer, ConnState, Ending, EndpointState, Observed, Opening, Phase
 
 O_ESTABLISHED, O_REFUSED, O_ICMP = int(Opening.established), int(Opening.refused), int(Opening.refused_icmp)
@@ -98,7 +99,7 @@ def client_by(h: Any, k: Any) -> Any:
 
 
 @helper
-def opening_of(h: Any, c: Any) -> Any:
+def opening_of(t: Any, h: Any, i: Any, c: Any) -> Any:
     """Return the Opening of a session."""
     flags = i64(h.bits)
     s = 1 - c
@@ -111,12 +112,13 @@ def opening_of(h: Any, c: Any) -> Any:
         return O_SYNACK
     answered = (flags & (SYNACK_SEEN << s)) != 0
     ended = (flags & RST_EFFECTIVE) != 0
-    if (flags & (RST_SEEN << c)) != 0 or (answered and ended):
+    if flags & (RST_SEEN << c):
         return O_ABORTED
+    if answered:
+        after = ended and (i64(rare_of(t, i).marks) & (RESET_FIRST << s)) == 0
+        return O_ABORTED if after else O_HALF_OPEN
     if ended:
         return O_REFUSED
-    if answered:
-        return O_HALF_OPEN
     return O_ICMP if flags & ICMP_ERROR else O_UNANSWERED
 
 
@@ -302,28 +304,33 @@ def phase_of(t: Any, h: Any, k: Any, i: Any, opening: Any) -> Any:
         return P_ESTABLISHED
     if fins == 1:
         return P_HALF
-    return P_CLOSED if fin_acked(t, h, k, 0) and fin_acked(t, h, k, 1) else P_CLOSING
+    return P_CLOSED if fins_acked(t, h, k) == 2 else P_CLOSING
 
 
 @helper
-def _lossy(t: Any, h: Any, i: Any, d: Any) -> Any:
+def _lossy(t: Any, h: Any, k: Any, i: Any, d: Any) -> Any:
     flags = i64(h.bits)
     o = 1 - d
     if (flags & (SEQ_SENT << d)) == 0 or (flags & (ACK_SENT << o)) == 0:
         return False
-    return ahead(h.ack[o], h.end[d]) > 0 or hole_below(t, h, i, d, h.ack[o])
+    beyond = ahead(h.ack[o], h.end[d])
+    if i.first[d] == h.end[d] and (i64(k.steps) >> (4 * d)) & WRAPPED == 0:
+        # It occupied nothing: what was seen of it may be keepalives, one number back.
+        return beyond > 1
+    return beyond > 0 or hole_below(t, h, i, d, h.ack[o])
 
 
 @helper
-def observed_of(t: Any, h: Any, i: Any, opening: Any, ending: Any, evicted: Any) -> Any:
+def observed_of(t: Any, h: Any, k: Any, i: Any, opening: Any, ending: Any, evicted: Any) -> Any:
     """Return the Observed of a session."""
     if evicted:
         return SEEN_EVICTED
     known = opening == O_ESTABLISHED or opening == O_BOTH or opening == O_MIDSTREAM or opening == O_SYNACK
     if known and (h.packets[0] == 0 or h.packets[1] == 0):
         return SEEN_ONE_WAY
-    if _lossy(t, h, i, 0) or _lossy(t, h, i, 1):
-        return SEEN_LOSSY
+    for d in range(2):
+        if _lossy(t, h, k, i, d):
+            return SEEN_LOSSY
     if opening == O_MIDSTREAM or opening == O_SYNACK or opening == O_STRAY:
         return SEEN_NO_START
     if ending == E_OPEN or ending == E_HALF or ending == E_VANISHED:

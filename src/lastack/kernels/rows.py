@@ -256,12 +256,14 @@ def _write_closing(columns: Any, row: Any, t: Any, h: Any, k: Any, i: Any, r: An
 
 @helper
 def _write_outcome(columns: Any, row: Any, t: Any, h: Any, k: Any, i: Any, c: Any, evicted: Any) -> Any:
-    opening = opening_of(h, c)
+    opening = opening_of(t, h, i, c)
     put_i64(columns, A_MAX_IDLE, row, 0 if opening == O_STRAY else h.max_idle)
     ending = ending_of(t, h, i, opening)
     closer = first_closer_of(h, k, i, c)
     states = states_of(t, h, k, i, c, opening)
-    unacked = unacked_of(t, h, k, i, 0) + unacked_of(t, h, k, i, 1)
+    unacked = i64(0)
+    for d in range(2):
+        unacked += unacked_of(t, h, k, i, d)
     verdict = verdict_of(h, c, opening, ending, closer, unacked)
     put_u8(columns, A_OPENING, row, opening)
     put_u8(columns, A_ENDING, row, ending)
@@ -275,7 +277,7 @@ def _write_outcome(columns: Any, row: Any, t: Any, h: Any, k: Any, i: Any, c: An
     put_u8(columns, A_ACTOR, row, (verdict >> 8) & 0xFF)
     put_u8(columns, A_HARM, row, verdict & 0xFF)
     put_u8(columns, A_PHASE, row, phase_of(t, h, k, i, opening))
-    put_u8(columns, A_OBSERVED, row, observed_of(t, h, i, opening, ending, evicted))
+    put_u8(columns, A_OBSERVED, row, observed_of(t, h, k, i, opening, ending, evicted))
 
 
 @helper

@@ -50,6 +50,16 @@ def fin_acked(t: Any, h: Any, k: Any, d: Any) -> Any:
 
 
 @helper
+def fins_acked(t: Any, h: Any, k: Any) -> Any:
+    """Return how many of the two ends' first FINs were acknowledged."""
+    n = 0
+    for d in range(2):
+        if fin_acked(t, h, k, d):
+            n += 1
+    return n
+
+
+@helper
 def timer_phase(t: Any, h: Any, k: Any) -> Any:
     """Return the TimerPhase that the packets so far have left behind."""
     flags = i64(h.bits)
@@ -57,9 +67,9 @@ def timer_phase(t: Any, h: Any, k: Any) -> Any:
         return RESET
     fins = flags & BOTH_FINS
     if fins == BOTH_FINS:
-        return CLOSED if fin_acked(t, h, k, 0) and fin_acked(t, h, k, 1) else FIN2
+        return CLOSED if fins_acked(t, h, k) == 2 else FIN2
     if fins:
-        return FIN1_ACKED if fin_acked(t, h, k, 0) or fin_acked(t, h, k, 1) else FIN1
+        return FIN1_ACKED if fins_acked(t, h, k) else FIN1
     if flags & ANY_ISN:
         if flags & ESTABLISHED:
             return OPEN

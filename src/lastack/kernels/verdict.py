@@ -40,9 +40,26 @@ C_PROBE, C_VANISHED = int(Cause.probe), int(Cause.peer_vanished)
 C_OPEN, C_WAITING = int(Cause.still_open), int(Cause.half_closed_waiting)
 
 
-@helper
-def _pack(cause: Any, percent: Any, actor: Any, harm: Any) -> Any:
+def _pack(cause: int, percent: int, actor: int = _UNKNOWN, harm: int = _H_UNKNOWN) -> int:
     return cause << 24 | percent << 16 | actor << 8 | harm
+
+
+# Constants, because a helper would be compiled anew for every combination of them. The actor is added where it is 0.
+_V_REFUSED = _pack(C_REFUSED, 95, _SERVER, _H_OPEN)
+_V_ICMP = _pack(C_ICMP, 90, _NETWORK, _H_OPEN)
+_V_UNANSWERED = _pack(C_UNANSWERED, 90, _UNKNOWN, _H_OPEN)
+_V_CLIENT_GONE = _pack(C_CLIENT_GONE, 50, _CLIENT, _H_OPEN)
+_V_PROBE = _pack(C_PROBE, 70, _CLIENT, _H_NONE)
+_V_UNKNOWN = _pack(C_UNKNOWN, 0)
+_V_CLEAN = _pack(C_CLEAN, 95, harm=_H_NONE)
+_V_AFTER = _pack(C_AFTER, 90, harm=_H_NONE)
+_V_STOPPED = _pack(C_STOPPED, 60, harm=0)
+_V_BY_CLIENT = _pack(C_BY_CLIENT, 60, _CLIENT, harm=0)
+_V_BY_SERVER = _pack(C_BY_SERVER, 60, _SERVER, harm=0)
+_V_WAITING = _pack(C_WAITING, 80)
+_V_VANISHED = _pack(C_VANISHED, 60, harm=_H_STALLED)
+_V_OPEN = _pack(C_OPEN, 90)
+_ACTOR = 8  # shift
 
 
 @helper
@@ -52,30 +69,30 @@ def verdict_of(h: Any, c: Any, opening: Any, ending: Any, first_closer: Any, una
     resetter = _CLIENT if ((flags & RST_EFFECTIVE_HI) != 0) == (c == 1) else _SERVER
     closer = first_closer if first_closer < 3 else _UNKNOWN
     if opening == O_REFUSED:
-        return _pack(C_REFUSED, 95, _SERVER, _H_OPEN)
+        return _V_REFUSED
     if opening == O_ICMP:
-        return _pack(C_ICMP, 90, _NETWORK, _H_OPEN)
+        return _V_ICMP
     if opening == O_UNANSWERED:
-        return _pack(C_UNANSWERED, 90, _UNKNOWN, _H_OPEN)
+        return _V_UNANSWERED
     if opening == O_HALF_OPEN:
-        return _pack(C_CLIENT_GONE, 50, _CLIENT, _H_OPEN)
+        return _V_CLIENT_GONE
     if opening == O_ABORTED:
         if (flags & (SYNACK_SEEN << (1 - c))) != 0 and resetter == _CLIENT:
-            return _pack(C_PROBE, 70, _CLIENT, _H_NONE)
-        return _pack(C_BY_CLIENT if resetter == _CLIENT else C_BY_SERVER, 60, resetter, _H_OPEN)
+            return _V_PROBE
+        return (_V_BY_CLIENT if resetter == _CLIENT else _V_BY_SERVER) | _H_OPEN
     if opening == O_STRAY or opening == O_SYNACK:
-        return _pack(C_UNKNOWN, 0, _UNKNOWN, _H_UNKNOWN)
+        return _V_UNKNOWN
     if ending == E_CLOSED:
-        return _pack(C_CLEAN, 95, closer, _H_NONE)
+        return _V_CLEAN | closer << _ACTOR
     if ending == E_CLOSED_RST:
-        return _pack(C_AFTER, 90, closer, _H_NONE)
+        return _V_AFTER | closer << _ACTOR
     lost = _H_LOST if unacked > 0 else _H_UNKNOWN
     if ending == E_FIN_RST and resetter == closer:
-        return _pack(C_STOPPED, 60, resetter, lost)
+        return _V_STOPPED | resetter << _ACTOR | lost
     if ending == E_FIN_RST or ending == E_RST:
-        return _pack(C_BY_CLIENT if resetter == _CLIENT else C_BY_SERVER, 60, resetter, lost)
+        return (_V_BY_CLIENT if resetter == _CLIENT else _V_BY_SERVER) | lost
     if ending == E_HALF:
-        return _pack(C_WAITING, 80, _UNKNOWN, _H_UNKNOWN)
+        return _V_WAITING
     if ending == E_VANISHED:
-        return _pack(C_VANISHED, 60, _UNKNOWN, _H_STALLED)
-    return _pack(C_OPEN, 90, _UNKNOWN, _H_UNKNOWN)
+        return _V_VANISHED
+    return _V_OPEN
