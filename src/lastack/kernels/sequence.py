@@ -161,9 +161,10 @@ def occupy(t: Any, h: Any, k: Any, i: Any, d: Any, start: Any, size: Any) -> Any
 
 
 @helper
-def learn_isn(h: Any, i: Any, d: Any, isn: Any) -> Any:
-    """Take a sequence number as the direction's ISN, after its packet was placed."""
+def learn_isn(t: Any, h: Any, i: Any, d: Any, isn: Any) -> Any:
+    """Take a sequence number as the direction's ISN, after its packet was placed; what lies before it is no hole."""
     i.first[d] = isn
+    _fill_holes(t, h, i, d, i64(isn) - 0x7FFFFFFF, i64(isn))
     h.bits = i64(h.bits) | (ISN << d)
 
 

@@ -205,7 +205,7 @@ def full_step(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any) -> Any:
         position = _stream(t, h, k, i, d, g, before)
         if opener:
             if (before & (ISN << d)) == 0:
-                learn_isn(h, i, d, g.seq)
+                learn_isn(t, h, i, d, g.seq)
             take_syn(t, h, i, d, g, before)
     if g.payload > 0:
         if (tcp & (ACK | SYN)) == ACK or (tcp & (ACK | SYN | RST)) == SYN:
