@@ -163,7 +163,7 @@ def take_fin(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any, position: Any, sile
         acknowledged = (flags & (ACK_SENT << o)) != 0 and ahead(h.ack[o], position + 1) >= 0
         first = i64(c.fin[o]) + 1
         acknowledges = (flags & (ACK_SENT << d)) != 0 and ahead(h.ack[d], first) >= 0
-        acknowledges = acknowledges or ((i64(g.tcp_flags) & ACK) != 0 and ahead(g.ack, first) >= 0)
+        acknowledges = acknowledges or ((i64(g.tcp_flags) & (ACK | RST)) == ACK and ahead(g.ack, first) >= 0)
         if (flags & (3 * RST_SEEN)) == 0 and not acknowledged and not acknowledges:
             i.verdict = i64(i.verdict) | CROSSED_FINS
     else:
