@@ -28,10 +28,12 @@ from lastack.model.batch import ACK, FIN, RST, SYN
 
 FULL = 60  # bits: fifteen letters
 
-# RARE.letters, plus direction: I or Q was written; a FIN or RST was seen only beside another flag, its own letter
+# RARE.letters, plus direction: the letter was written; a FIN or RST was seen only beside another flag, its own letter
 # is still to be written
+LETTER_Q = 1
 OWED_F = 4
 OWED_R = 16
+LETTER_I = 64
 
 
 @helper
@@ -101,9 +103,11 @@ def note_letter(t: Any, h: Any, i: Any, d: Any, g: Any, before: Any, new_fin: An
     else:
         r = need_rare(t, i)
         letters = i64(r.letters)
-        if (letters & (1 << d)) == 0:
-            write(t, i, L_FIN_RST if (tcp & (FIN | RST)) == (FIN | RST) else L_MULTI, d)
-        letters |= 1 << d
+        both = (tcp & (FIN | RST)) == (FIN | RST)
+        mine = (LETTER_I if both else LETTER_Q) << d
+        if (letters & mine) == 0:
+            write(t, i, L_FIN_RST if both else L_MULTI, d)
+        letters |= mine
         if (tcp & FIN) != 0 and (before & (FIN_SEEN << d)) == 0:
             letters |= OWED_F << d
         if (tcp & RST) != 0 and (before & (RST_SEEN << d)) == 0:

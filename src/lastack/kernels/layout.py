@@ -88,7 +88,8 @@ RARE = np.dtype(
         ("fins", "u4", 2),           # NODE lists of further FIN positions
         ("last_syn", "u4", 2),       # sequence number of the last S or H letter, where it differs from the first
         ("last_fin", "u4", 2),
-        ("n_holes", "u4"),
+        ("n_holes", "u2"),
+        ("marks", "u2"),             # bits below
         ("shadow", "u4"),            # index of the earlier session that can still get packets
         ("repeats", "u4"),           # trailing packets that only repeat
         ("packet_carry", "u2", 2),   # multiples of 2**32 of HOT.packets
@@ -183,6 +184,9 @@ NOT_COUNTING = 7
 # RARE.odd
 LATE_SYN = 32  # the first SYN is not the first packet
 SYNACK_FIRST = 64  # a SYN-ACK came before the SYN
+
+# RARE.marks
+SYN_ACKED = 1 << 0  # 2 bits: the end's SYN was acknowledged after the SYNs of both
 
 # INFO.count and RARE.carry, plus direction
 N_SYN, N_SYNACK, N_FIN, N_RST = 0, 2, 4, 6

@@ -32,6 +32,7 @@ from lastack.kernels.layout import (
     RST_EFFECTIVE_HI,
     RST_SEEN,
     SEQ_SENT,
+    SYN_ACKED,
     SYN_SEEN,
     SYN_WINDOW,
     SYNACK_FIRST,
@@ -51,7 +52,6 @@ EXACT, WINDOW, OUTSIDE, UNKNOWN = (
 )
 NO_SCALE = 15
 LARGEST_SCALE = 14  # RFC 7323, 2.3
-SYN_ACKED = 64
 
 
 @helper
@@ -299,11 +299,10 @@ def note_opening(t: Any, h: Any, i: Any, d: Any, g: Any) -> Any:
     acking = (tcp & (ACK | SYN | RST)) == ACK
     if flags & (SYN_SEEN << c):
         if flags & (SYN_SEEN << s):
-            # RARE.letters, bits 6 and 7: each end's SYN was acknowledged
             if (tcp & (ACK | RST)) == ACK and between(i64(g.ack), i64(i.first[1 - d]) + 1, i64(h.end[1 - d])):
                 r = need_rare(t, i)
-                r.letters = i64(r.letters) | (SYN_ACKED << (1 - d))
-                if i64(r.letters) & (3 * SYN_ACKED) == 3 * SYN_ACKED:
+                r.marks = i64(r.marks) | (SYN_ACKED << (1 - d))
+                if i64(r.marks) & (3 * SYN_ACKED) == 3 * SYN_ACKED:
                     i.ct_ns = g.ts_ns
                     flags |= HANDSHAKE | ESTABLISHED
         if (
