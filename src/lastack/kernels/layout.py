@@ -187,6 +187,7 @@ SYNACK_FIRST = 64  # a SYN-ACK came before the SYN
 
 # RARE.marks
 SYN_ACKED = 1 << 0  # 2 bits: the end's SYN was acknowledged after the SYNs of both
+RESET_FIRST = 1 << 2  # 2 bits: the end's first SYN-ACK came after every effective RST
 
 # INFO.count and RARE.carry, plus direction
 N_SYN, N_SYNACK, N_FIN, N_RST = 0, 2, 4, 6

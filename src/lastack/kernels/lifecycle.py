@@ -27,6 +27,7 @@ from lastack.kernels.layout import (
     N_RST,
     NEVER,
     NOT_COUNTING,
+    RESET_FIRST,
     RST_AFTER_FINS,
     RST_EFFECTIVE,
     RST_EFFECTIVE_HI,
@@ -39,7 +40,7 @@ from lastack.kernels.layout import (
     SYNACK_SEEN,
     TTL_KNOWN,
 )
-from lastack.kernels.pool import close_of, need_rare, node_of, take
+from lastack.kernels.pool import close_of, need_rare, node_of, rare_of, take
 from lastack.kernels.sequence import ahead, between
 from lastack.model.batch import ACK, FIN, META_HAS_IPID, NO_WSCALE, RST, SYN
 from lastack.model.enums import RstSeq
@@ -217,6 +218,9 @@ def take_rst(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any, silence_ns: Any) ->
         flags |= RST_EFFECTIVE | (RST_EFFECTIVE_HI if d == 1 else 0)
         fins = ((flags >> 7) & 1) + ((flags >> 8) & 1)
         verdict |= fins << FINS_AT_RST
+    elif i64(rare_of(t, i).marks) & (3 * RESET_FIRST) and rst_ends(h, i, d, g):
+        r = need_rare(t, i)
+        r.marks = i64(r.marks) & ~(3 * RESET_FIRST)
     if (flags & BOTH_FINS) == BOTH_FINS:
         verdict |= RST_AFTER_FINS
     new = (flags & (RST_SEEN << d)) == 0 or c.rst[d] != g.seq
@@ -273,6 +277,9 @@ def take_syn(t: Any, h: Any, i: Any, d: Any, g: Any, before: Any) -> Any:
         scale = NO_SCALE if scale == NO_WSCALE else min(scale, LARGEST_SCALE)
         i.wscale = (i64(i.wscale) & (0xF0 if d == 0 else 0x0F)) | (scale << (4 * d))
     if i64(g.tcp_flags) & ACK:
+        if (flags & RST_EFFECTIVE) != 0 and (flags & (SYNACK_SEEN << d)) == 0:
+            r = need_rare(t, i)
+            r.marks = i64(r.marks) | (RESET_FIRST << d)
         if (flags & (3 * SYNACK_SEEN)) == 0:
             i.synack_ns = g.ts_ns
             if (flags & (3 * SYN_SEEN)) == 0:
