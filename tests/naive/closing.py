@@ -44,8 +44,8 @@ def closing_fields(session: Session, client: int) -> dict[str, Any]:
 
 
 def silence(session: Session, i: int) -> int:
-    """Return the silence after packet i; a time that goes backwards counts as 0."""
-    return max(0, session.events[i + 1].packet.ts_ns - session.events[i].packet.ts_ns)
+    """Return the silence after packet i, from the latest time so far; a time before that counts as 0."""
+    return max(0, session.events[i + 1].packet.ts_ns - session.events[i].latest_ns)
 
 
 def acknowledges(event: Event, fin_position: int) -> bool:
@@ -59,18 +59,17 @@ def word(end: int, client: int) -> str:
 
 
 def crossed(session: Session) -> bool:
-    """Return whether both first FINs came before any RST and neither acknowledges the other."""
-    at = [first_flag(session, FIN, end) for end in (0, 1)]
+    """Return whether both first FINs came before any RST and, by then, neither end had acknowledged the other's."""
+    fins = [first_flag(session, FIN, end) for end in (0, 1)]
     rst = first_flag(session, RST)
-    if at[0] is None or at[1] is None:
+    if fins[0] is None or fins[1] is None:
         return False
-    if rst is not None and rst < max(at[0], at[1]):
+    second = max(fins[0], fins[1])
+    if rst is not None and rst < second:
         return False
-    for mine, theirs in (at, at[::-1]):
-        assert mine is not None, "checked above"
-        assert theirs is not None, "checked above"
-        packet, position = session.events[mine].packet, session.events[theirs].fin_position
-        if packet.flags & ACK and distance(packet.ack, position or 0) > 0:
+    for end in (0, 1):
+        position, ack = session.events[fins[end] or 0].fin_position, session.events[second].acks[1 - end]
+        if ack is not None and distance(ack, position or 0) > 0:
             return False
     return True
 
@@ -121,15 +120,16 @@ def half_close(session: Session, client: int, fins: list[int], rst: int | None) 
     events, begin = session.events, fins[0]
     closer, position = events[begin].end, events[begin].fin_position
     assert position is not None, "a packet with FIN has a position"
-    ends = [i for i in (*fins[1:], rst, len(events) - 1) if i is not None]
-    end = min(ends)
+    ends = [i for i in (*fins[1:], rst) if i is not None]
+    end = min(ends, default=len(events) - 1)
+    end_ns = events[end].packet.ts_ns if ends else events[end].latest_ns
     used = 0
     for event in events[begin + 1 : end + 1]:
         if event.end != closer and acknowledges(event, position):
             used += event.new
     return {
         "half_closed_by": word(closer, client),
-        "half_closed_ns": max(0, events[end].packet.ts_ns - events[begin].packet.ts_ns),
+        "half_closed_ns": max(0, end_ns - events[begin].packet.ts_ns),
         "half_closed_bytes": used,
         "half_closed_max_gap_ns": max((silence(session, i) for i in range(begin, end)), default=0),
     }

@@ -33,10 +33,9 @@ class End:
         self.wscale: int | None = None  # of that same packet
         self.sent_syn = False
         self.sent_synack = False
-        self.synack_ack: int | None = None  # ack of its first SYN-ACK
         self.highest_ack: int | None = None
         self.top: int | None = None  # highest `end`, unwrapped
-        self.lowest: int | None = None  # lowest position, unwrapped
+        self.lowest: int | None = None  # lowest occupied position, without one the highest seq; unwrapped
         self.window: int | None = None
         self.window_of_syn = False
         self.occupied = Ranges()  # positions of SYN, payload and FIN; those before a known ISN are not listed
@@ -96,8 +95,10 @@ class End:
             self.first_fin = last % MOD
         if self.top is None or end > self.top:
             self.top = end
-        if self.lowest is None or (low < end and not probe):
-            self.lowest = low if self.lowest is None else min(self.lowest, low)
+        if not self.occupied and (self.lowest is None or probe or low == end):
+            self.lowest = low if self.lowest is None else max(self.lowest, low)
+        elif low < end and not probe:
+            self.lowest = low if not self.occupied or self.lowest is None else min(self.lowest, low)
         if packet.flags & ACK and (self.highest_ack is None or less(self.highest_ack, packet.ack)):
             self.highest_ack = packet.ack
         self.window = packet.window
@@ -119,8 +120,6 @@ class End:
             return
         if self.isn is None:
             self.isn, self.isn_at, self.isn_kind, self.wscale = packet.seq, low, kind, packet.wscale
-        if kind == "synack" and not self.sent_synack:
-            self.synack_ack = packet.ack
         self.sent_syn |= kind == "syn"
         self.sent_synack |= kind == "synack"
 

@@ -40,7 +40,7 @@ def row_of(session: Session) -> dict[str, Any]:
         "vlan": first.vlan,
         "app": "unclassified",
         "start_ns": first.ts_ns,
-        "end_ns": events[-1].packet.ts_ns,
+        "end_ns": events[-1].latest_ns,
         "first_packet": first.number,
         "previous": session.previous,
     }

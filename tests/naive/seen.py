@@ -7,7 +7,8 @@ from tests.naive.packets import FIN, RST
 from tests.naive.serial import MOD
 from tests.naive.session import Session
 
-SECOND = 10**9
+SHORTEST_GAP = 10**9
+SHORTEST_OPEN_GAP = 5 * 10**9  # in the phases `established` and `midstream`
 MOST_GAPS = 64
 
 
@@ -34,10 +35,14 @@ def lossy(session: Session) -> bool:
         me, other = session.ends[end], session.ends[1 - end]
         if me.top is None or me.lowest is None or other.highest_ack is None:
             continue
-        begin = me.lowest if me.isn is None else me.isn_at
-        if me.isn is None and not me.occupied.holds(begin, begin + 1):
-            begin += 1  # the lowest may be a keepalive's, one number back: nothing was lost
-        if not me.occupied.holds(begin, me.unwrap(other.highest_ack)):
+        ack = me.unwrap(other.highest_ack)
+        if me.occupied:
+            begin = me.lowest if me.isn is None else me.isn_at
+            lost = not me.occupied.holds(begin, ack)
+        else:
+            # What occupied nothing may be a keepalive, one number back: nothing was lost.
+            lost = ack > me.top + 1
+        if lost:
             return True
     return False
 
@@ -52,15 +57,16 @@ def max_idle_ns(session: Session) -> int:
 
 
 def gaps(session: Session, client: int) -> list[tuple[str, int, int, int, int]]:
-    """Return the left-to-right maxima of the silences of 1 s and more in each timer phase."""
+    """Return the left-to-right maxima of the long silences in each timer phase."""
     found: list[tuple[str, int, int, int, int]] = []
     longest: dict[str, int] = {}
     for i, event in enumerate(session.events[:-1]):
         gap = silence(session, i)
-        if gap < SECOND or gap <= longest.get(event.phase, 0):
+        shortest = SHORTEST_OPEN_GAP if event.phase in ("established", "midstream") else SHORTEST_GAP
+        if gap < shortest or gap <= longest.get(event.phase, 0):
             continue
         longest[event.phase] = gap
         if len(found) < MOST_GAPS:
             sent = (event.sent[client], event.sent[1 - client])
-            found.append((event.phase, event.packet.ts_ns, gap, *sent))
+            found.append((event.phase, event.latest_ns, gap, *sent))
     return found

@@ -24,6 +24,8 @@ class Event:
     effective: bool  # a RST that could end the session
     place: str  # of a RST in the receiver's window, empty without RST
     fin_position: int | None  # modulo 2³²
+    latest_ns: int  # latest time of the session so far
+    acks: tuple[int | None, int | None]  # highest ack of each end so far
     phase: str  # timer phase left behind
     sent: tuple[int, int]  # payload sent by each end so far
 
@@ -44,11 +46,10 @@ class Session:
         self.reset = False  # an effective RST was seen
         self.paid = False  # payload was seen
         self.established: int | None = 0 if self.mid_start else None  # index of the event
-        self.ct_ack: list[int | None] = [
-            None,
-            None,
-        ]  # event that acknowledged its SYN-ACK after a SYN
-        self.any_ack: list[int | None] = [None, None]  # event that first acknowledged its ISN at all
+        # By end: the event by which the other end, after its own SYN, acknowledged this one's SYN-ACK, and the
+        # event by which it acknowledged this one's SYN after the SYNs of both.
+        self.synack_acked: list[int | None] = [None, None]
+        self.syn_acked: list[int | None] = [None, None]
 
     def sender(self, packet: Packet) -> int:
         """Return which end sent a packet; an end that talks to itself is end 0."""
@@ -70,7 +71,7 @@ class Session:
         """Return whether a SYN or SYN-ACK is the late start of what was seen of this session."""
         me, other = self.ends[self.sender(packet)], self.ends[1 - self.sender(packet)]
         following = (packet.seq + 1) % MOD
-        from_synack = other.isn_kind == "synack" and other.synack_ack == following
+        from_synack = other.sent_synack and other.highest_ack == following
         if me.isn is not None or (other.isn is not None and not from_synack):
             return False
         if me.packets == 0:
@@ -123,10 +124,12 @@ class Session:
         if packet.flags & FIN:
             syn = bool(packet.flags & SYN)
             fin_position = (packet.seq + syn + (0 if is_rst else packet.payload)) % MOD
+        latest = max([packet.ts_ns, *(event.latest_ns for event in self.events[-1:])])
+        acks = (self.ends[0].highest_ack, self.ends[1].highest_ack)
         self.events.append(
             Event(
                 packet, end, kind, new, beyond, retx, keepalive, shape and not keepalive, effective, place,
-                fin_position, self._timer_phase(), (self.ends[0].bytes, self.ends[1].bytes),
+                fin_position, latest, acks, self._timer_phase(), (self.ends[0].bytes, self.ends[1].bytes),
             )
         )  # fmt: skip
 
@@ -138,11 +141,12 @@ class Session:
         acks = bool(packet.flags & ACK) and not packet.flags & RST
         plain = acks and not packet.flags & SYN
         in_range = other.isn is not None and within(packet.ack, (other.isn + 1) % MOD, other.highest_end or 0)
-        if acks and in_range and self.any_ack[1 - end] is None:
-            self.any_ack[1 - end] = index
+        both_syns = me.sent_syn and other.sent_syn
+        if acks and in_range and both_syns and self.syn_acked[1 - end] is None:
+            self.syn_acked[1 - end] = index
         acks_synack = plain and in_range and other.sent_synack
-        if acks_synack and me.sent_syn and self.ct_ack[1 - end] is None:
-            self.ct_ack[1 - end] = index
+        if acks_synack and me.sent_syn and self.synack_acked[1 - end] is None:
+            self.synack_acked[1 - end] = index
         client = self.client_by_flags
         if self.established is not None or client is None:
             return
@@ -167,10 +171,9 @@ class Session:
         client = self.first_syn_by
         if client is None:
             return None
-        if all(end.sent_syn for end in self.ends):
-            first, second = self.any_ack
-            return None if first is None or second is None else max(first, second)
-        return self.ct_ack[1 - client]
+        first, second = self.syn_acked
+        simultaneous = None if first is None or second is None else max(first, second)
+        return min((i for i in (self.synack_acked[1 - client], simultaneous) if i is not None), default=None)
 
     def _timer_phase(self) -> str:
         fins = [bool(end.fins) for end in self.ends]

@@ -51,8 +51,8 @@ def opening(r: Roles) -> str:
         (i for i, event in enumerate(r.events) if event.kind == "synack" and event.end != r.client), None
     )
     after_synack = synack is not None and any(i > synack for i in r.effective_rsts())
-    by_opener = any(event.packet.flags & RST and r.session.ends[event.end].sent_syn for event in r.events)
-    if after_synack or by_opener:
+    by_client = any(event.packet.flags & RST and event.end == r.client for event in r.events)
+    if after_synack or by_client:
         return "aborted"
     if synack is None and any(r.events[i].end != r.client for i in r.effective_rsts()):
         return "refused"
@@ -173,8 +173,8 @@ def history(r: Roles) -> str:
             letter, mark = "A", None
         else:
             continue
-        # Zeek keeps one memory for S and H, and one for I and Q.
-        key = (event.end, {"H": "S", "I": "Q"}.get(letter, letter))
+        # Zeek keeps one memory for S and H.
+        key = (event.end, "S" if letter == "H" else letter)
         if key not in last or last[key] != mark:
             letters += letter if event.end == r.client else letter.lower()
         last[key] = mark
@@ -182,15 +182,18 @@ def history(r: Roles) -> str:
 
 
 def completeness(events: list[Event]) -> int:
-    """Return Wireshark's tcp.completeness bits."""
+    """Return Wireshark's tcp.completeness bits, 0 without a SYN or SYN-ACK."""
+    if all(event.kind == "other" for event in events):
+        return 0
     bits = 0
     for event in events:
         flags, payload = event.packet.flags, event.packet.payload
+        plain, bare_syn = flags & (SYN | ACK) == ACK, flags & (SYN | ACK | RST) == SYN
         if flags & SYN:
             bits |= 2 if flags & ACK else 1
-        if flags & ACK and not flags & (SYN | FIN | RST) and not payload:
+        if plain and not payload:
             bits |= 4
-        if payload and not flags & (SYN | RST):
+        if payload and (plain or bare_syn):
             bits |= 8
         bits |= 16 * bool(flags & FIN) | 32 * bool(flags & RST)
     return bits
