@@ -20,14 +20,6 @@ pytestmark = [
 OTHER_SPLITS = {
     "reconnect_after_crash": "a new SYN ends the old stream at once: its challenge ACK and RST go to the new one",
 }
-#: Captures in which tshark's `tcp.completeness` is another, and why.
-OTHER_COMPLETENESS = {
-    "refused": "tshark counts the ACK flag of a RST as an acknowledgement",
-    "refused_v6": "tshark counts the ACK flag of a RST as an acknowledgement",
-    "syn_scan": "tshark counts the ACK flag of a RST as an acknowledgement",
-    "closes": "tshark counts the ACK flag of a RST as an acknowledgement",
-    "fast_open": "tshark counts what is in a SYN as data",
-}
 
 _FIELDS = (
     "tcp.stream", "ip.src", "ipv6.src", "tcp.srcport", "ip.dst", "ipv6.dst", "tcp.dstport",
@@ -104,7 +96,7 @@ def test_counts__are_those_of_tshark(path: Path, rows_of: Callable[[Path], list[
                 if row["completeness"] != stream.completeness
             ]
     assert bool(counts) == (path.stem in OTHER_SPLITS), counts
-    assert bool(bits) == (path.stem in OTHER_COMPLETENESS), bits
+    assert bits == []
 
 
 def _ends(row: Row) -> frozenset[End]:

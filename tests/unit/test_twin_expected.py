@@ -17,7 +17,6 @@ pytestmark = [
 KNOWN = {
     ("PcapPlusPlus__expected_output_ipfragutil_ip_ids.pcap", "bytes_clt"): "later fragments are dropped",
     ("PcapPlusPlus__expected_output_ipfragutil_ip_ids.pcap", "new_bytes_clt"): "later fragments are dropped",
-    ("nDPI__pcap_ajp.pcap", "end_ns"): "last packet of the input, not the latest time: two files end to end",
     ("tcpdump__tests_tcp_rst_diag_payload-trunc.pcap", "bytes_clt"): "a RST's payload is not stream data",
     ("tcpdump__tests_tcp_rst_diag_payload.pcap", "bytes_clt"): "a RST's payload is not stream data",
 }
