@@ -14,7 +14,8 @@ import numpy as np
 
 from lastack.capture.source import Capture
 from lastack.capture.window import Window
-from lastack.kernels.ingest import BLOCK, SHARDS, TALLY, ingest
+from lastack.kernels.ingest import BLOCK, SHARDS, TALLY, ingest, ingest_lanes
+from lastack.kernels.walk_lanes import LANE
 from lastack.kernels.walk_state import WALK_END
 from lastack.model.batch import FRAME, SEGMENT
 from lastack.tracking.memory import Reserve
@@ -24,6 +25,9 @@ _FIRST_WINDOW = 4 << 20
 _LEAST_WINDOW, _MOST_WINDOW = 1 << 20, 64 << 20
 _PACKETS_PER_WINDOW = 1 << 17
 _WORTH_SPLITTING = 512 << 10
+_LANES = 8
+_WORTH_LANES = 300  # bytes of an average record: with smaller ones the processor sees the next record coming
+_LANE_BYTES = 128 << 10  # a lane's least stretch
 
 Run = Callable[[list[Callable[[], Any]]], list[Any]]
 
@@ -45,17 +49,20 @@ class Part:
     """Segments of one part of a window, an array for each shard.
 
     Attributes:
+        addresses: Of the arrays of the shards and, last, of scratch segments.
+        capacity: Segments that each array holds.
+        frames: Scratch.
         filled: Segments of each shard.
         tally: What was counted, a TALLY array of one.
         before: Packets of the capture before this part.
     """
 
     def __init__(self) -> None:
-        self._capacity = 0
+        self.capacity = 0
         self._reserves: list[Reserve] = []
-        self._addresses = np.zeros(SHARDS + 1, np.uint64)
-        self._scratch = np.zeros(1, SEGMENT)
-        self._frames = np.zeros(BLOCK, FRAME)
+        self.addresses = np.zeros(SHARDS + 1, np.uint64)
+        self._scratch = np.zeros(BLOCK, SEGMENT)
+        self.frames = np.zeros(BLOCK, FRAME)
         self.filled = np.zeros(SHARDS, np.int64)
         self.tally: Any = np.zeros(1, TALLY)
         self.before = 0
@@ -63,17 +70,17 @@ class Part:
     def make_room(self, size: int) -> None:
         """Hold what a stretch of so many bytes can contain."""
         capacity = size // _LEAST_RECORD + 2 * BLOCK
-        if capacity > self._capacity:
+        if capacity > self.capacity:
             self._reserves = [Reserve(capacity * SEGMENT.itemsize) for _ in range(SHARDS)]
-            self._addresses[:-1] = [r.address for r in self._reserves]
-            self._addresses[-1] = self._scratch.ctypes.data
-            self._capacity = capacity
+            self.addresses[:-1] = [r.address for r in self._reserves]
+            self.addresses[-1] = self._scratch.ctypes.data
+            self.capacity = capacity
         self.filled[:] = 0
         self.tally[:] = 0
 
     def address(self, shard: int) -> int:
         """Return the address of a shard's segments."""
-        return int(self._addresses[shard])
+        return int(self.addresses[shard])
 
     def segments(self, shard: int) -> Any:
         """Return the segments of a shard as an array, valid until the next stretch."""
@@ -88,13 +95,38 @@ class Part:
             end,
             state,
             interfaces,
-            self._frames,
-            self._addresses,
+            self.frames,
+            self.addresses,
             self.filled,
-            self._capacity,
+            self.capacity,
             sensor << 48,
             self.tally[0],
         )
+
+
+def decode_lanes(
+    parts: list[Part], lanes: Any, window: Window, state: Any, interfaces: Any, sensor: int
+) -> None:
+    """Walk and decode one stretch of a window for each part, in lock step; `lanes` say where they begin and stop."""
+    shards = np.stack([part.addresses for part in parts])
+    filled = np.zeros((len(parts), SHARDS), np.int64)
+    tallies = np.zeros(len(parts), TALLY)
+    ingest_lanes(
+        window.base,
+        lanes,
+        window.end,
+        state,
+        interfaces,
+        parts[0].frames,
+        shards,
+        filled,
+        min(part.capacity for part in parts),
+        sensor << 48,
+        tallies,
+    )
+    for part, count, tally in zip(parts, filled, tallies, strict=True):
+        part.filled[:] = count
+        part.tally[0] = tally
 
 
 class Decoder:
@@ -115,13 +147,15 @@ class Decoder:
         self.sensor = sensor
         self._run = run
         self._fixed = window_bytes
+        self._threads = parts
         self._parts = [Part() for _ in range(parts)]
+        self._record_bytes = 0
 
     def batches(self) -> Iterator[list[Part]]:
         """Yield the parts of one stretch after another, in order; each list is valid until the next."""
         for window in self._windows():
             while window.position < window.end:
-                yield self._decode(window)
+                yield self._decode_lanes(window) or self._decode(window)
                 if not self.capture.settle(window):
                     break
 
@@ -134,15 +168,50 @@ class Decoder:
                 start, before = window.position, self.capture.packets
                 yield window
                 walked, packets = window.position - start, self.capture.packets - before
+                if packets:
+                    self._record_bytes = walked // packets
                 if packets and self._fixed is None:
                     target = min(max(_PACKETS_PER_WINDOW * walked // packets, _LEAST_WINDOW), _MOST_WINDOW)
                 window = source.send(target)
         except StopIteration:
             return
 
+    def _decode_lanes(self, window: Window) -> list[Part]:
+        """Decode a window in lock step; nothing is taken, and nothing returned, if that is not worth it or fails."""
+        size = window.end - window.position
+        wanted = min(self._threads * _LANES, size // _LANE_BYTES)
+        if self._record_bytes < _WORTH_LANES or wanted < _LANES:
+            return []
+        starts = self.capture.cuts(window, wanted)
+        lanes = np.zeros(len(starts), LANE)
+        lanes["position"], lanes["stop"] = starts, [*starts[1:], window.end]
+        while len(self._parts) < len(starts):
+            self._parts.append(Part())
+        parts = self._parts[: len(starts)]
+        for part, lane in zip(parts, lanes, strict=True):
+            part.make_room(int(lane["stop"] - lane["position"]))
+        groups = -(-len(starts) // _LANES)
+        states = self.capture.split(groups)
+        jobs = []
+        for group in range(groups):
+            some = slice(group * _LANES, (group + 1) * _LANES)
+            jobs.append(
+                _DecodeLanes(parts[some], lanes[some], window, states[group], self.capture.table, self.sensor)
+            )
+        self._run(list(jobs))
+        if not ((lanes["status"] == WALK_END).all() and (lanes["position"][:-1] == lanes["stop"][:-1]).all()):
+            return []
+        before = self.capture.packets
+        for part in parts:
+            part.before = before
+            before += int(part.tally["packets"][0])
+        states[-1]["next"], states[-1]["status"] = lanes["position"][-1], lanes["status"][-1]
+        self.capture.join(states)
+        return parts
+
     def _decode(self, window: Window) -> list[Part]:
         size = window.end - window.position
-        wanted = min(len(self._parts), 1 + size // _WORTH_SPLITTING)
+        wanted = min(self._threads, 1 + size // _WORTH_SPLITTING)
         starts = self.capture.cuts(window, wanted) if wanted > 1 else [window.position]
         ends = [*starts[1:], window.end]
         parts = self._parts[: len(starts)]
@@ -176,3 +245,15 @@ class _Decode:
 
     def __call__(self) -> None:
         self._part.decode(*self._arguments)
+
+
+class _DecodeLanes:
+    """Neighbouring parts to decode in lock step: a function without arguments."""
+
+    def __init__(self, parts: list[Part], lanes: Any, *arguments: Any) -> None:
+        self._parts = parts
+        self._lanes = lanes
+        self._arguments = arguments
+
+    def __call__(self) -> None:
+        decode_lanes(self._parts, self._lanes, *self._arguments)

@@ -13,7 +13,7 @@ from lastack.tracking.memory import Reserve
 
 _FIRST_SLOTS = 1 << 10
 _EVICT_SHARE = 16  # of a full table leaves at once
-_HUGE_FROM = 20_000  # records: below, large pages would cost more memory than they save time
+_HUGE_FROM = 4_000  # records: below, large pages would cost more memory than they save time
 _POOLS = {"close": layout.CLOSE, "rare": layout.RARE, "gap": layout.GAP, "node": layout.NODE}
 _POOL_SHARE = {"close": 1.0, "rare": 1.0, "gap": 4.0, "node": 4.0}  # items a session, as address space
 
