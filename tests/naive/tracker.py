@@ -24,9 +24,10 @@ class Slot:
 
 
 class Tracker:
-    """Places packets into sessions, in the order of the input."""
+    """Places packets into sessions, in the order of the input; `idle_ns` is the longest silence of one, if any."""
 
-    def __init__(self) -> None:
+    def __init__(self, idle_ns: int | None = None) -> None:
+        self.idle_ns = idle_ns
         self.sessions: list[Session] = []
         self.slots: dict[Key, Slot] = {}
         self.quotations = 0
@@ -42,7 +43,11 @@ class Tracker:
                 self._quote(self.sessions[slot.current], packet)
             return None
         kind = kind_of(packet)
-        if slot is None or self._splits(self.sessions[slot.current], packet, kind):
+        if slot is not None and self._timed_out(self.sessions[slot.current], packet):
+            slot = self.slots[key] = self._open(key, packet, kind, slot)
+            slot.shadow = None
+            index = slot.current
+        elif slot is None or self._splits(self.sessions[slot.current], packet, kind):
             slot = self.slots[key] = self._open(key, packet, kind, slot)
             index = slot.current
         else:
@@ -57,6 +62,9 @@ class Tracker:
             # A SYN that splits a session which is only a SYN itself hands on what that one shadowed.
             shadow = before.current if before.shadow is None else before.shadow
         return Slot(len(self.sessions) - 1, shadow)
+
+    def _timed_out(self, session: Session, packet: Packet) -> bool:
+        return self.idle_ns is not None and packet.ts_ns - session.events[-1].latest_ns > self.idle_ns
 
     def _splits(self, session: Session, packet: Packet, kind: str) -> bool:
         me, other = session.ends[session.sender(packet)], session.ends[1 - session.sender(packet)]
@@ -106,9 +114,9 @@ class Tracker:
             session.icmp = packet.icmp
 
 
-def track(packets: Iterable[Packet]) -> list[dict[str, Any]]:
+def track(packets: Iterable[Packet], idle_ns: int | None = None) -> list[dict[str, Any]]:
     """Return one row for each session in the order in which they began; `previous` is an index into them."""
-    tracker = Tracker()
+    tracker = Tracker(idle_ns)
     for packet in packets:
         tracker.feed(packet)
     return [row_of(session) for session in tracker.sessions]

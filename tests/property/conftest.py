@@ -1,4 +1,4 @@
-"""Profiles of the property tests, by LASTACK_PROPERTY: ci (about a minute in all), quick, long."""
+"""Profiles of the property tests, by LASTACK_PROPERTY: ci (about a minute in all), quick, long, or a number of examples."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import os
 from hypothesis import HealthCheck, settings
 
 COMMON = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
+NAME = os.environ.get("LASTACK_PROPERTY", "ci")
 settings.register_profile("ci", max_examples=250, derandomize=True, **COMMON)
 settings.register_profile("quick", max_examples=50, derandomize=True, **COMMON)
 settings.register_profile("long", max_examples=20_000, **COMMON)
-settings.load_profile(os.environ.get("LASTACK_PROPERTY", "ci"))
+if NAME.isdigit():
+    settings.register_profile(NAME, max_examples=int(NAME), **COMMON)
+settings.load_profile(NAME)

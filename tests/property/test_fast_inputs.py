@@ -1,0 +1,132 @@
+"""What must not matter to the fast engine does not: windows, threads, and in which files the packets are."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.naive.engines import from_path
+from tests.naive.packets import Packet
+from tests.naive.rows import Row, compare, from_table
+from tests.naive.tracker import track as track_slowly
+from tests.naive.write import write
+from tests.property.crowd import crowd, crowds, in_time_order
+from tests.property.strategies import packet_lists
+
+import lastack
+from lastack.app import decoding
+from lastack.app.api import Sessions
+from lastack.app.options import RunSummary, TrackOptions
+from lastack.app.pipeline import track_captures
+
+settings.register_profile("fewer", settings(), max_examples=max(5, settings().max_examples // 5))
+FEWER = settings.get_profile("fewer")
+SMALL_WINDOW = 4096
+#: Sessions of a crowd that no table of the smallest size (64 in each of 8 shards) can hold.
+TOO_MANY = 700
+PLACE = {"sensor", "first_packet"}
+
+
+@contextmanager
+def files_of(*parts: Sequence[Packet]) -> Iterator[list[Path]]:
+    """Write each part to a capture file; parts without packets make no file."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield [write(Path(folder) / f"{i}.pcap", part) for i, part in enumerate(parts) if part]
+
+
+def rows(sessions: Sessions, without: set[str] = frozenset()) -> list[Row]:
+    """Return the rows of a run as they come, but for some columns."""
+    return sessions.table.drop_columns(sorted(without)).to_pylist()
+
+
+@FEWER
+@given(crowds())
+def test_fast__windows_do_not_matter(packets: list[Packet]) -> None:
+    with files_of(packets) as paths:
+        assert rows(lastack.track(*paths, window_bytes=SMALL_WINDOW)) == rows(lastack.track(*paths))
+
+
+@FEWER
+@given(crowds())
+def test_fast__threads_do_not_matter(packets: list[Packet]) -> None:
+    with files_of(packets) as paths, mock.patch.object(decoding, "_WORTH_SPLITTING", SMALL_WINDOW):
+        one, two, three = (lastack.track(*paths, threads=threads) for threads in (1, 2, 3))
+    assert rows(one) == rows(two) == rows(three)
+    # which packets are earlier than the one before is not known where a part begins
+    ledgers = [replace(run.summary.ledger, backwards=0) for run in (one, two, three)]
+    assert ledgers[0] == ledgers[1] == ledgers[2]
+
+
+@FEWER
+@given(crowds(2), st.integers(2, 3), st.booleans())
+def test_fast__packets_in_several_files_are_those_of_one(
+    packets: list[Packet], n: int, small_windows: bool
+) -> None:
+    packets = in_time_order(packets)
+    window = SMALL_WINDOW if small_windows else None
+    with files_of(packets) as whole, files_of(*(packets[i::n] for i in range(n))) as parts:
+        together = lastack.track(*parts, window_bytes=window)
+        assert rows(together, PLACE) == rows(lastack.track(*whole), PLACE)
+        assert together.summary.ledger.balances()
+
+
+@FEWER
+@given(
+    crowds(2), st.lists(st.integers(0, 1 << 20), min_size=1, max_size=3), st.randoms(use_true_random=False)
+)
+def test_fast__order_of_files_does_not_matter(packets: list[Packet], cuts: list[int], random: Any) -> None:
+    packets = in_time_order(packets)
+    at = [0, *sorted(cut % (len(packets) + 1) for cut in cuts), len(packets)]
+    with files_of(*(packets[a:b] for a, b in pairwise(at))) as paths:
+        shuffled = random.sample(paths, len(paths))
+        assert rows(lastack.track(*shuffled)) == rows(lastack.track(*paths))
+
+
+@given(packet_lists(), st.sampled_from([0, 999_999_999, 2_000_000_000, 30_000_000_000]))
+def test_fast__equals_twin_with_idle_timeout(packets: list[Packet], idle_ns: int) -> None:
+    engine = from_path(lambda path: from_table(lastack.track(path, idle_timeout_ns=idle_ns).table))
+    assert compare(engine(packets), track_slowly(packets, idle_ns)) == []
+
+
+@settings(FEWER, max_examples=5)
+@given(st.lists(packet_lists().filter(bool), min_size=1, max_size=2))
+def test_fast__full_table_loses_no_packet(lists: list[list[Packet]]) -> None:
+    packets = crowd(lists, TOO_MANY)
+    with files_of(packets) as paths:
+        full, some = rows_of_full_table(paths)
+        whole = lastack.track(*paths)
+    assert full.ledger.balances()
+    assert full.ledger.packets == len(packets)
+    assert placed(some) == placed(rows(whole))
+    assert len(some) >= len(whole)
+    marked = sum(row["observed"] == "evicted" for row in some)
+    assert marked >= full.evicted
+    assert full.evicted > 0 or all(packet.icmp for packet in packets)
+
+
+def rows_of_full_table(paths: list[Path]) -> tuple[RunSummary, list[Row]]:
+    """Track with the smallest table there is; the rows come as they left."""
+    batches: list[Any] = []
+    summary = track_captures([str(path) for path in paths], TrackOptions(max_sessions=1), batches.append)
+    return summary, [row for batch in batches for row in batch.to_pylist()]
+
+
+def placed(rows: list[Row]) -> dict[Any, tuple[int, int]]:
+    """Return packets and bytes by pair of ends, over all their sessions."""
+    total: dict[Any, tuple[int, int]] = {}
+    for row in rows:
+        ends = {(row["client_ip"], row["client_port"]), (row["server_ip"], row["server_port"])}
+        packets, size = total.get(frozenset(ends), (0, 0))
+        total[frozenset(ends)] = (
+            packets + row["packets_clt"] + row["packets_srv"],
+            size + row["bytes_clt"] + row["bytes_srv"],
+        )
+    return total
