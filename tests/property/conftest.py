@@ -1,4 +1,4 @@
-"""Profiles of the property tests, by LASTACK_PROPERTY: ci (about a minute in all), quick, long, or a number of examples."""
+"""Profiles of the property tests, by LASTACK_PROPERTY: ci (a minute in all), quick, long or a number of examples."""
 
 from __future__ import annotations
 
