@@ -19,6 +19,7 @@ from lastack.kernels.walk_lanes import LANE
 from lastack.kernels.walk_state import WALK_END
 from lastack.model.batch import FRAME, SEGMENT
 from lastack.tracking.memory import Reserve
+from lastack.tracking.tracker import Run
 
 _LEAST_RECORD = 48  # bytes of the smallest record that can hold a TCP segment
 _FIRST_WINDOW = 4 << 20
@@ -28,8 +29,6 @@ _WORTH_SPLITTING = 512 << 10
 _LANES = 8
 _WORTH_LANES = 300  # bytes of an average record: with smaller ones the processor sees the next record coming
 _LANE_BYTES = 128 << 10  # a lane's least stretch
-
-Run = Callable[[list[Callable[[], Any]]], list[Any]]
 
 
 def runner(executor: Executor | None) -> Run:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lastack.app import prepare
-from lastack.app.decoding import Decoder, Run, runner
+from lastack.app.decoding import Decoder, runner
 from lastack.app.merging import Stream
 from lastack.app.options import (
     Progress,
@@ -24,7 +24,7 @@ from lastack.capture.series import CaptureOrder, order_captures
 from lastack.capture.source import Capture, open_capture
 from lastack.kernels.ingest import SHARDS
 from lastack.tracking.rows import stray_packets
-from lastack.tracking.tracker import Tracker
+from lastack.tracking.tracker import Run, Tracker
 
 Sink = Callable[[Any], None]
 _PROGRESS_EVERY_S = 0.1
@@ -130,7 +130,7 @@ class _Run:
         """End all sessions, write their rows and say what was done."""
         waiting: list[Any] = []
         self._ending = self._tracker.live + self._summary.sessions
-        for job in self._tracker.flush():
+        for job in self._tracker.flush(self._run):
             waiting.append(job)
             if len(waiting) == self._threads:
                 self._write(waiting)

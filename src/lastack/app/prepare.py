@@ -56,7 +56,7 @@ def _use_tracking() -> None:
     segments = np.zeros(1, SEGMENT)
     shard = Shard(64, 1)
     shard.feed(segments.ctypes.data, 0, 1)
-    shard.all_leave()
+    shard.evict()
     shard.sorted_finished()
     shard.free_finished()
 
@@ -68,17 +68,19 @@ def _use_the_rest() -> None:
     from lastack.app.decoding import Decoder, runner
     from lastack.capture.source import open_capture
     from lastack.capture.writer import PcapWriter
-    from lastack.tracking.rows import RowBuffer
-    from lastack.tracking.shard import Shard
+    from lastack.tracking.tracker import Tracker
 
-    shard = Shard(64, 1)
-    RowBuffer(1).write(shard.address, np.zeros(1, np.uint32), np.zeros(1, np.uint32))
+    run = runner(None)
+    tracker = Tracker(64)
+    for job in tracker.flush(run):
+        job()
+    tracker.rows(np.zeros(1, np.uint8), np.zeros(1, np.uint32))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "empty.pcap"
         with PcapWriter(path) as writer:
             writer.write(0, bytes(12) + b"\x08\x06" + bytes(46))  # ARP: does not need the general decoder
         with open_capture(path) as capture:
-            for _ in Decoder(capture, 0, 1, runner(None)).batches():
+            for _ in Decoder(capture, 0, 1, run).batches():
                 pass
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from lastack.kernels._jit import helper, kernel, load_le32, store_u8, store_u32, store_u64
-from lastack.kernels.decode_words import i64
+import numpy as np
+
+from lastack.kernels._jit import helper, kernel, load_le32, load_le64, store_u8, store_u32, store_u64
+from lastack.kernels.decode_words import i64, u64
 from lastack.kernels.flowhash import flow_hash
 from lastack.kernels.flowtable import remove
 from lastack.kernels.layout import DETACHED, ESTABLISHED, MASK32, SHADOW, table_at
@@ -52,6 +54,51 @@ def list_starts(table: Any, indices: Any, n: Any, starts: Any, origins: Any) -> 
         index = i64(load_le32(indices + j * 4))
         store_u64(starts + j * 8, key_of(t, index).start_ns)
         store_u64(origins + j * 8, i64(info_of(t, index).origin))
+
+
+@kernel
+def list_all(table: Any, indices: Any, starts: Any, origins: Any) -> Any:
+    """Write every session that is held, finished ones and shadows included, to columns; return their number.
+
+    `indices` (u4), `starts` (i8, ns) and `origins` (u8) are addresses.
+    """
+    t = table_at(table)
+    n = i64(0)
+    for index in range(1, t.records + 1):
+        i = info_of(t, index)
+        if i.history != 0:  # only records that were given back have none
+            store_u32(indices + n * 4, index)
+            store_u64(starts + n * 8, key_of(t, index).start_ns)
+            store_u64(origins + n * 8, i64(i.origin))
+            n += 1
+    return n
+
+
+@kernel
+def merge_runs(starts: Any, origins: Any, lengths: Any, owners: Any, places: Any) -> Any:
+    """Merge sorted runs of (start, origin) into one order: for each place the run and the position in it.
+
+    Args:
+        starts: Addresses of the runs' start times (i8).
+        origins: Addresses of the runs' origins (u8).
+        lengths: Lengths of the runs.
+        owners: Answer (u1 array): number of the run.
+        places: Answer (u4 array): position in the run.
+    """
+    heads = np.zeros(len(lengths), np.int64)
+    for j in range(len(owners)):
+        best = -1
+        best_start, best_origin = i64(0), i64(0)
+        for run in range(len(lengths)):
+            head = heads[run]
+            if head < lengths[run]:
+                start = i64(load_le64(starts[run] + u64(head * 8)))
+                origin = i64(load_le64(origins[run] + u64(head * 8)))
+                if best < 0 or start < best_start or (start == best_start and origin < best_origin):
+                    best, best_start, best_origin = run, start, origin
+        owners[j] = best
+        places[j] = heads[best]
+        heads[best] += 1
 
 
 @helper

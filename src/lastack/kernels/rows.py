@@ -16,6 +16,8 @@ from lastack.kernels._jit import (
     kernel,
     load_le32,
     load_le64,
+    load_u8,
+    prefetch,
     put_i64,
     put_u8,
     put_u16,
@@ -38,6 +40,9 @@ from lastack.kernels.layout import (
     NEVER,
     RST_SEEN,
     RST_SEQ,
+    S_HOT,
+    S_INFO,
+    S_KEY,
     SYN_SEEN,
     SYNACK_FIRST,
     TTL_KNOWN,
@@ -85,6 +90,7 @@ COLUMNS: dict[str, np.dtype] = {
 }
 COLUMNS["history_more"] = np.dtype("u8")
 
+AHEAD = 6  # rows: records that are prefetched before their row is written
 ABSENT_I16 = -(1 << 15)
 ABSENT_I32 = -(1 << 31)
 _UNKNOWN_RST = int(RstSeq.unknown)
@@ -293,23 +299,33 @@ def _mirrored(history: Any, c: Any) -> Any:
     return history ^ (flip & letters)
 
 
+@helper
+def _prefetch(tables: Any, owners: Any, indices: Any, j: Any) -> Any:
+    t = table_at(load_le64(tables + i64(load_u8(owners + j)) * 8))
+    index = i64(load_le32(indices + j * 4))
+    prefetch(t.hot + index * S_HOT)
+    prefetch(t.key + index * S_KEY)
+    prefetch(t.info + index * S_INFO)
+
+
 @kernel
-def write_rows(table: Any, indices: Any, rows: Any, n: Any, columns: Any, evicted: Any) -> Any:
-    """Write the rows of sessions to columns; return how many GAP items they hold.
+def write_rows(tables: Any, owners: Any, indices: Any, n: Any, columns: Any, evicted: Any) -> Any:
+    """Write the rows of sessions to columns, in order; return how many GAP items they hold.
 
     Args:
-        table: Address of the shard's TABLE record.
+        tables: Address of the addresses of the shards' TABLE records.
+        owners: Address of n shard numbers (u1).
         indices: Address of n record indices (u4).
-        rows: Address of the n rows (u4) that they go to.
         n: Number of rows.
         columns: Address of the addresses of the columns, in the order of `COLUMNS`.
         evicted: Whether they left because the table was full.
     """
-    t = table_at(table)
     gaps = i64(0)
-    for j in range(n):
-        index = i64(load_le32(indices + j * 4))
-        row = i64(load_le32(rows + j * 4))
+    for row in range(n):
+        if row + AHEAD < n:
+            _prefetch(tables, owners, indices, row + AHEAD)
+        t = table_at(load_le64(tables + i64(load_u8(owners + row)) * 8))
+        index = i64(load_le32(indices + row * 4))
         h, k, i = hot_of(t, index), key_of(t, index), info_of(t, index)
         r = rare_of(t, i)
         c = client_of(h)
@@ -330,9 +346,9 @@ def write_rows(table: Any, indices: Any, rows: Any, n: Any, columns: Any, evicte
 
 @kernel
 def write_gaps(
-    table: Any,
+    tables: Any,
+    owners: Any,
     indices: Any,
-    places: Any,
     n: Any,
     starts: Any,
     lengths: Any,
@@ -340,20 +356,21 @@ def write_gaps(
     bytes_srv: Any,
     phases: Any,
 ) -> Any:
-    """Write the gap profiles of sessions, oldest entry first.
+    """Write the gap profiles of sessions in the order of their rows, oldest entry first.
 
-    `places` is the address of the first place (u8) of each session's entries; `starts`, `lengths`, `bytes_clt`,
-    `bytes_srv` are addresses of 64-bit columns, `phases` of a byte column.
+    `starts`, `lengths`, `bytes_clt`, `bytes_srv` are addresses of 64-bit columns, `phases` of a byte column.
     """
-    t = table_at(table)
+    place = i64(0)
     for j in range(n):
+        t = table_at(load_le64(tables + i64(load_u8(owners + j)) * 8))
         index = i64(load_le32(indices + j * 4))
         k = key_of(t, index)
         if k.gap == 0:
             continue
         c = client_of(hot_of(t, index))
         node = i64(k.gap)
-        at = i64(load_le64(places + j * 8)) + i64(gap_of(t, node).place) + 1
+        place += i64(gap_of(t, node).place) + 1
+        at = place
         while node != 0:
             at -= 1
             g = gap_of(t, node)

@@ -1,8 +1,8 @@
 """The main loop of a shard: segments in, sessions updated; docs/reference/definitions.md, section 2.
 
-Batches go in three passes so that memory works ahead of the loop: prefetch the slots, look at the slots and
-prefetch the records, then update in order. A candidate found ahead is verified by its key, because an earlier
-segment of the batch may have moved or replaced it.
+Batches go in four passes so that memory works ahead of the loop: prefetch the slots; look at the slots and prefetch
+the two hot lines; look at these and prefetch what an opening or closing needs; then update in order. A candidate
+found ahead is verified by its key, because an earlier segment of the batch may have moved or replaced it.
 """
 
 from __future__ import annotations
@@ -14,20 +14,26 @@ from lastack.kernels.decode_words import i64
 from lastack.kernels.flowtable import find, insert, replace, same_key
 from lastack.kernels.layout import (
     ACK_SENT,
+    ANY_FIN_RST,
     ANY_ISN,
     CLIENT_HI,
     DETACHED,
     ESTABLISHED,
     ICMP_ERROR,
     ISN,
+    LETTER_A,
+    LETTER_D,
     NEVER,
+    S_CLOSE,
     S_HOT,
+    S_INFO,
     S_KEY,
     S_SEGMENT,
     SEQ_SENT,
     SHADOW,
     SYN_SEEN,
     SYNACK_SEEN,
+    pool_at,
     segment_at,
     table_at,
 )
@@ -269,6 +275,18 @@ def track(table: Any, segments: Any, start: Any, n: Any) -> Any:
             if index != 0:
                 prefetch(t.hot + index * S_HOT)
                 prefetch(t.key + index * S_KEY)
+        for j in range(size):
+            g = segment_at(base + j * S_SEGMENT)
+            index = i64(load_le32(t.found + j * 4))
+            if index != 0:
+                flags = i64(hot_of(t, index).bits)
+                letter = (LETTER_D if g.payload > 0 else LETTER_A) << (i64(g.meta) & META_FROM_HI)
+                if i64(g.tcp_flags) & (SYN | FIN | RST) or flags & (letter | ANY_FIN_RST) != letter:
+                    info = t.info + index * S_INFO
+                    prefetch(info)
+                    prefetch(info + S_INFO - 1)
+                    if flags & ANY_FIN_RST:
+                        prefetch(pool_at(t.close).address + i64(key_of(t, index).close) * S_CLOSE)
         for j in range(size):
             g = segment_at(base + j * S_SEGMENT)
             index = i64(load_le32(t.found + j * 4))

@@ -90,22 +90,27 @@ class RowBuffer:
         self._n = n
         self._columns = {name: np.empty(n, dtype) for name, dtype in kernel_rows.COLUMNS.items()}
         self._addresses = np.array([a.ctypes.data for a in self._columns.values()], np.uint64)
-        self._parts: list[tuple[Any, Any, Any]] = []
+        self._sessions: tuple[Any, Any, Any] | None = None
 
-    def write(self, table: Any, indices: Any, rows: Any, *, evicted: bool = False) -> None:
-        """Write sessions of one shard to rows of the buffer; both arrays are u4 and equally long."""
-        if not len(indices):
-            return
-        indices, rows = np.ascontiguousarray(indices, np.uint32), np.ascontiguousarray(rows, np.uint32)
+    def write(self, tables: Any, owners: Any, indices: Any, *, evicted: bool = False) -> None:
+        """Write one session to each row.
+
+        Args:
+            tables: Addresses of the shards' TABLE records.
+            owners: Shard of each session.
+            indices: Record index of each session.
+            evicted: Whether they left because the table was full.
+        """
+        owners, indices = np.ascontiguousarray(owners, np.uint8), np.ascontiguousarray(indices, np.uint32)
+        self._sessions = (tables, owners, indices)
         kernel_rows.write_rows(
-            table,
+            tables.ctypes.data,
+            owners.ctypes.data,
             indices.ctypes.data,
-            rows.ctypes.data,
-            len(indices),
+            self._n,
             self._addresses.ctypes.data,
             evicted,
         )
-        self._parts.append((table, indices, rows))
 
     def _gaps(self) -> Any:
         counts = self._columns["gaps"]
@@ -114,10 +119,11 @@ class RowBuffer:
         total = int(offsets[-1])
         times: list[Any] = [np.empty(total, np.int64) for _ in range(4)]
         phases: Any = np.empty(total, np.uint8)
-        addresses = [a.ctypes.data for a in (*times, phases)]
-        for table, indices, rows in self._parts if total else []:
-            places = offsets[rows].astype(np.uint64)
-            kernel_rows.write_gaps(table, indices.ctypes.data, places.ctypes.data, len(indices), *addresses)
+        if total:
+            assert self._sessions is not None, "gaps come from written rows"
+            tables, owners, indices = (a.ctypes.data for a in self._sessions)
+            targets = [a.ctypes.data for a in (*times, phases)]
+            kernel_rows.write_gaps(tables, owners, indices, self._n, *targets)
         by_name = dict(zip(("start_ns", "gap_ns", "bytes_clt", "bytes_srv"), times, strict=True))
         members = [
             _coded(phases, enum_values(m))

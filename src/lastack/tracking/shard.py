@@ -111,11 +111,6 @@ class Shard:
         n = evict.list_live(self.address, *addresses)
         return indices[:n], classes[:n], ends[:n], starts[:n], origins[:n]
 
-    def all_leave(self) -> None:
-        """Put every session on the finished list."""
-        indices = self._live()[0]
-        evict.leave(self.address, indices.ctypes.data, len(indices))
-
     def evict(self) -> None:
         """Put a sixteenth of the limit on the finished list: oldest closed first, then half-open, then idle."""
         indices, classes, ends, _starts, origins = self._live()
@@ -137,19 +132,27 @@ class Shard:
         self.control["evicted"] += len(leaving)
         evict.leave(self.address, leaving.ctypes.data, len(leaving))
 
-    def sorted_finished(self) -> tuple[Any, Any, Any]:
-        """Return finished indices with start times and origins, in order of (start time, first packet)."""
+    def sorted_finished(self) -> Any:
+        """Return the finished sessions' indices in order of (start time, first packet)."""
         indices = self.finished().copy()
         starts, origins = np.empty(len(indices), np.int64), np.empty(len(indices), np.int64)
         evict.list_starts(
-            self.address,
-            indices.ctypes.data,
-            len(indices),
-            starts.ctypes.data,
-            origins.ctypes.data,
+            self.address, indices.ctypes.data, len(indices), starts.ctypes.data, origins.ctypes.data
         )
-        order = np.lexsort((origins, starts))
-        return indices[order], starts[order], origins[order]
+        return indices[np.lexsort((origins, starts))]
+
+    def sorted_all(self) -> tuple[Any, Any, Any]:
+        """Return indices, start times and origins of every session held, in order of (start time, first packet)."""
+        room = int(self.control["records"][0])
+        indices = np.empty(room, np.uint32)
+        starts, origins = np.empty(room, np.int64), np.empty(room, np.int64)
+        n = evict.list_all(self.address, indices.ctypes.data, starts.ctypes.data, origins.ctypes.data)
+        indices, starts, origins = indices[:n], starts[:n], origins[:n]
+        # records are numbered as sessions begin: nothing is to be sorted unless times ran back or records were reused
+        if (starts[1:] < starts[:-1]).any() or (origins[1:] < origins[:-1]).any():
+            order = np.lexsort((origins, starts))
+            indices, starts, origins = indices[order], starts[order], origins[order]
+        return indices, starts, origins
 
     def lost(self) -> dict[str, int]:
         """Return what did not fit: entries of gap profiles and of hole lists."""

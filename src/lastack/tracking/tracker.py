@@ -12,12 +12,16 @@ from typing import Any
 
 import numpy as np
 
+from lastack.kernels.evict import merge_runs
 from lastack.kernels.ingest import SHARDS
 from lastack.kernels.layout import NO_LIMIT_NS
 from lastack.tracking.rows import RowBuffer
 from lastack.tracking.shard import Shard
 
 ROWS_PER_BATCH = 1 << 17
+
+#: Runs functions and returns their results in order.
+Run = Callable[[list[Callable[[], Any]]], list[Any]]
 _LEAST_LIMIT = 64  # sessions of one shard
 
 
@@ -33,6 +37,7 @@ class Tracker:
         limit = max(-(-max_sessions // SHARDS), _LEAST_LIMIT)
         idle_ns = NO_LIMIT_NS if idle_timeout_ns is None else idle_timeout_ns
         self.shards = [Shard(limit, idle_ns) for _ in range(SHARDS)]
+        self._addresses = np.array([shard.address for shard in self.shards], np.uint64)
         self.sensors: list[str] = []
 
     def feed(self, shard: int, segments: int, n: int, origin_add: int = 0) -> list[Any]:
@@ -57,11 +62,12 @@ class Tracker:
         return batches
 
     def _drain(self, table: Shard, *, evicted: bool) -> Iterator[Any]:
-        indices = table.sorted_finished()[0]
+        indices = table.sorted_finished()
+        owner = self.shards.index(table)
         for first in range(0, len(indices), ROWS_PER_BATCH):
             part = indices[first : first + ROWS_PER_BATCH]
             buffer = RowBuffer(len(part))
-            buffer.write(table.address, part, np.arange(len(part)), evicted=evicted)
+            buffer.write(self._addresses, np.full(len(part), owner, np.uint8), part, evicted=evicted)
             yield buffer.batch(self.sensors)
         table.free_finished()
 
@@ -71,21 +77,30 @@ class Tracker:
             if len(table.finished()):
                 yield from self._drain(table, evicted=False)
 
-    def flush(self) -> Iterator[Callable[[], Any]]:
+    def flush(self, run: Run) -> Iterator[Callable[[], Any]]:
         """End every session; yield functions that each make one record batch of rows, in order.
 
-        The functions may run at the same time; the tracker is empty after the last one has run.
+        The functions may run at the same time; the tracker must not be fed any more.
+
+        Args:
+            run: Runs functions, at the same time if it can, and returns their results in order.
         """
-        for table in self.shards:
-            table.all_leave()
-        listed = [table.sorted_finished() for table in self.shards]
-        if not sum(len(indices) for indices, _, _ in listed):
-            return
-        owners = np.concatenate([np.full(len(x[0]), s, np.uint8) for s, x in enumerate(listed)])
-        indices, starts, origins = (np.concatenate([x[part] for x in listed]) for part in range(3))
-        order = np.lexsort((origins, starts))
-        for first in range(0, len(order), ROWS_PER_BATCH):
-            yield _Rows(self, owners, indices, order[first : first + ROWS_PER_BATCH])
+        listed = run([shard.sorted_all for shard in self.shards])
+        lengths = np.array([len(indices) for indices, _, _ in listed], np.int64)
+        total = int(lengths.sum())
+        owners, places = np.empty(total, np.uint8), np.empty(total, np.uint32)
+        starts, origins = (np.array([x[n].ctypes.data for x in listed], np.uint64) for n in (1, 2))
+        merge_runs(starts, origins, lengths, owners, places)
+        runs = [indices for indices, _, _ in listed]
+        for first in range(0, total, ROWS_PER_BATCH):
+            some = slice(first, first + ROWS_PER_BATCH)
+            yield _Rows(self, owners[some], places[some], runs)
+
+    def rows(self, owners: Any, indices: Any) -> Any:
+        """Return the record batch of some sessions, given their shards and record indices."""
+        buffer = RowBuffer(len(owners))
+        buffer.write(self._addresses, owners, indices)
+        return buffer.batch(self.sensors)
 
     @property
     def live(self) -> int:
@@ -109,14 +124,15 @@ class Tracker:
 class _Rows:
     """One record batch to be made: the sessions at some places of the sorted list of all."""
 
-    def __init__(self, tracker: Tracker, owners: Any, indices: Any, places: Any) -> None:
+    def __init__(self, tracker: Tracker, owners: Any, places: Any, runs: list[Any]) -> None:
         self._tracker = tracker
-        self._owners = owners[places]
-        self._indices = indices[places]
+        self._owners = owners
+        self._places = places
+        self._runs = runs
 
     def __call__(self) -> Any:
-        buffer = RowBuffer(len(self._owners))
-        for number, shard in enumerate(self._tracker.shards):
-            rows = np.flatnonzero(self._owners == number)
-            buffer.write(shard.address, self._indices[rows], rows)
-        return buffer.batch(self._tracker.sensors)
+        indices = np.empty(len(self._owners), np.uint32)
+        for number, run in enumerate(self._runs):
+            mine = self._owners == number
+            indices[mine] = run[self._places[mine]]
+        return self._tracker.rows(self._owners, indices)
