@@ -27,6 +27,10 @@ class Sessions:
     table: Any
     summary: RunSummary
 
+    def __repr__(self) -> str:
+        captures = ", ".join(self.summary.captures[:3]) + (", …" if len(self.summary.captures) > 3 else "")
+        return f"<Sessions: {len(self)} of {captures or 'no capture'}; {self.summary.ledger.packets} packets>"
+
     def __len__(self) -> int:
         return int(self.table.num_rows)
 

@@ -64,7 +64,12 @@ FIELDS: tuple[Field, ...] = (
     Field("start_ns", "int64", "ns since epoch", "time of the first packet"),
     Field("end_ns", "int64", "ns since epoch", "time of the last packet"),
     *_both("packets", "uint64", "packets", "packets sent"),
-    *_both("bytes", "uint64", "bytes", "payload sent, from the IP length, retransmissions included"),
+    *_both(
+        "bytes",
+        "uint64",
+        "bytes",
+        "payload sent, from the IP length, never more than the frame held, retransmissions included",
+    ),
     *_both("new_bytes", "uint64", "bytes", "payload sent, each sequence number counted once"),
     *_both("retx_packets", "uint64", "packets", "packets that carry only sequence numbers already seen"),
     *_both("syn", "uint32", "packets", "SYN without ACK sent"),
