@@ -36,7 +36,7 @@ KEY = np.dtype(
         ("close", "u4"),      # index into the CLOSE pool
         ("gap", "u4"),        # index of the newest GAP node
         ("ipid", "u2", 2),    # last IP-ID; after the first RST: its step, in its sender's place
-        ("ttl", "u1", 2),     # last TTL, 0 before one; after the first RST see lifecycle._fingerprint
+        ("ttl", "u1", 2),     # last TTL; after the first RST see lifecycle._fingerprint
         ("steps", "u1"),      # two nibbles: IPv4 packets with orderly IP-ID steps (0..3), 7 not a counter; + WRAPPED
         ("order", "u1"),      # first FIN and RST of each end in order, two bits each: RST << 1 | direction
     ]

@@ -213,7 +213,7 @@ def take_rst(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any, silence_ns: Any) ->
     if (flags & (3 * RST_SEEN)) == 0:
         c.rst_ns = g.ts_ns
         verdict |= rst_place(h, i, d, g)
-        verdict |= _fingerprint(k, d, g)
+        verdict |= _fingerprint(h, k, d, g)
     if (flags & RST_EFFECTIVE) == 0 and rst_ends(h, i, d, g):
         flags |= RST_EFFECTIVE | (RST_EFFECTIVE_HI if d == 1 else 0)
         fins = ((flags >> 7) & 1) + ((flags >> 8) & 1)
@@ -235,14 +235,13 @@ def take_rst(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any, silence_ns: Any) ->
 
 
 @helper
-def _fingerprint(k: Any, d: Any, g: Any) -> Any:
+def _fingerprint(h: Any, k: Any, d: Any, g: Any) -> Any:
     """Compare TTL and IP-ID of the first RST with its sender's packets before; return the INFO.verdict bits."""
     o = 1 - d
     known = 0
-    usual = i64(k.ttl[d])
-    if usual != 0:
+    if i64(h.bits) & (SEQ_SENT << d):
         known |= TTL_KNOWN
-        k.ttl[o] = usual
+        k.ttl[o] = k.ttl[d]
     k.ttl[d] = g.ttl
     if ((i64(k.steps) >> (4 * d)) & 7) == 3 and (i64(g.meta) & META_HAS_IPID):
         known |= IPID_KNOWN
