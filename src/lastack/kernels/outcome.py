@@ -37,7 +37,7 @@ from lastack.kernels.layout import (
     WRAPPED,
 )
 from lastack.kernels.pool import close_of, rare_of
-from lastack.kernels.sequence import ahead, hole_below
+from lastack.kernels.sequence import ahead, hole_below, hole_bytes
 from lastack.kernels.silence import fin_acked, fins_acked
 from lastack.model.enums import ClientBy, Closer, ConnState, Ending, EndpointState, Observed, Opening, Phase
 
@@ -346,7 +346,8 @@ def unacked_of(t: Any, h: Any, k: Any, i: Any, d: Any) -> Any:
     if (flags & (SEQ_SENT << d)) == 0:
         return i64(0)
     if (flags & (ACK_SENT << o)) == 0 and (i64(k.steps) >> (4 * d)) & WRAPPED:
-        return h.bytes[d] - rare_of(t, i).seen_again[d]
+        # Serial numbers do not reach that far: what was seen, and the holes in it.
+        return h.bytes[d] - rare_of(t, i).seen_again[d] + hole_bytes(t, h, i, d)
     high = i64(h.end[d])
     if flags & (FIN_SEEN << d) and ahead(high, i64(close_of(t, k).fin[d]) + 1) == 0:
         high -= 1

@@ -179,3 +179,16 @@ def hole_below(t: Any, h: Any, i: Any, d: Any, position: Any) -> Any:
                 return True
             index = i64(n.next)
     return False
+
+
+@helper
+def hole_bytes(t: Any, h: Any, i: Any, d: Any) -> Any:
+    """Return how many positions between the lowest and the highest were never seen."""
+    size = i64(0)
+    if i64(h.bits) & HOLES:
+        index = i64(rare_of(t, i).holes[d])
+        while index != 0:
+            n = node_of(t, index)
+            size += ahead(n.high, n.low)
+            index = i64(n.next)
+    return size
