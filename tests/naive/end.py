@@ -56,9 +56,10 @@ class End:
     def spans(self, packet: Packet) -> tuple[int, int, int, int]:
         """Return seq, data position, data position + payload and `end` of a packet without RST, unwrapped."""
         syn, fin = bool(packet.flags & SYN), bool(packet.flags & FIN)
-        end = self.unwrap((packet.seq + syn + packet.payload + fin) % MOD)
-        last = end - fin
-        return last - packet.payload - syn, last - packet.payload, last, end
+        low = self.unwrap(packet.seq)
+        data = low + syn
+        last = data + packet.payload
+        return low, data, last, last + fin
 
     def keepalive_shape(self, packet: Packet, other: End) -> bool:
         """Return whether a packet repeats the last acknowledged number: a keepalive or a window probe."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.naive.closing import first_flag, silence
 from tests.naive.packets import FIN, RST
-from tests.naive.serial import MOD
+from tests.naive.serial import MOD, distance
 from tests.naive.session import Session
 
 SHORTEST_GAP = 10**9
@@ -20,9 +20,8 @@ def unacked_bytes(session: Session, end: int) -> int:
     # The first FIN at the very end is not payload.
     top = me.top - (me.first_fin is not None and (me.first_fin + 1) % MOD == me.highest_end)
     if other.highest_ack is not None:
-        low = me.unwrap(other.highest_ack)
-    else:
-        low = me.lowest if me.isn is None else me.isn_at + 1
+        return max(0, distance(top % MOD, other.highest_ack))
+    low = me.lowest if me.isn is None else me.isn_at + 1
     return max(0, top - low)
 
 
