@@ -28,6 +28,7 @@ from lastack.tracking.tracker import Run, Tracker
 
 Sink = Callable[[Any], None]
 _PROGRESS_EVERY_S = 0.1
+_FOLLOW_EVERY_S = 0.2
 
 
 def track_captures(
@@ -89,7 +90,10 @@ class _Run:
         self._total = sum(known) if len(known) == len(sizes) and not self._options.follow else None
 
         def opener(rank: int) -> Decoder:
-            capture = stack.enter_context(open_capture(files[rank].path, follow=self._options.follow))
+            wait = _until_interrupted if self._options.follow else None
+            capture = stack.enter_context(
+                open_capture(files[rank].path, follow=self._options.follow, wait=wait)
+            )
             self._open.append(capture)
             return Decoder(capture, rank, self._threads, self._run, self._options.window_bytes)
 
@@ -164,6 +168,15 @@ class _Run:
                 seconds=now - self._started,
             )
         )
+
+
+def _until_interrupted() -> bool:
+    """Wait for a growing capture; an interrupt while waiting is its end, so that everything read is still told."""
+    try:
+        time.sleep(_FOLLOW_EVERY_S)
+    except KeyboardInterrupt:
+        return False
+    return True
 
 
 def _size(path: str) -> int | None:

@@ -1,0 +1,60 @@
+"""Captures in, rows out: growing files, full tables and cuts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+import lastack
+from lastack.app import pipeline
+from lastack.app.options import TrackOptions
+
+SAMPLE = Path(__file__).parents[3] / "samples" / "closes.pcapng"
+
+
+def rows_of(path: Path, options: TrackOptions) -> tuple[Any, Any]:
+    batches: list[Any] = []
+    summary = pipeline.track_captures([str(path)], options, batches.append)
+    return pa.Table.from_batches(batches), summary
+
+
+def test_follow__reads_what_is_appended_until_the_wait_is_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = SAMPLE.read_bytes()
+    growing = tmp_path / "growing.pcapng"
+    growing.write_bytes(whole[:100_000])
+    waits: list[int] = []
+
+    def wait() -> bool:
+        waits.append(1)
+        if len(waits) == 1:
+            with growing.open("ab") as file:
+                file.write(whole[100_000:])
+        return len(waits) < 3
+
+    monkeypatch.setattr(pipeline, "_until_interrupted", wait)
+    followed, summary = rows_of(growing, TrackOptions(follow=True, threads=1))
+    at_once = lastack.track(SAMPLE)
+    assert followed.num_rows == len(at_once)
+    assert summary.ledger.balances()
+    assert set(followed["session_id"].to_pylist()) == set(at_once.table["session_id"].to_pylist())
+
+
+def test_track__a_full_table_evicts_and_still_balances() -> None:
+    few, summary = rows_of(SAMPLE, TrackOptions(max_sessions=1, threads=1))
+    # each of the eight shards holds at least 64 sessions
+    assert summary.ledger.balances()
+    assert few.num_rows >= len(lastack.track(SAMPLE))
+
+
+def test_track__small_windows_change_nothing() -> None:
+    small = lastack.track(SAMPLE, window_bytes=4096, threads=2)
+    assert small.table.equals(lastack.track(SAMPLE, threads=1).table)
+
+
+def test_sessions__repr_is_one_line() -> None:
+    assert "\n" not in repr(lastack.track(SAMPLE))
