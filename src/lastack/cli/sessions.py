@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from lastack.app.registries import EXPORTERS
@@ -61,8 +63,8 @@ def command(
     from lastack.store.dataset import Order
 
     node = parse_filter(where)
-    if sort is None and form == "table" and not reading.follow:
-        sort = "start"
+    if sort is None and form == "table" and any(Path(name).is_dir() for name in inputs):
+        sort = "start"  # rows of captures come in that order by themselves
     order = Order.parse(sort) if sort else None
     exporter = EXPORTERS[form].load()(output, chosen or _all_columns(form))
     question = Question(node, exporter.columns, order, limit)

@@ -42,9 +42,9 @@ def take(pool_address: Any) -> Any:
     pool = pool_at(pool_address)
     index = i64(pool.free)
     if index != 0:
-        address = pool.address + index * pool.item
+        address = pool.address + index * pool.stride
         pool.free = i64(load_le32(address))
-        clear(address, pool.item)
+        clear(address, pool.stride)
         return index
     if pool.used + 1 >= pool.capacity:
         pool.failed = pool.failed + 1
@@ -57,7 +57,7 @@ def take(pool_address: Any) -> Any:
 def give_back(pool_address: Any, index: Any) -> Any:
     """Put an item back; its first four bytes become the link of the free list."""
     pool = pool_at(pool_address)
-    store_u32(pool.address + index * pool.item, pool.free)
+    store_u32(pool.address + index * pool.stride, pool.free)
     pool.free = index
 
 

@@ -36,7 +36,7 @@ class Shard:
         for name, dtype in _POOLS.items():
             items = int(capacity * _POOL_SHARE[name])
             pool = self._pools[name]
-            pool["address"], pool["item"], pool["capacity"] = (
+            pool["address"], pool["stride"], pool["capacity"] = (
                 self._reserve(items * dtype.itemsize),
                 dtype.itemsize,
                 items,
