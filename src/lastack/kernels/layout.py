@@ -115,7 +115,14 @@ GAP = np.dtype(
 NODE = np.dtype([("low", "u4"), ("high", "u4"), ("next", "u4"), ("pad", "u4")])
 
 POOL = np.dtype(
-    [("address", "i8"), ("stride", "i8"), ("used", "i8"), ("free", "i8"), ("capacity", "i8"), ("failed", "i8")]
+    [
+        ("address", "i8"),
+        ("stride", "i8"),
+        ("used", "i8"),
+        ("free", "i8"),
+        ("capacity", "i8"),
+        ("failed", "i8"),
+    ]
 )
 
 #: Control block of one shard of the flow table: addresses of its arrays, limits and counters.

@@ -12,7 +12,6 @@ from lastack.kernels._jit import helper
 from lastack.kernels.decode_words import i64
 from lastack.kernels.layout import (
     ACK_SENT,
-    ANY_FIN_RST,
     BOTH_FINS,
     CLIENT_HI,
     CROSSED_FINS,
@@ -356,9 +355,3 @@ def note_close(t: Any, h: Any, k: Any, d: Any, g: Any, before: Any) -> Any:
 def is_over(flags: Any) -> Any:
     """Return whether a SYN now starts a new session: an effective RST or both FINs were seen."""
     return (flags & RST_EFFECTIVE) != 0 or (flags & BOTH_FINS) == BOTH_FINS
-
-
-@helper
-def quiet(flags: Any) -> Any:
-    """Return whether neither end has begun to close."""
-    return (flags & ANY_FIN_RST) == 0
