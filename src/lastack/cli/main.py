@@ -16,6 +16,9 @@ import click
 from lastack import __version__
 from lastack.model.errors import LastackError
 
+# NumPy would start a thread for each processor that nothing here uses.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 #: Verb -> module (in lastack.cli) and the line that `lastack --help` shows.
 COMMANDS: dict[str, tuple[str, str]] = {
     "analyze": ("analyze", "Overview of captures: how sessions opened, how they ended, what stands out."),
