@@ -129,6 +129,7 @@ def jumbo_length(options: bytes) -> int:
 
 def tcp(frame: Frame, data: bytes, wrap: Wrap, left: int, lower: tuple[str, str, int, int | None]) -> Packet:
     """Read a TCP header; `left` is the bytes on the wire from here on by the IP length."""
+    data = data[:left]
     need(data, 14)
     offset = (data[12] >> 4) * 4
     if offset < 20:

@@ -80,7 +80,7 @@ def track(
     table = table.unify_dictionaries()
     starts = table.column("start_ns").to_numpy()
     if (starts[1:] < starts[:-1]).any():  # the table was full and rows left before others had begun
-        table = table.sort_by(
-            [("start_ns", "ascending"), ("sensor", "ascending"), ("first_packet", "ascending")]
-        )
+        names = pa.array(summary.captures, pa.string())
+        ranks = pc.index_in(pc.cast(table.column("sensor"), pa.string()), names).to_numpy()
+        table = table.take(np.lexsort((table.column("first_packet").to_numpy(), ranks, starts)))
     return Sessions(table, summary)

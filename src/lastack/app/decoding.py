@@ -149,6 +149,7 @@ class Decoder:
         self._threads = parts
         self._parts = [Part() for _ in range(parts)]
         self._record_bytes = 0
+        self._latest_ns: int | None = None  # time of the packet before the next part
 
     def batches(self) -> Iterator[list[Part]]:
         """Yield the parts of one stretch after another, in order; each list is valid until the next."""
@@ -204,6 +205,7 @@ class Decoder:
         for part in parts:
             part.before = before
             before += int(part.tally["packets"][0])
+        self._join_times(parts)
         states[-1]["next"], states[-1]["status"] = lanes["position"][-1], lanes["status"][-1]
         self.capture.join(states)
         return parts
@@ -232,7 +234,17 @@ class Decoder:
             part.before = before
             before += int(state["packets"])
         self.capture.join(states[:good])
+        self._join_times(parts[:good])
         return parts[:good]
+
+    def _join_times(self, parts: list[Part]) -> None:
+        """Count the first packet of a part as earlier than the one before where it is: parts cannot know."""
+        for part in parts:
+            tally = part.tally[0]
+            if tally["packets"]:
+                if self._latest_ns is not None and tally["head_ns"] < self._latest_ns:
+                    part.tally["backwards"] += 1
+                self._latest_ns = int(tally["previous_ns"])
 
 
 class _Decode:

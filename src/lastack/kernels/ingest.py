@@ -32,7 +32,8 @@ TALLY = np.dtype(
         ("first_ns", "i8"),     # earliest and latest time, meaningful with packets > 0
         ("last_ns", "i8"),
         ("backwards", "i8"),    # packets earlier than the one before
-        ("previous_ns", "i8"),
+        ("head_ns", "i8"),      # time of the first packet
+        ("previous_ns", "i8"),  # time of the last one
     ]
 )  # fmt: skip
 
@@ -58,6 +59,7 @@ def _decode_block(
     previous, backwards = tally["previous_ns"], i64(0)
     if tally["packets"] == 0 and n > 0:
         earliest = latest = previous = frames[first]["ts_ns"]
+        tally["head_ns"] = previous
     link, links = i64(-1), i64(0)
     for j in range(n):
         f = frames[first + j]

@@ -11,6 +11,8 @@ import pytest
 import lastack
 from lastack.app import pipeline
 from lastack.app.options import TrackOptions
+from lastack.capture.writer import PcapWriter
+from lastack.wire import build
 
 SAMPLE = Path(__file__).parents[3] / "samples" / "closes.pcapng"
 
@@ -58,3 +60,16 @@ def test_track__small_windows_change_nothing() -> None:
 
 def test_sessions__repr_is_one_line() -> None:
     assert "\n" not in repr(lastack.track(SAMPLE))
+
+
+def test_track__a_full_table_still_gives_a_sorted_table(tmp_path: Path) -> None:
+    path = tmp_path / "many.pcap"
+    with PcapWriter(path, link=101) as writer:
+        for number in range(2000):
+            packet = build.ipv4(f"10.0.{number >> 8}.{number & 255}", "192.0.2.1", build.syn(40000, 80))
+            writer.write(number * 1_000_000, packet.data)
+    sessions = lastack.track(path, max_sessions=1)
+    assert sessions.summary.evicted > 0
+    starts = sessions["start_ns"]
+    assert len(starts) == 2000
+    assert (starts[1:] >= starts[:-1]).all()
