@@ -38,11 +38,8 @@ def from_path(track_path: Callable[[Path], list[Row]]) -> Engine:
     return engine
 
 
-def fast() -> Engine | None:
-    """Return the real engine, None while there is none."""
+def fast() -> Engine:
+    """Return the real engine."""
     import lastack
 
-    real = getattr(lastack, "track", None)
-    if not callable(real):
-        return None
-    return from_path(lambda path: from_table(real(path).table))
+    return from_path(lambda path: from_table(lastack.track(path).table))

@@ -18,18 +18,15 @@ from tests.property.strategies import mutated, noise
 from tests.property.test_twin import damaged
 
 ENGINE = fast()
-pytestmark = pytest.mark.skipif(ENGINE is None, reason="lastack.track does not exist yet")
 
 
 @given(mutated())
 def test_fast__equals_twin_on_conversations(packets: list[Packet]) -> None:
-    assert ENGINE is not None, "skipped otherwise"
     assert compare(ENGINE(packets), naive(packets)) == []
 
 
 @given(noise())
 def test_fast__equals_twin_on_noise(packets: list[Packet]) -> None:
-    assert ENGINE is not None, "skipped otherwise"
     assert compare(ENGINE(packets), naive(packets)) == []
 
 

@@ -7,7 +7,6 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import pytest
 from tests.naive import reader, tracker
 
 import lastack
@@ -23,10 +22,7 @@ Row = dict[str, Any]
 
 def product_rows(path: Path) -> list[Row]:
     """Return the product's rows in the order of their first packets, addresses as text."""
-    track = getattr(lastack, "track", None)
-    if track is None:
-        pytest.skip("lastack.track is not there yet")
-    rows: list[Row] = track(path).table.to_pylist()
+    rows: list[Row] = lastack.track(path).table.to_pylist()
     for row in rows:
         for name in ("client_ip", "server_ip"):
             value = ipaddress.IPv6Address(row[name])

@@ -10,14 +10,11 @@ from tests.naive.script import Reader, ScriptError, read_script, run_script
 
 FOLDER = Path(__file__).resolve().parents[1] / "scripts"
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.pkts"))
-REAL = fast()
-ENGINES = [pytest.param(naive, id="twin"), pytest.param(naive_through_file, id="twin-file")]
-if REAL is None:
-    ENGINES.append(
-        pytest.param(None, id="fast", marks=pytest.mark.skip(reason="lastack.track does not exist yet"))
-    )
-else:
-    ENGINES.append(pytest.param(REAL, id="fast"))
+ENGINES = [
+    pytest.param(naive, id="twin"),
+    pytest.param(naive_through_file, id="twin-file"),
+    pytest.param(fast(), id="fast"),
+]
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -21,18 +22,18 @@ class Exporter(Protocol):
         """Stop without an output: a file never appears."""
 
 
-class FileExporter:
+class FileExporter(ABC):
     """What exporters to a byte stream share: the target, and closing well on every way out."""
 
     def __init__(self, target: str, columns: tuple[str, ...]) -> None:
         self.columns = columns
         self.target = Target(target)
 
+    @abstractmethod
     def write(self, batch: Any) -> None:
         """Append the rows of a batch."""
-        raise NotImplementedError
 
-    def finish(self) -> None:
+    def finish(self) -> None:  # noqa: B027  (a hook: doing nothing is right)
         """Write what ends the output; most formats need nothing."""
 
     def close(self) -> None:
