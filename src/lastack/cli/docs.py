@@ -12,7 +12,8 @@ from pathlib import Path
 import click
 
 from lastack.app.registries import EXPORTERS
-from lastack.cli.main import COMMANDS, cli
+from lastack.cli.lazy import LazyGroup
+from lastack.cli.main import cli
 from lastack.query.operators import OPERATORS
 from lastack.query.parse import GRAMMAR
 from lastack.view.fields import field_facts, render_markdown, totals
@@ -50,12 +51,21 @@ def cli_page() -> str:
         f"Formats of sessions:\n\n| name | what it is |\n| --- | --- |\n{formats}",
         _help(cli, "lastack"),
     ]
-    context = click.Context(cli, info_name="lastack")
-    for name in COMMANDS:
-        command = cli.get_command(context, name)
-        assert command is not None, f"{name} is listed but has no module"
-        parts.append(_help(command, f"lastack {name}"))
+    parts += _verbs(cli, "lastack")
     return "\n".join(parts)
+
+
+def _verbs(group: LazyGroup, path: str) -> list[str]:
+    """Return the help of every verb of a group, those of its subgroups after it."""
+    parts = []
+    context = click.Context(group, info_name=path)
+    for name in group.verbs:
+        command = group.get_command(context, name)
+        assert command is not None, f"{name} is listed but has no module"
+        parts.append(_help(command, f"{path} {name}"))
+        if isinstance(command, LazyGroup):
+            parts += _verbs(command, f"{path} {name}")
+    return parts
 
 
 def _help(command: click.Command, name: str) -> str:

@@ -1,0 +1,1 @@
+"""The inline box: a sans-IO engine around the entry state machine, and its drivers."""

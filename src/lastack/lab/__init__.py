@@ -1,0 +1,1 @@
+"""Network namespaces, real kernel stacks, and the patterns of opening and closing that they make."""

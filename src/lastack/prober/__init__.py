@@ -1,0 +1,1 @@
+"""Tests of a real path: half-close and idle survival, and the half-open monitor."""
