@@ -1,0 +1,215 @@
+"""One connection of a path test: what it is to do, and what each end and both together saw of it.
+
+Waits are nanoseconds. The *sender* is the end that sends after the wait; it also sends the last packet before it (an
+acknowledgment), so that its own clock measures the silence as a box on the path sees it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import Enum
+from typing import Any, Self
+
+from lastack.model.errors import UsageError
+
+
+class Side(str, Enum):
+    """An end of the connection; the client opened it."""
+
+    client = "client"
+    server = "server"
+
+    @property
+    def other(self) -> Side:
+        """The end at the other side."""
+        return Side.server if self is Side.client else Side.client
+
+
+class Outcome(str, Enum):
+    """What became of the data sent after the wait.
+
+    `silent`: never acknowledged. `reset`: a RST answered it. `reset_early`: a RST came while waiting, before
+    anything was sent. `unheard`: acknowledged, though the other end never got it (a proxy, or a box that answers).
+    `failed`: the trial never came to its wait.
+    """
+
+    kept = "kept"
+    silent = "silent"
+    reset = "reset"
+    reset_early = "reset_early"
+    unheard = "unheard"
+    failed = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What one connection is to do.
+
+    Attributes:
+        number: Unique in a run.
+        question: Name of the question it serves.
+        sender: Who sends after the wait.
+        closer: Who sends FIN before the wait; None leaves both directions open.
+        wait_ns: Silence (or time of talking) before the last data.
+        talk_ns: Interval at which the sender sends while it waits; 0 is silent.
+    """
+
+    number: int
+    question: str
+    sender: Side
+    closer: Side | None
+    wait_ns: int
+    talk_ns: int = 0
+
+    def __post_init__(self) -> None:
+        if self.closer is self.sender:
+            raise UsageError("an end that has sent FIN cannot send data: sender and closer must differ")
+        if self.wait_ns < 0 or self.talk_ns < 0:
+            raise UsageError("a wait is not negative")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the members as the request carries them."""
+        return asdict(self) | {
+            "sender": self.sender.value,
+            "closer": self.closer.value if self.closer else None,
+        }
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        """Return the trial of a request.
+
+        Raises:
+            UsageError: A member is missing or has an impossible value.
+        """
+        try:
+            closer = values["closer"]
+            numbers = [values[name] for name in ("number", "wait_ns", "talk_ns")]
+            if not all(type(n) is int and 0 <= n < 1 << 62 for n in numbers):
+                raise ValueError("a number is out of range")
+            return cls(
+                number=numbers[0],
+                question=str(values["question"])[:40],
+                sender=Side(values["sender"]),
+                closer=Side(closer) if closer is not None else None,
+                wait_ns=numbers[1],
+                talk_ns=numbers[2],
+            )
+        except (KeyError, ValueError, TypeError) as error:
+            raise UsageError(f"this is no trial: {error}") from error
+
+
+@dataclass(slots=True)
+class EndReport:
+    """What one end saw of a trial; times count from the start of the wait, in ns of that end's clock.
+
+    Attributes:
+        number: The trial.
+        outcome: The sender's verdict; None at the receiver, and at a sender that is not done.
+        waited_ns: Sender: measured silence before the last data, or before the chunk that was not answered.
+        died_ns: When a RST came, or when the first unanswered chunk was sent; None if neither.
+        latency_ns: From that data to the RST.
+        chunks: Data received (receiver) or acknowledged (sender), in chunks.
+        last: Receiver: the last chunk came.
+        reset: A RST was seen by this end.
+        retransmitted: Segments this end had sent again before the wait began: the sample is bad.
+        over: Nothing more will change.
+    """
+
+    number: int
+    outcome: Outcome | None = None
+    waited_ns: int = 0
+    died_ns: int | None = None
+    latency_ns: int | None = None
+    chunks: int = 0
+    last: bool = False
+    reset: bool = False
+    retransmitted: int = 0
+    over: bool = False
+    error: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the members as the report carries them."""
+        return asdict(self) | {"outcome": self.outcome.value if self.outcome else None}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        """Return the report of a responder.
+
+        Raises:
+            UsageError: A member is missing or has an impossible value.
+        """
+        try:
+            outcome = values["outcome"]
+            numbers = {
+                name: values[name]
+                for name in ("number", "waited_ns", "died_ns", "latency_ns", "chunks", "retransmitted")
+            }
+            if not all(n is None or type(n) is int for n in numbers.values()):
+                raise ValueError("a number is none")
+            return cls(
+                **numbers,
+                outcome=Outcome(outcome) if outcome is not None else None,
+                last=bool(values["last"]),
+                reset=bool(values["reset"]),
+                over=bool(values["over"]),
+                error=str(values["error"])[:200],
+            )
+        except (KeyError, ValueError, TypeError) as error:
+            raise UsageError(f"this is no report of a responder: {error}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What both ends together saw of one trial.
+
+    Attributes:
+        trial: What it was to do.
+        outcome: What became of the data.
+        waited_ns: Measured silence (or time of talking) before the data.
+        died_ns: Of a talking trial that died, or a RST while waiting: when; else None.
+        sender_reset: The sender saw a RST.
+        receiver_reset: The receiver saw a RST.
+        latency_ns: From the data to the RST.
+        bad: Why the sample proves nothing, empty if it does: loss before the wait, a failed opening.
+    """
+
+    trial: Trial
+    outcome: Outcome
+    waited_ns: int
+    died_ns: int | None = None
+    sender_reset: bool = False
+    receiver_reset: bool = False
+    latency_ns: int | None = None
+    bad: str = ""
+
+    @property
+    def kept(self) -> bool:
+        """Whether the connection still worked."""
+        return self.outcome is Outcome.kept
+
+
+def combine(trial: Trial, sender: EndReport, receiver: EndReport | None) -> Sample:
+    """Return what the reports of both ends say together.
+
+    Args:
+        trial: What was to be done.
+        sender: Report of the end that sent.
+        receiver: Report of the other; None when it cannot be had, then the sender's word counts.
+    """
+    outcome = sender.outcome or Outcome.failed
+    bad = sender.error if outcome is Outcome.failed else ""
+    retransmitted = sender.retransmitted + (receiver.retransmitted if receiver else 0)
+    if not bad and retransmitted:
+        bad = f"{retransmitted} segments were sent again before the wait: a box may have taken a repeated FIN for the second"
+    if outcome is Outcome.kept and receiver is not None and receiver.over and not receiver.last:
+        outcome = Outcome.unheard
+    return Sample(
+        trial=trial,
+        outcome=outcome,
+        waited_ns=sender.waited_ns,
+        died_ns=sender.died_ns,
+        sender_reset=sender.reset,
+        receiver_reset=bool(receiver and receiver.reset),
+        latency_ns=sender.latency_ns,
+        bad=bad,
+    )
