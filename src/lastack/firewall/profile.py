@@ -46,6 +46,7 @@ class Timer:
         start: Events that start it, in the words of the facts (`first_fin`, `second_fin_acked`).
         phases: Phases and bookkeeping that the source applies it to.
         resolution_ns: How much later than due the entry may really go; 0 for exact.
+        restart_in: Phases whose entry restarts its clock although it runs already.
         scopes: Levels of configuration that can set it: `global`, `app`; empty when it is fixed.
         zero_is_never: Whether a configured 0 means no limit.
         effective: Pieces `(above_ns, minus_ns, times)` of the formula from configured to real time; empty for equal.
@@ -65,6 +66,7 @@ class Timer:
     start: tuple[str, ...] = ()
     phases: tuple[str, ...] = ()
     resolution_ns: int = 0
+    restart_in: tuple[Phase, ...] = ()
     scopes: tuple[str, ...] = ("global", "app")
     zero_is_never: bool = False
     effective: tuple[tuple[int, int, int], ...] = ()
@@ -170,6 +172,25 @@ class Fork:
 
 
 @dataclass(frozen=True, slots=True)
+class Switch:
+    """A setting of the product that is not a duration: values by key path that it replaces when it is turned.
+
+    Attributes:
+        name: How a policy calls it.
+        vendor_name: How the product calls it.
+        default: Its default.
+        changes: What differs when it is the other way.
+        note: What it does.
+    """
+
+    name: str
+    vendor_name: str
+    default: bool
+    changes: Mapping[str, Any]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Profile:
     """One system that keeps sessions, with its default timers.
 
@@ -189,11 +210,13 @@ class Profile:
         caps: Limits of the running timer.
         clamps: Limits of one timer by another.
         override_scopes: Its levels of configuration, highest precedence first.
-        options: Switches of the engine (`loose`, `be_liberal`).
+        options: Numbers and flags of the engine (`loose`, `be_liberal`, `max_retrans`).
         forks: What is not known.
         readings: Reading taken for each fork.
+        switches: Settings that are not durations.
         notes: Facts that the fields cannot carry.
         cannot: What the model cannot express.
+        document: The document that it was read from, its base merged in; other readings are read from it again.
     """
 
     name: str
@@ -214,8 +237,10 @@ class Profile:
     options: Mapping[str, bool | int] = field(default_factory=dict)
     forks: tuple[Fork, ...] = ()
     readings: Mapping[str, str] = field(default_factory=dict)
+    switches: tuple[Switch, ...] = ()
     notes: tuple[str, ...] = ()
     cannot: tuple[str, ...] = ()
+    document: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def timer_of(self, phase: Phase, first_closer: str = "client") -> Timer | None:
         """Return the timer that runs in a phase, None if the system has none there.
