@@ -15,7 +15,7 @@ from lastack.model.fields import FIELDS
 #: What needs configuration, a hash or a diagnosis is not the twin's business.
 IGNORED = {
     "session_id", "sensor", "client_zone", "server_zone", "app", "cause", "cause_confidence", "actor", "harm",
-    "previous_id",
+    "previous_id", "end_panos", "end_asa", "end_fortigate", "end_ipfix", "marks", "evidence",
 }  # fmt: skip
 COMPARED = tuple(field.name for field in FIELDS if field.name not in IGNORED)
 
@@ -29,7 +29,7 @@ def from_table(table: Any) -> list[Row]:
     for row in rows:
         row["client_ip"] = format_address(row["client_ip"])
         row["server_ip"] = format_address(row["server_ip"])
-        row["gaps"] = [tuple(gap.values()) for gap in row["gaps"]]
+        row["gaps"] = [tuple(gap.values())[:5] for gap in row["gaps"]]
         row["previous"] = places.get(row["previous_id"]) if row["previous_id"] else None
     return rows
 

@@ -218,7 +218,7 @@ def wanted(name: str, text: str) -> Any:
     if name in ("rows", "previous") or text == "null":
         return None if text == "null" else int(text)
     kind, unit = BY_NAME[name].type, BY_NAME[name].unit
-    if kind == "gaps":
+    if kind == "list":
         return [_gap(one) for one in text.split(",") if one not in ("", "none")]
     if kind in ("enum", "string", "address"):
         return "" if text == "''" else text

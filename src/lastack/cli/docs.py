@@ -16,7 +16,7 @@ from lastack.cli.lazy import LazyGroup
 from lastack.cli.main import cli
 from lastack.query.operators import OPERATORS
 from lastack.query.parse import GRAMMAR
-from lastack.view.fields import field_facts, render_markdown, totals
+from lastack.view.fields import field_facts, render_entries, render_markdown, totals
 
 FOLDER = Path(__file__).resolve().parents[3] / "docs" / "reference"
 _NOTE = "<!-- Made by `python -m lastack.cli.docs --write`; change the source, not this page. -->\n"
@@ -34,10 +34,11 @@ def fields_page() -> str:
         f"# The session record\n\n{_NOTE}\n"
         "One row for each TCP session. [Definitions](definitions.md) says exactly what each field means; names "
         "ending in `_clt` and `_srv` are the client's and the server's. Times are integer nanoseconds. In CSV "
-        "the list `gaps` is left out unless `--columns` names it.\n\n"
+        "the lists `gaps`, `marks` and `evidence` are left out unless `--columns` names them.\n\n"
         f"{render_markdown(field_facts())}\n"
         "Names that filters compute:\n\n"
         f"| name | meaning |\n| --- | --- |\n{rows}"
+        f"{render_entries(field_facts())}"
     )
 
 

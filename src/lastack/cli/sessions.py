@@ -93,4 +93,4 @@ def _all_columns(form: str) -> tuple[str, ...]:
     if form == "table":
         columns: tuple[str, ...] = EXPORTERS[form].load().default_columns
         return columns
-    return tuple(field.name for field in FIELDS if form != "csv" or field.type != "gaps")
+    return tuple(field.name for field in FIELDS if form != "csv" or field.type != "list")

@@ -1,6 +1,6 @@
 """CSV: field names as header, times as integer nanoseconds, addresses as text, null as nothing.
 
-The gap profile is a list and has no place in a flat table: it is left out, unless it is asked for by name,
+Lists (`gaps`, `marks`, `evidence`) have no place in a flat table: they are left out, unless one is asked for by name,
 when it is a JSON text. Only texts that need quotes have them (RFC 4180): cut and awk see plain columns.
 """
 
@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lastack.export.base import FileExporter
-from lastack.export.text import address_text, gaps_text, joined_bytes
+from lastack.export.text import address_text, joined_bytes, list_text
 from lastack.model.fields import BY_NAME
 
 _ROWS = 16_384  # rows that are joined at a time: the texts of a slice stay in the processor's cache
@@ -41,8 +41,8 @@ def _cells(array: Any, name: str) -> Any:
     match BY_NAME[name].type:
         case "address":
             return address_text(array)
-        case "gaps":
-            doubled = pc.replace_substring(gaps_text(array), '"', '""')
+        case "list":
+            doubled = pc.replace_substring(list_text(array, BY_NAME[name].members), '"', '""')
             return pc.binary_join_element_wise(pa.scalar('"'), doubled, pa.scalar('"'), "")
         case "enum" | "string":
             coded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lastack.export.base import FileExporter
-from lastack.export.text import address_text, gaps_text, joined_bytes
-from lastack.model.fields import BY_NAME
+from lastack.export.text import address_text, joined_bytes, list_text
+from lastack.model.fields import BY_NAME, Field
 
 _ROWS = 16_384  # rows that are joined at a time: the texts of a slice stay in the processor's cache
 
@@ -37,19 +37,19 @@ def _lines(batch: Any, columns: tuple[str, ...]) -> Any:
     parts: list[Any] = []
     for name in columns:
         key = ("{" if not parts else ",") + json.dumps(name) + ":"
-        parts += _member(key, batch.column(name), BY_NAME[name].type)
+        parts += _member(key, batch.column(name), BY_NAME[name])
     return pc.binary_join_element_wise(*parts, pa.scalar("}\n"), "")
 
 
-def _member(key: str, array: Any, kind: str) -> list[Any]:
+def _member(key: str, array: Any, field: Field) -> list[Any]:
     """Return the pieces that make `"name":value` of each row."""
-    if kind in ("enum", "string"):
+    if field.type in ("enum", "string"):
         return [_words(key, array)]
-    if kind == "address":
+    if field.type == "address":
         texts = address_text(array)
         return [pa.scalar(key + '"'), texts, pa.scalar('"')]
-    if kind == "gaps":
-        return [pa.scalar(key), gaps_text(array)]
+    if field.type == "list":
+        return [pa.scalar(key), list_text(array, field.members)]
     return [pa.scalar(key), array.cast(pa.string()).fill_null("null")]
 
 

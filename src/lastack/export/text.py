@@ -1,4 +1,4 @@
-"""Columns as text, a whole batch at a time: addresses, times, enums, numbers, gap profiles."""
+"""Columns as text, a whole batch at a time: addresses, times, enums, numbers, lists of entries."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lastack.model.address import V4_PREFIX, format_address
-from lastack.model.fields import GAP_MEMBERS
+from lastack.model.fields import Field
 from lastack.model.units import NS_PER_S
 
 _OCTETS = pa.array([str(i) for i in range(256)], pa.string())
@@ -85,15 +85,15 @@ def uid_number(text: str) -> int | None:
     return number
 
 
-def gaps_text(array: Any) -> Any:
-    """Return gap profiles as compact JSON texts."""
+def list_text(array: Any, members: tuple[Field, ...]) -> Any:
+    """Return lists of entries with these members as compact JSON texts."""
     entries = array.flatten()
     parts: list[Any] = []
-    for place, member in enumerate(GAP_MEMBERS):
+    for place, member in enumerate(members):
         values = plain(entries.field(member.name))
         quote = '"' if member.type == "enum" else ""
         key = ("," if place else "{") + f'"{member.name}":{quote}'
-        parts += [pa.scalar(key), values.cast(pa.string()), pa.scalar(quote)]
+        parts += [pa.scalar(key), values.cast(pa.string()).fill_null("null"), pa.scalar(quote)]
     objects = pc.binary_join_element_wise(*parts, pa.scalar("}"), "")
     lengths = pc.list_value_length(array).fill_null(0).to_numpy(zero_copy_only=False)
     offsets = np.zeros(len(array) + 1, np.int32)

@@ -48,7 +48,7 @@ class ZeekExporter(FileExporter):
     """Writes a conn.log; it always has Zeek's columns, so it asks for the whole record."""
 
     def __init__(self, target: str, columns: tuple[str, ...]) -> None:
-        super().__init__(target, tuple(field.name for field in FIELDS if field.type != "gaps"))
+        super().__init__(target, tuple(field.name for field in FIELDS if field.type != "list"))
         self._last_ns = 0
         self._open = False
 

@@ -69,7 +69,7 @@ from lastack.kernels.verdict import verdict_of
 from lastack.model.enums import RstSeq
 from lastack.model.fields import FIELDS
 
-_STORED = {"address": "V16", "enum": "u1", "string": "", "gaps": "u1", "float32": "u1"}
+_STORED = {"address": "V16", "enum": "u1", "string": "", "list": "u1", "float32": "u1"}
 _NUMBERS = {
     "uint8": "u1",
     "uint16": "u2",
@@ -81,12 +81,15 @@ _NUMBERS = {
 }
 _STRINGS = {"sensor": "u2", "close_order": "u2", "history": "u8"}
 
+#: What is not written here but later, from the rest of the row.
+DERIVED = frozenset({"end_panos", "end_asa", "end_fortigate", "end_ipfix"})
+
 #: Stored type of each column that a kernel writes, in the order of the addresses it gets. Zones and applications
 #: are not here: they come from configuration.
 COLUMNS: dict[str, np.dtype] = {
     f.name: np.dtype(_NUMBERS.get(f.type) or _STRINGS.get(f.name) or _STORED[f.type])
     for f in FIELDS
-    if f.type != "string" or f.name in _STRINGS
+    if f.name not in DERIVED and (f.type != "string" or f.name in _STRINGS)
 }
 COLUMNS["history_more"] = np.dtype("u8")
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from lastack.model.fields import FIELDS, GAP_MEMBERS, SCHEMA_VERSION, Field
+from lastack.model.fields import FIELDS, SCHEMA_VERSION, Field
 
 
 def arrow_type(field: Field) -> Any:
-    """Return the Arrow type of a field: enums and strings are dictionary-coded, addresses 16 bytes."""
+    """Return the Arrow type of a field: enums and strings are dictionary-coded, lists hold structs."""
     match field.type:
         case "address":
             return pa.binary(16)
@@ -18,8 +18,10 @@ def arrow_type(field: Field) -> Any:
             return pa.dictionary(pa.int32(), pa.string())
         case "enum":
             return pa.dictionary(pa.uint8(), pa.string())
-        case "gaps":
-            members = [pa.field(m.name, arrow_type(m), nullable=False) for m in GAP_MEMBERS]
+        case "bool":
+            return pa.bool_()
+        case "list":
+            members = [pa.field(m.name, arrow_type(m), nullable=m.nullable) for m in field.members]
             return pa.list_(pa.field("item", pa.struct(members), nullable=False))
         case name:
             return getattr(pa, name)()

@@ -219,3 +219,23 @@ class Drop(IntEnum):
     unknown_link = 6
     too_deep = 7
     icmp_error = 8
+
+
+class IpidKind(IntEnum):
+    """How an end numbers its IPv4 packets, as far as three or more of them tell."""
+
+    unknown = 0
+    counter = 1
+    zero = 2
+    other = 3
+
+
+class TailKind(IntEnum):
+    """What an end repeats at the end of a session without an answer."""
+
+    none = 0
+    syn = 1
+    data = 2
+    fin = 3
+    keepalive = 4
+    zero_window = 5

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
-from lastack.model import enums
+from lastack.model import endreasons, enums
 
 SCHEMA_VERSION = 1
 
@@ -22,11 +22,12 @@ class Field:
 
     Attributes:
         name: Column name in every output.
-        type: `uint8 uint16 uint32 uint64 int16 int32 int64 float32 address string enum gaps`.
+        type: `uint8 uint16 uint32 uint64 int16 int32 int64 float32 bool address string enum list`.
         unit: `ns`, `ns since epoch`, `bytes`, `packets`, `hops` or empty.
         help: One sentence for people.
         nullable: Whether the value can be absent.
         enum: The vocabulary when `type` is `enum`.
+        members: What one entry holds when `type` is `list`, in order.
     """
 
     name: str
@@ -35,18 +36,97 @@ class Field:
     help: str
     nullable: bool = False
     enum: _Vocabulary | None = None
+    members: tuple[Field, ...] = ()
 
 
-def _both(name: str, type_: str, unit: str, help_: str) -> tuple[Field, Field]:
+def _both(name: str, type_: str, unit: str, help_: str, nullable: bool = False) -> tuple[Field, Field]:
     return (
-        Field(f"{name}_clt", type_, unit, f"{help_} (client)"),
-        Field(f"{name}_srv", type_, unit, f"{help_} (server)"),
+        Field(f"{name}_clt", type_, unit, f"{help_} (client)", nullable),
+        Field(f"{name}_srv", type_, unit, f"{help_} (server)", nullable),
     )
 
 
 def _enum(name: str, vocabulary: type[IntEnum], help_: str) -> Field:
     return Field(name, "enum", "", help_, enum=vocabulary)
 
+
+#: One entry of `gaps`: what is needed to know when an idle timer would have expired, and what it cost.
+GAP_MEMBERS: tuple[Field, ...] = (
+    _enum("phase", enums.TimerPhase, "timer phase of the silence"),
+    Field("start_ns", "int64", "ns since epoch", "packet before the silence"),
+    Field("gap_ns", "int64", "ns", "length of the silence"),
+    *_both("bytes", "uint64", "bytes", "payload sent before it"),
+    *_both("packets", "uint64", "packets", "packets sent before it"),
+)
+
+#: One entry of `marks`: what had been sent when a half-closed session reached an age, for timers that nothing renews.
+MARK_MEMBERS: tuple[Field, ...] = (
+    Field("age_ns", "int64", "ns", "time since the first FIN"),
+    *_both("bytes", "uint64", "bytes", "payload sent up to then"),
+    *_both("packets", "uint64", "packets", "packets sent up to then"),
+)
+
+#: The one entry of `evidence`; packets are named by their number in the capture, 0 without one.
+EVIDENCE_MEMBERS: tuple[Field, ...] = (
+    Field("rst_packet", "uint64", "", "first RST"),
+    _enum("rst_by", enums.Closer, "end that the first RST says it is from"),
+    Field("rst_ns", "int64", "ns since epoch", "time of the first RST", True),
+    Field("rst_flags", "uint8", "", "TCP flags of the first RST: CWR ECE URG ACK PSH RST SYN FIN"),
+    Field("rst_seq", "uint32", "", "its sequence number"),
+    Field("rst_ack", "uint32", "", "its acknowledgment number"),
+    Field("rst_window", "uint16", "", "its window as sent"),
+    Field("rst_ttl", "uint8", "hops", "its TTL or hop limit"),
+    Field("rst_ipid", "uint16", "", "its IP-ID, 0 in IPv6"),
+    Field("rst_payload", "uint32", "bytes", "its payload (a diagnostic, never data)"),
+    Field("rst_seq_step", "int64", "bytes", "its seq minus the highest end its sender had sent", True),
+    Field("rst_expected_step", "int64", "bytes", "its seq minus the highest ack its receiver had sent", True),
+    Field("rst_ack_step", "int64", "bytes", "its ack minus the highest end its receiver had sent", True),
+    Field("rst_sender_silent", "bool", "", "its sender had sent nothing before"),
+    *_both("ttl_low", "uint8", "hops", "lowest TTL before any RST, 0 without a packet"),
+    *_both("ttl_high", "uint8", "hops", "highest TTL before any RST, 0 without a packet"),
+    _enum("ipid_kind_clt", enums.IpidKind, "how the client numbered its IPv4 packets before any RST"),
+    _enum("ipid_kind_srv", enums.IpidKind, "how the server numbered its IPv4 packets before any RST"),
+    Field("before_rst_packet", "uint64", "", "packet just before the first RST"),
+    _enum("before_rst_by", enums.Closer, "who sent the packet just before the first RST"),
+    Field("before_rst_ns", "int64", "ns since epoch", "latest time before the first RST", True),
+    *_both("in_flight", "int64", "bytes", "sent and not acknowledged when the first RST came", True),
+    Field("fin_clt_packet", "uint64", "", "first FIN of the client"),
+    Field("fin_srv_packet", "uint64", "", "first FIN of the server"),
+    Field("synack_packet", "uint64", "", "first SYN-ACK"),
+    *_both("after_rst", "uint32", "packets", "packets after the first RST"),
+    *_both("after_rst_new", "uint64", "bytes", "new payload after the first RST"),
+    Field("race_packet", "uint64", "", "first packet without RST from the RST's sender after it"),
+    Field("race_seq_step", "int64", "bytes", "its seq minus that of the first RST", True),
+    Field("race_payload", "uint32", "bytes", "its payload"),
+    Field("race_ttl", "uint8", "hops", "its TTL or hop limit"),
+    Field("race_ns", "int64", "ns since epoch", "its time", True),
+    Field("rst_more", "uint32", "packets", "further RSTs of the same sender with another seq"),
+    Field("rst2_packet", "uint64", "", "first of those"),
+    Field("rst2_seq_step", "int64", "bytes", "its seq minus that of the first RST", True),
+    Field("rst2_ns", "int64", "ns since epoch", "its time", True),
+    Field("rst_other_packet", "uint64", "", "first RST of the other end"),
+    Field(
+        "tail_packets",
+        "uint32",
+        "packets",
+        "last packets of the session, RSTs aside, that one end only repeats",
+    ),
+    _enum("tail_by", enums.Closer, "who repeats"),
+    _enum("tail_kind", enums.TailKind, "what is repeated last"),
+    Field("tail_packet", "uint64", "", "first of them"),
+    Field("tail_start_ns", "int64", "ns since epoch", "time of the first of them", True),
+    Field("tail_progress_ns", "int64", "ns since epoch", "latest time before them", True),
+    *_both("last_window", "uint32", "bytes", "last window, scaled if its scale is known"),
+    *_both("zero_window", "uint32", "packets", "packets that announce a window of 0, RSTs aside"),
+    Field("challenge_packet", "uint64", "", "first bare ACK that answers a SYN or RST which does not fit"),
+    Field("syn_in_session", "uint32", "packets", "SYNs that came while it was established and not over"),
+    Field("icmp_type", "uint8", "", "type of the first ICMP error that quotes a segment"),
+    Field("icmp_code", "uint8", "", "its code"),
+    Field("icmp_packet", "uint64", "", "its packet"),
+    Field("icmp_ns", "int64", "ns since epoch", "its time", True),
+    _enum("icmp_by", enums.Closer, "whose segment it quotes"),
+    Field("icmp_count", "uint32", "packets", "ICMP errors that quote a segment"),
+)
 
 FIELDS: tuple[Field, ...] = (
     Field("session_id", "uint64", "", "stable id: the same input gives the same id on every run and engine"),
@@ -109,6 +189,10 @@ FIELDS: tuple[Field, ...] = (
     Field("history", "string", "", "Zeek's history letters: S H A D F R I Q, upper case for the client"),
     Field("completeness", "uint8", "", "Wireshark's tcp.completeness bits"),
     Field("previous_id", "uint64", "", "the earlier session on the same four-tuple", True),
+    _enum("end_panos", endreasons.EndPanos, "session end reason that PAN-OS would log"),
+    _enum("end_asa", endreasons.EndAsa, "teardown reason that Cisco ASA would log (message 302014)"),
+    _enum("end_fortigate", endreasons.EndFortigate, "action that FortiGate would log"),
+    _enum("end_ipfix", endreasons.EndIpfix, "IPFIX flowEndReason that an exporter would give"),
     _enum("cause", enums.Cause, "the verdict: why it ended"),
     Field("cause_confidence", "float32", "0..1", "how sure the verdict is"),
     _enum("actor", enums.Actor, "who ended it"),
@@ -118,22 +202,28 @@ FIELDS: tuple[Field, ...] = (
     Field("first_packet", "uint64", "", "number of the first packet in its capture, from 1"),
     Field(
         "gaps",
-        "gaps",
+        "list",
         "",
         "left-to-right maxima of the silences in each timer phase, from 1 s on (5 s while established)",
+        members=GAP_MEMBERS,
+    ),
+    Field(
+        "marks",
+        "list",
+        "",
+        "what had been sent at certain ages of a half-closed session",
+        members=MARK_MEMBERS,
+    ),
+    Field(
+        "evidence",
+        "list",
+        "",
+        "what proves a verdict: one entry with a RST, unanswered repeats, an ICMP error or a SYN in mid-session",
+        members=EVIDENCE_MEMBERS,
     ),
 )
 
 BY_NAME: dict[str, Field] = {field.name: field for field in FIELDS}
-
-#: Members of one entry of `gaps`: what is needed to know when an idle timer would have expired, and what it cost.
-GAP_MEMBERS: tuple[Field, ...] = (
-    Field("phase", "enum", "", "timer phase of the silence", enum=enums.TimerPhase),
-    Field("start_ns", "int64", "ns since epoch", "packet before the silence"),
-    Field("gap_ns", "int64", "ns", "length of the silence"),
-    Field("bytes_clt", "uint64", "bytes", "payload the client had sent before it"),
-    Field("bytes_srv", "uint64", "bytes", "payload the server had sent before it"),
-)
 
 
 def sides(name: str) -> tuple[str, str] | None:

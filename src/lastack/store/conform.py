@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lastack.model.arrow import arrow_type, enum_values, session_schema
-from lastack.model.fields import BY_NAME, GAP_MEMBERS, Field
+from lastack.model.fields import BY_NAME, Field
 
 
 def conform(batch: Any) -> Any:
@@ -30,8 +30,8 @@ def _column(array: Any, field: Field) -> Any:
             return (
                 array if pa.types.is_dictionary(array.type) else array.cast(pa.string()).dictionary_encode()
             )
-        case "gaps":
-            return _gaps(array)
+        case "list":
+            return _entries(array, field)
         case _:
             return array.cast(arrow_type(field))
 
@@ -43,12 +43,12 @@ def _enum(array: Any, field: Field) -> Any:
     return pa.DictionaryArray.from_arrays(pc.index_in(array, members).cast(pa.uint8()), members)
 
 
-def _gaps(array: Any) -> Any:
-    target = arrow_type(BY_NAME["gaps"])
+def _entries(array: Any, field: Field) -> Any:
+    target = arrow_type(field)
     if array.type == target:
         return array
     entries = array.flatten()
-    members = [_column(entries.field(member.name), member) for member in GAP_MEMBERS]
+    members = [_column(entries.field(member.name), member) for member in field.members]
     structs = pa.StructArray.from_arrays(
         members, fields=[target.value_type.field(i) for i in range(len(members))]
     )

@@ -125,6 +125,7 @@ class RowBuffer:
             targets = [a.ctypes.data for a in (*times, phases)]
             kernel_rows.write_gaps(tables, owners, indices, self._n, *targets)
         by_name = dict(zip(("start_ns", "gap_ns", "bytes_clt", "bytes_srv"), times, strict=True))
+        by_name |= {name: np.zeros(total, np.uint64) for name in ("packets_clt", "packets_srv")}
         members = [
             _coded(phases, enum_values(m))
             if m.enum
@@ -152,6 +153,12 @@ class RowBuffer:
                 return pa.array(self._columns[field.name].astype(np.float32) / np.float32(100))
             case "gaps":
                 return self._gaps()
+            case "marks" | "evidence":
+                offsets = pa.array(np.zeros(n + 1, np.int32))
+                kind = arrow_type(field)
+                return pa.ListArray.from_arrays(offsets, pa.array([], kind.value_type), type=kind)
+            case name if name in kernel_rows.DERIVED:
+                return _coded(np.zeros(n, np.uint8), enum_values(field))
         values = self._columns[field.name]
         if field.type == "address":
             return pa.Array.from_buffers(pa.binary(16), n, [None, pa.py_buffer(values)])

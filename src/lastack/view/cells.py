@@ -82,6 +82,6 @@ def _value(field: Field, raw: Any) -> str:
         return format_size(raw)
     if field.type == "float32":
         return f"{raw:.2f}"
-    if field.type == "gaps":
-        return f"{len(raw)} silences" if raw else UNKNOWN
+    if field.type == "list":
+        return plural(len(raw), "entry", "entries") if raw else UNKNOWN
     return str(raw) if raw != "" else UNKNOWN

@@ -62,6 +62,30 @@ def render_text(facts: Sequence[FieldFact]) -> str:
     return page.text()
 
 
+def render_entries(facts: Sequence[FieldFact]) -> str:
+    """Return, as Markdown, what one entry of each list among the fields holds."""
+    lines: list[str] = []
+    for fact in facts:
+        if not fact.field.members:
+            continue
+        lines += ["", f"## One entry of `{fact.field.name}`", ""]
+        lines += ["| name | type | unit | meaning |", "| --- | --- | --- | --- |"]
+        for member in map(_plain_fact, fact.field.members):
+            lines.append(
+                f"| `{member.field.name}` | {member.type} | {member.field.unit} | {_meaning(member)} |"
+            )
+    return "\n".join(lines) + "\n"
+
+
+def _plain_fact(field: Field) -> FieldFact:
+    return FieldFact(field, ())
+
+
+def _meaning(fact: FieldFact) -> str:
+    values = f": {', '.join(f'`{member}`' for member in fact.members)}" if fact.members else ""
+    return f"{fact.field.help}{values}"
+
+
 def render_json(facts: Sequence[FieldFact]) -> list[dict[str, Any]]:
     """Return the table as JSON values."""
     return [
@@ -73,6 +97,10 @@ def render_json(facts: Sequence[FieldFact]) -> list[dict[str, Any]]:
             "unit": fact.field.unit,
             "help": fact.field.help,
             "values": list(fact.members),
+            "entry": [
+                {"name": m.name, "type": m.type, "nullable": m.nullable, "unit": m.unit, "help": m.help}
+                for m in fact.field.members
+            ],
         }
         for fact in facts
     ]
@@ -83,7 +111,6 @@ def render_markdown(facts: Sequence[FieldFact]) -> str:
     lines = ["| name | in filters also | type | unit | meaning |", "| --- | --- | --- | --- | --- |"]
     for fact in facts:
         also = ", ".join(f"`{alias}`" for alias in fact.aliases)
-        values = f": {', '.join(f'`{member}`' for member in fact.members)}" if fact.members else ""
         name = f"`{fact.field.name}`"
-        lines.append(f"| {name} | {also} | {fact.type} | {fact.field.unit} | {fact.field.help}{values} |")
+        lines.append(f"| {name} | {also} | {fact.type} | {fact.field.unit} | {_meaning(fact)} |")
     return "\n".join(lines) + "\n"

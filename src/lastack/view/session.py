@@ -22,7 +22,10 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "idle_before_close_ns", "max_idle_ns", "rst_seq", "rst_ttl_delta", "rst_ipid_jump",
         ),
     ),
-    ("In others' words", ("conn_state", "history", "completeness")),
+    (
+        "In others' words",
+        ("conn_state", "history", "completeness", "end_panos", "end_asa", "end_fortigate", "end_ipfix"),
+    ),
     (
         "Where",
         (
@@ -43,7 +46,17 @@ PAIRS: tuple[tuple[str, str, str], ...] = (
     ("fin uniq", "fin_clt_uniq", "fin_srv_uniq"),
 )  # fmt: skip
 #: What the heading and the last section show.
-ELSEWHERE = ("client_ip", "client_port", "server_ip", "server_port", "start_ns", "end_ns", "gaps")
+ELSEWHERE = (
+    "client_ip",
+    "client_port",
+    "server_ip",
+    "server_port",
+    "start_ns",
+    "end_ns",
+    "gaps",
+    "marks",
+    "evidence",
+)
 
 
 def render_session(row: dict[str, Any], width: int | None = None, colour: bool | None = None) -> str:

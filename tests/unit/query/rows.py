@@ -31,6 +31,8 @@ DEFAULTS: dict[str, Any] = {
     "phase": "closed",
     "first_packet": 1,
     "gaps": [],
+    "marks": [],
+    "evidence": [],
 }
 
 
@@ -97,8 +99,10 @@ def _random_column(field: Field, count: int, rng: np.random.Generator, extreme: 
         raw[v6, :10] = [0x20, 1, 0x0D, 0xB8, 0, 0, 0, 0, 0, 0]
         raw[v6, 10:15] = 0
         return pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), count, [None, pa.py_buffer(raw.tobytes())])
-    if field.type == "gaps":
-        return pa.array([_random_gaps(rng) for _ in range(count)], arrow_type(field))
+    if field.type == "list":
+        return pa.array([_random_entries(field, rng, extreme) for _ in range(count)], arrow_type(field))
+    if field.type == "bool":
+        return pa.array(rng.random(count) < 0.5)
     kind = np.dtype(field.type)
     if kind.kind == "f":
         return pa.array(rng.integers(0, 11, count).astype(np.float32) / np.float32(10))
@@ -113,20 +117,14 @@ def _random_column(field: Field, count: int, rng: np.random.Generator, extreme: 
     return pa.array(values, pa.from_numpy_dtype(kind), mask=nulls)
 
 
-def _random_gaps(rng: np.random.Generator) -> list[dict[str, Any]]:
+def _random_entries(field: Field, rng: np.random.Generator, extreme: bool) -> list[dict[str, Any]]:
     if rng.random() < 0.8:
         return []
-    members = ("syn_sent", "established", "fin1_acked")
-    return [
-        {
-            "phase": members[int(rng.integers(3))],
-            "start_ns": int(rng.integers(10**18)),
-            "gap_ns": int(rng.integers(10**9, 10**12)),
-            "bytes_clt": int(rng.integers(100)),
-            "bytes_srv": int(rng.integers(100)),
-        }
-        for _ in range(int(rng.integers(1, 4)))
-    ]
+    count = int(rng.integers(1, 4))
+    columns = [_random_column(member, count, rng, extreme) for member in field.members]
+    fields = [pa.field(m.name, c.type) for m, c in zip(field.members, columns, strict=True)]
+    entries: list[dict[str, Any]] = pa.StructArray.from_arrays(columns, fields=fields).to_pylist()
+    return entries
 
 
 assert set(DEFAULTS) <= set(BY_NAME)
