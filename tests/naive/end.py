@@ -135,6 +135,13 @@ class End:
             return self.window
         return self.window << min(self.wscale, LARGEST_SCALE)
 
+    def last_window(self, other: End) -> int:
+        """Return the last window in bytes, as sent where its scale is not known."""
+        if self.window is None:
+            return 0
+        scaled = self.isn is not None and not self.window_of_syn
+        return self.receive_window(other) if scaled else self.window
+
     def fin_acked_by(self, other: End) -> bool:
         """Return whether the other end has acknowledged this end's first FIN."""
         if self.first_fin is None or other.highest_ack is None:

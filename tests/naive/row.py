@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from tests.naive.closing import closing_fields
+from tests.naive.evidence import evidence, marks
 from tests.naive.packets import ACK, FIN, RST, SYN
 from tests.naive.seen import gaps, lossy, max_idle_ns, unacked_bytes
 from tests.naive.session import Event, Session
@@ -59,6 +60,8 @@ def row_of(session: Session) -> dict[str, Any]:
     row["max_idle_ns"] = max_idle_ns(session) if is_established(roles) else 0
     row["observed"] = observed(roles, lossy(session))
     row["gaps"] = gaps(session, client)
+    row["marks"] = marks(session, client)
+    row["evidence"] = evidence(session, client)
     return row
 
 
@@ -132,7 +135,8 @@ def rst_facts(session: Session) -> dict[str, Any]:
 
 def ipid_jump(rst: Event, earlier: list[Event]) -> int | None:
     """Return the IP-ID step to a RST if its sender counts its packets."""
-    ids = [event.packet.ipid for event in earlier if event.packet.ipid is not None]
+    plain = [event.packet for event in earlier if not event.packet.flags & SYN]
+    ids = [packet.ipid for packet in plain if packet.ipid is not None]
     if rst.packet.ipid is None or len(ids) < 3:
         return None
     if not all(1 <= (b - a) % 65536 <= 256 for a, b in pairwise(ids)):

@@ -15,7 +15,7 @@ from lastack.model.fields import FIELDS
 #: What needs configuration, a hash or a diagnosis is not the twin's business.
 IGNORED = {
     "session_id", "sensor", "client_zone", "server_zone", "app", "cause", "cause_confidence", "actor", "harm",
-    "previous_id", "end_panos", "end_asa", "end_fortigate", "end_ipfix", "marks", "evidence",
+    "previous_id", "end_panos", "end_asa", "end_fortigate", "end_ipfix",
 }  # fmt: skip
 COMPARED = tuple(field.name for field in FIELDS if field.name not in IGNORED)
 
@@ -29,7 +29,8 @@ def from_table(table: Any) -> list[Row]:
     for row in rows:
         row["client_ip"] = format_address(row["client_ip"])
         row["server_ip"] = format_address(row["server_ip"])
-        row["gaps"] = [tuple(gap.values())[:5] for gap in row["gaps"]]
+        row["gaps"] = [tuple(gap.values()) for gap in row["gaps"]]
+        row["marks"] = [tuple(mark.values()) for mark in row["marks"]]
         row["previous"] = places.get(row["previous_id"]) if row["previous_id"] else None
     return rows
 
@@ -54,7 +55,6 @@ def normal(rows: Sequence[Row]) -> list[Row]:
         kept.append(
             {field: row[field] for field in COMPARED}
             | {"previous": None if previous is None else rows[previous]["first_packet"]}
-            | {"gaps": [tuple(gap) for gap in row["gaps"]]}
         )
     return sorted(kept, key=place)
 
@@ -66,9 +66,17 @@ def compare(rows_a: Sequence[Row], rows_b: Sequence[Row]) -> list[str]:
     found = [f"only in a: {name(a[key])}" for key in a.keys() - b.keys()]
     found += [f"only in b: {name(b[key])}" for key in b.keys() - a.keys()]
     for key in sorted(a.keys() & b.keys()):
-        found += [
-            f"{name(a[key])} {field}: {a[key][field]!r} != {b[key][field]!r}"
-            for field in (*COMPARED, "previous")
-            if a[key][field] != b[key][field]
-        ]
+        for field in (*COMPARED, "previous"):
+            found += [f"{name(a[key])} {line}" for line in differences(field, a[key][field], b[key][field])]
     return found
+
+
+def differences(field: str, a: Any, b: Any) -> list[str]:
+    """Return what differs between two values of a field, one line each; an entry of evidence member by member."""
+    if field == "evidence" and len(a) == len(b) == 1:
+        return [
+            f"{field}.{member}: {a[0].get(member)!r} != {b[0].get(member)!r}"
+            for member in sorted(a[0].keys() | b[0].keys())
+            if a[0].get(member, ...) != b[0].get(member, ...)
+        ]
+    return [] if a == b else [f"{field}: {a!r} != {b!r}"]

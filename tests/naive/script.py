@@ -16,7 +16,8 @@ A line is a packet, an `expect`, a setting or a comment (`#`):
 An `expect` speaks of the packets above it, as if the capture ended there. Numbers continue by themselves: seq is what
 the end has sent, ack what it got. More settings of a packet: `port=` (port of the first end, with numbers of its own),
 `isn=` (a SYN with a new first number), `ttl=`, `ipid=`, `wscale=`. Times in expectations: durations `1.5s`, moments
-`@0.030`.
+`@0.030`. `evidence=0` counts entries, `evidence.rst_by=client` looks into the one; gaps are
+`phase@start+length/bytes/bytes/packets/packets` (packets may be left out), marks `age/bytes/bytes/packets/packets`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from tests.naive.engines import Engine
 from tests.naive.packets import ACK, FIN, SYN, Icmp, Packet
 from tests.naive.rows import Row
 
-from lastack.model.fields import BY_NAME
+from lastack.model.fields import BY_NAME, EVIDENCE_MEMBERS
 from lastack.model.units import parse_duration_ns
 
 MOD = 1 << 32
@@ -122,7 +123,9 @@ class Reader:
     def _expect(self, words: list[str]) -> None:
         row = int(words.pop(0)) if "=" not in words[0] else None
         values = dict(word.split("=", 1) for word in words)
-        unknown = [name for name in values if name not in BY_NAME and name not in ("rows", "previous")]
+        members = {f"evidence.{member.name}" for member in EVIDENCE_MEMBERS}
+        known = {*BY_NAME, *members, "rows", "previous"}
+        unknown = [name for name in values if name not in known]
         if unknown:
             raise ValueError(f"no field {unknown[0]}")
         self.script.expectations.append(Expectation(self.line, len(self.script.packets), row, values))
@@ -215,11 +218,16 @@ def read_script(path: Path) -> Script:
 
 def wanted(name: str, text: str) -> Any:
     """Return the value that the text of an expectation names, in the form of a row."""
-    if name in ("rows", "previous") or text == "null":
+    if name in ("rows", "previous", "evidence") or text == "null":
         return None if text == "null" else int(text)
-    kind, unit = BY_NAME[name].type, BY_NAME[name].unit
+    member = name.removeprefix("evidence.")
+    field = next(f for f in EVIDENCE_MEMBERS if f.name == member) if member != name else BY_NAME[name]
+    kind, unit = field.type, field.unit
     if kind == "list":
-        return [_gap(one) for one in text.split(",") if one not in ("", "none")]
+        one_of = {"gaps": _gap, "marks": _mark}
+        return [one_of[name](one) for one in text.split(",") if one not in ("", "none")]
+    if kind == "bool":
+        return {"yes": True, "no": False}[text]
     if kind in ("enum", "string", "address"):
         return "" if text == "''" else text
     if unit.startswith("ns"):
@@ -231,11 +239,16 @@ def _moment(text: str) -> int:
     return BASE_NS + round(float(text[1:]) * 1e9)
 
 
-def _gap(text: str) -> tuple[str, int, int, int, int]:
+def _gap(text: str) -> tuple[Any, ...]:
     phase, rest = text.split("@")
     start, rest = rest.split("+")
-    length, clt, srv = rest.split("/")
-    return phase, _moment("@" + start), parse_duration_ns(length), int(clt), int(srv)
+    length, *sent = rest.split("/")
+    return phase, _moment("@" + start), parse_duration_ns(length), *map(int, sent)
+
+
+def _mark(text: str) -> tuple[int, ...]:
+    age, *sent = text.split("/")
+    return parse_duration_ns(age), *map(int, sent)
 
 
 def run_script(path: Path, engine: Engine) -> list[str]:
@@ -272,8 +285,21 @@ def check(rows: list[Row], expectation: Expectation) -> list[str]:
     if expectation.row is None and len(rows) > 1:
         return ["several rows: say which one"]
     row = rows[(expectation.row or 1) - 1]
-    return [
-        f"{name} is {row[name]!r}, expected {wanted(name, text)!r}"
-        for name, text in values.items()
-        if row[name] != wanted(name, text)
-    ]
+    found = []
+    for name, text in values.items():
+        value, expected = value_of(row, name), wanted(name, text)
+        if name == "gaps" and len(value) == len(expected):
+            # packets need not be told
+            value = [gap[: len(other)] for gap, other in zip(value, expected, strict=True)]
+        if value != expected:
+            found.append(f"{name} is {value!r}, expected {expected!r}")
+    return found
+
+
+def value_of(row: Row, name: str) -> Any:
+    """Return a field of a row, or a member of its evidence (`evidence` itself: how many entries there are)."""
+    if name == "evidence":
+        return len(row["evidence"])
+    if name.startswith("evidence."):
+        return row["evidence"][0][name.removeprefix("evidence.")] if row["evidence"] else "no evidence"
+    return row[name]

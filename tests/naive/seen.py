@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.naive.closing import first_flag, silence
 from tests.naive.packets import FIN, RST
 from tests.naive.serial import MOD, distance
-from tests.naive.session import Session
+from tests.naive.session import Event, Session
 
 SHORTEST_GAP = 10**9
 SHORTEST_OPEN_GAP = 5 * 10**9  # in the phases `established` and `midstream`
@@ -55,9 +55,14 @@ def max_idle_ns(session: Session) -> int:
     return max((silence(session, i) for i in range(begin, last)), default=0)
 
 
-def gaps(session: Session, client: int) -> list[tuple[str, int, int, int, int]]:
+def packets_by(events: list[Event]) -> tuple[int, int]:
+    """Return how many packets each end sent."""
+    return sum(event.end == 0 for event in events), sum(event.end == 1 for event in events)
+
+
+def gaps(session: Session, client: int) -> list[tuple[str, int, int, int, int, int, int]]:
     """Return the left-to-right maxima of the long silences in each timer phase."""
-    found: list[tuple[str, int, int, int, int]] = []
+    found: list[tuple[str, int, int, int, int, int, int]] = []
     longest: dict[str, int] = {}
     for i, event in enumerate(session.events[:-1]):
         gap = silence(session, i)
@@ -67,5 +72,6 @@ def gaps(session: Session, client: int) -> list[tuple[str, int, int, int, int]]:
         longest[event.phase] = gap
         if len(found) < MOST_GAPS:
             sent = (event.sent[client], event.sent[1 - client])
-            found.append((event.phase, event.latest_ns, gap, *sent))
+            packets = packets_by(session.events[: i + 1])
+            found.append((event.phase, event.latest_ns, gap, *sent, packets[client], packets[1 - client]))
     return found

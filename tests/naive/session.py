@@ -28,6 +28,12 @@ class Event:
     acks: tuple[int | None, int | None]  # highest ack of each end so far
     phase: str  # timer phase left behind
     sent: tuple[int, int]  # payload sent by each end so far
+    provokes: bool  # a RST or SYN that a bare ACK of the other end would challenge
+
+
+def is_bare_ack(packet: Packet) -> bool:
+    """Return whether a packet has ACK, no SYN, FIN, RST and no payload."""
+    return packet.flags & (SYN | FIN | RST | ACK) == ACK and not packet.payload
 
 
 class Session:
@@ -40,6 +46,13 @@ class Session:
         self.ends = (End(), End())
         self.events: list[Event] = []
         self.icmp: Icmp | None = None
+        # For the evidence: ICMP errors that quote a segment with its sender, indexes of challenge ACKs, SYNs in the
+        # middle; of the first RST, what was in flight and each end's highest `end` when it came.
+        self.quotes: list[tuple[Packet, int]] = []
+        self.challenges: list[int] = []
+        self.late_syns = 0
+        self.in_flight: tuple[int, int] = (0, 0)
+        self.tops: tuple[int | None, int | None] = (None, None)
         self.mid_start = kind_of(first) == "other"
         self.first_syn_by: int | None = None
         self.first_synack_by: int | None = None
@@ -111,6 +124,18 @@ class Session:
         if me.first_fin is not None and packet.payload and not is_rst and not keepalive:
             last = (packet.seq + bool(packet.flags & SYN) + packet.payload) % MOD
             beyond = max(0, min(packet.payload, distance(last, me.first_fin)))
+        if (
+            retx
+            and packet.flags & (SYN | ACK | RST) == SYN
+            and self.established is not None
+            and not self.over
+        ):
+            self.late_syns += 1
+            odd = True
+        else:
+            odd = place in ("window", "outside")
+        if is_bare_ack(packet) and self.events and self.events[-1].provokes and self.events[-1].end != end:
+            self.challenges.append(len(self.events))
         new = me.send(packet, keepalive)
 
         self.reset |= effective
@@ -129,7 +154,7 @@ class Session:
         self.events.append(
             Event(
                 packet, end, kind, new, beyond, retx, keepalive, shape and not keepalive, effective, place,
-                fin_position, latest, acks, self._timer_phase(), (self.ends[0].bytes, self.ends[1].bytes),
+                fin_position, latest, acks, self._timer_phase(), (self.ends[0].bytes, self.ends[1].bytes), odd,
             )
         )  # fmt: skip
 

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.naive.end import kind_of
-from tests.naive.packets import ACK, Packet
+from tests.naive.packets import ACK, RST, Packet
 from tests.naive.row import row_of
-from tests.naive.serial import MOD, within
-from tests.naive.session import Session
+from tests.naive.seen import unacked_bytes
+from tests.naive.serial import MOD, distance, within
+from tests.naive.session import Session, is_bare_ack
 
 Key = tuple[tuple[str, int], tuple[str, int]]
 
@@ -48,11 +49,18 @@ class Tracker:
             slot.shadow = None
             index = slot.current
         elif slot is None or self._splits(self.sessions[slot.current], packet, kind):
+            if slot is not None and kind == "syn":
+                before = self.sessions[slot.current]
+                before.late_syns += before.established is not None and not before.over
             slot = self.slots[key] = self._open(key, packet, kind, slot)
             index = slot.current
         else:
             index = self._choose(slot, packet, kind)
-        self.sessions[index].place(packet)
+        session = self.sessions[index]
+        if packet.flags & RST and not any(event.packet.flags & RST for event in session.events):
+            session.in_flight = (unacked_bytes(session, 0), unacked_bytes(session, 1))
+            session.tops = (session.ends[0].highest_end, session.ends[1].highest_end)
+        session.place(packet)
         return index
 
     def _open(self, key: Key, packet: Packet, kind: str, before: Slot | None) -> Slot:
@@ -102,6 +110,9 @@ class Tracker:
                 acks = bool(packet.flags & ACK)
                 ours = acks and within((packet.ack - 1) % MOD, end.isn, end.highest_end)
             if not ours:
+                shadow = self.sessions[slot.shadow]
+                if not from_client and is_bare_ack(packet):
+                    shadow.challenges.append(len(shadow.events))
                 return slot.shadow
         if kind != "syn" or not from_client:
             slot.shadow = None
@@ -112,6 +123,15 @@ class Tracker:
         end, server = session.ends[sender], session.ends[1 - sender]
         if session.first_syn_by == sender and end.isn == packet.seq and server.packets == 0:
             session.icmp = packet.icmp
+        too_big = (
+            packet.icmp is not None and not packet.icmp.v6 and (packet.icmp.type, packet.icmp.code) == (3, 4)
+        )
+        if (
+            end.highest_end is not None
+            and not too_big
+            and 0 <= distance(end.highest_end, packet.seq) <= 2**30
+        ):
+            session.quotes.append((packet, sender))
 
 
 def track(packets: Iterable[Packet], idle_ns: int | None = None) -> list[dict[str, Any]]:

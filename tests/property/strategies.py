@@ -45,9 +45,10 @@ def conversations(draw: Any, pairs: list[Any] = PAIRS) -> list[Packet]:
         isn = draw(st.sampled_from(ISNS))
         wscale = draw(st.sampled_from([None, 0, 7, 14, 15]))
         window = draw(st.sampled_from([65535, 501, 0]))
-        sides.append(
-            Side(address, isn, isn, wscale=wscale, window=window, ttl=draw(st.sampled_from([64, 128])))
-        )
+        side = Side(address, isn, isn, wscale=wscale, window=window, ttl=draw(st.sampled_from([64, 128])))
+        if draw(st.integers(0, 4)) == 0:
+            side.ipid = side.ipid_step = 0
+        sides.append(side)
     walk = Walk((sides[0], sides[1]))
     # Mid-stream starts need something to acknowledge.
     sides[0].got, sides[1].got = sides[1].isn, sides[0].isn
@@ -57,7 +58,7 @@ def conversations(draw: Any, pairs: list[Any] = PAIRS) -> list[Packet]:
     more = st.tuples(
         st.booleans(), st.sampled_from(STEPS), st.sampled_from([*SIZES, GSO]), st.sampled_from(STEPS_NS)
     )
-    for from_second, name, size, wait in draw(st.lists(more, max_size=16)):
+    for from_second, name, size, wait in draw(st.lists(more, max_size=20)):
         walk.now += wait
         walk.step(int(from_second), name, size)
     return walk.packets

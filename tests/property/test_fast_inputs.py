@@ -74,8 +74,18 @@ def test_fast__packets_in_several_files_are_those_of_one(
     window = SMALL_WINDOW if small_windows else None
     with files_of(packets) as whole, files_of(*(packets[i::n] for i in range(n))) as parts:
         together = lastack.track(*parts, window_bytes=window)
-        assert rows(together, PLACE) == rows(lastack.track(*whole), PLACE)
+        assert anywhere(rows(together, PLACE)) == anywhere(rows(lastack.track(*whole), PLACE))
         assert together.summary.ledger.balances()
+
+
+def anywhere(rows: list[Row]) -> list[Row]:
+    """Return rows without the numbers of packets in their evidence, which depend on the file that they are in."""
+    for row in rows:
+        row["evidence"] = [
+            {name: value for name, value in entry.items() if not name.endswith("_packet")}
+            for entry in row["evidence"]
+        ]
+    return rows
 
 
 @FEWER

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,8 +15,9 @@ from tests.naive.rows import COMPARED, compare
 from tests.naive.write import to_bytes
 from tests.property.strategies import HIGH_PAIRS, packet_lists
 
-from lastack.model.fields import BY_NAME
+from lastack.model.fields import BY_NAME, EVIDENCE_MEMBERS, Field
 
+EPOCH_MEMBERS = [member.name for member in EVIDENCE_MEMBERS if member.unit == "ns since epoch"]
 EPOCH_FIELDS = [name for name in COMPARED if BY_NAME[name].unit == "ns since epoch"]
 
 
@@ -43,6 +45,9 @@ def test_twin__shift_of_time_shifts_times_only(packets: list[Packet], shift: int
         for field in EPOCH_FIELDS:
             row[field] = None if row[field] is None else row[field] - shift
         row["gaps"] = [(phase, start - shift, *rest) for phase, start, *rest in row["gaps"]]
+        for entry in row["evidence"]:
+            for member in EPOCH_MEMBERS:
+                entry[member] = None if entry[member] is None else entry[member] - shift
     assert compare(naive(packets), moved) == []
 
 
@@ -61,16 +66,24 @@ def test_twin__swapped_ends_mirror_the_result(packets: list[Packet]) -> None:
 def test_twin__words_and_numbers_are_those_of_the_record(packets: list[Packet]) -> None:
     for row in naive(packets):
         for name in COMPARED:
-            field, value = BY_NAME[name], row[name]
-            if value is None:
-                assert field.nullable, name
-            elif field.enum is not None:
-                assert value in field.enum.__members__, name
-            elif field.type.startswith("uint"):
-                assert 0 <= value < 1 << int(field.type[4:]), name
-            elif field.type.startswith("int"):
-                half = 1 << (int(field.type[3:]) - 1)
-                assert -half <= value < half, name
+            assert_of_the_record(BY_NAME[name], row[name])
+        for entry in row["evidence"]:
+            assert sorted(entry) == sorted(member.name for member in EVIDENCE_MEMBERS)
+            for member in EVIDENCE_MEMBERS:
+                assert_of_the_record(member, entry[member.name])
+
+
+def assert_of_the_record(field: Field, value: Any) -> None:
+    """Check a value against the declaration of its field."""
+    if value is None:
+        assert field.nullable, field.name
+    elif field.enum is not None:
+        assert value in field.enum.__members__, field.name
+    elif field.type.startswith("uint"):
+        assert 0 <= value < 1 << int(field.type[4:]), field.name
+    elif field.type.startswith("int"):
+        half = 1 << (int(field.type[3:]) - 1)
+        assert -half <= value < half, field.name
 
 
 @given(packet_lists())

@@ -40,6 +40,7 @@ STEPS = [
     "close_window", "fin", "fin", "fin_data", "fin_again", "rst", "rst_ack", "rst_window", "rst_outside", "rst_data",
     "rst_odd", "fin_rst", "syn", "syn_new", "synack", "synack_again", "syn_data", "syn_fin", "syn_before", "null",
     "all_flags", "challenge", "icmp", "stale_ack", "wild_ack", "beyond_fin", "no_ack_data",
+    "reroute", "renumber", "quote_data", "wait", "linger", "race",
 ]  # fmt: skip
 
 
@@ -54,6 +55,7 @@ class Side:
     window: int = 65535
     ttl: int = 64
     ipid: int = 1
+    ipid_step: int = 1
     wscale: int | None = None
     last: Packet | None = None
 
@@ -73,7 +75,7 @@ class Walk:
             "seq": me.nxt, "ack": me.got if flags & ACK else 0, "window": me.window, "ttl": me.ttl,
             "wscale": me.wscale if flags & SYN else None, "ipid": me.ipid,
         } | other  # fmt: skip
-        me.ipid = (me.ipid + 1) & 0xFFFF
+        me.ipid = (me.ipid + me.ipid_step) & 0xFFFF
         packet = Packet(self.now, *me.address, *peer.address, flags=flags, payload=payload, **values)
         self.packets.append(packet)
         return packet
@@ -161,17 +163,34 @@ class Walk:
                 self.say(who, 255, size % 2)
             case "icmp":
                 self.quote(who, size)
+            case "quote_data":
+                self.quote(who, size, seq=(me.nxt - size) % MOD)
+            case "reroute":
+                me.ttl = 64 - size % 3
+                self.say(who, ACK)
+            case "renumber":
+                me.ipid_step = {0: 0, 1: 1, 2: 256, 3: 257}.get(size % 7, 1)
+                me.ipid = 0 if me.ipid_step == 0 else me.ipid
+                self.say(who, ACK)
+            case "wait" | "linger":
+                self.now += 2_000_000_000 if name == "wait" else 1_800_000_000_000 * (size % 4)
+                self.send(who, ACK, size)
+            case "race":
+                self.say(1 - who, RST | ACK, seq=(peer.nxt + size) % MOD)
+                self.send(1 - who, ACK, size + 1)
+                self.say(1 - who, RST, seq=(peer.nxt + 2 * size) % MOD)
             case _:
                 self.say(who, ACK)
 
-    def quote(self, who: int, size: int) -> None:
-        """Add an ICMP error that quotes the end's SYN, or something like it."""
+    def quote(self, who: int, size: int, seq: int | None = None) -> None:
+        """Add an ICMP error that quotes the end's SYN, or something like it, or another of its segments."""
         v6 = ":" in self.sides[who].address[0]
         kind = (1 if size % 2 else 3) if v6 else (3 if size % 2 else 11)
+        if seq is None:
+            seq = (self.sides[who].isn + (size == 3)) % MOD
         packet = self.say(
-            who, 0, seq=(self.sides[who].isn + (size == 3)) % MOD, icmp=Icmp(v6, kind, size % 4), ipid=None,
-            window=65535, wscale=None,
-        )  # fmt: skip
+            who, 0, seq=seq, icmp=Icmp(v6, kind, size % 5), ipid=None, window=65535, wscale=None
+        )
         self.packets[-1] = replace(packet, ack=0)
 
 

@@ -1,9 +1,9 @@
 """The records of the flow table: what is kept of a live session, packed by how often it is touched.
 
 `HOT` and `KEY` are the two cache lines that every packet touches; `INFO` is written while opening and read at the
-end; `CLOSE` is allocated at the first FIN or RST; `RARE` at the first oddity (retransmission, keepalive, port
-reuse, counters past 255). Directions are canonical here (0: sent by `lo`, 1: sent by `hi`); only `rows` knows
-client and server. Index 0 means "none" in every pool.
+end; `CLOSE` is allocated at the first FIN or RST, `PROOF` at the first RST and `AFTER` at the first packet after it;
+`RARE` at the first oddity (retransmission, keepalive, port reuse, counters past 255). Directions are canonical here
+(0: sent by `lo`, 1: sent by `hi`); only what writes rows knows client and server. Index 0 means "none" in every pool.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ KEY = np.dtype(
         ("lo0", "u8"), ("lo1", "u8"), ("hi0", "u8"), ("hi1", "u8"),
         ("start_ns", "i8"),
         ("ports", "u4"),
-        ("after_rst", "u4"),  # packets after the first RST
+        ("last", "u4"),       # the last packet, see lastack.kernels.fingerprint.stamp
         ("close", "u4"),      # index into the CLOSE pool
         ("gap", "u4"),        # index of the newest GAP node
-        ("ipid", "u2", 2),    # last IP-ID; after the first RST: its step, in its sender's place
-        ("ttl", "u1", 2),     # last TTL; after the first RST see lifecycle._fingerprint
-        ("steps", "u1"),      # two nibbles: IPv4 packets with orderly IP-ID steps (0..3), 7 not a counter; + WRAPPED
+        ("ipid", "u2", 2),    # last IP-ID before any RST
+        ("ttl", "u1", 2),     # last TTL before any RST
+        ("steps", "u1"),      # two nibbles: order of the IP-IDs, see lastack.kernels.fingerprint; + WRAPPED
         ("order", "u1"),      # first FIN and RST of each end in order, two bits each: RST << 1 | direction
     ]
 )  # fmt: skip
@@ -50,7 +50,8 @@ INFO = np.dtype(
         ("history", "u8"),    # letters of four bits under a leading one; kind << 1 | direction
         ("origin", "u8"),     # sensor << 48 | number of the first packet
         ("first", "u4", 2),   # known ISN, else lowest sequence number seen
-        ("count", "u1", 8),   # SYN, SYN-ACK, FIN, RST of both directions; carries go to RARE
+        ("count", "u1", 4),   # SYN, SYN-ACK of both directions; carries go to RARE
+        ("synack", "u4"),     # place of the first SYN-ACK: packets after the session's first, plus one
         ("rare", "u4"),       # index into the RARE pool
         ("vlan", "u2"),       # encapsulation << 12 | VLAN id
         ("wscale", "u1"),     # two nibbles, 15 without the option
@@ -64,15 +65,63 @@ CLOSE = np.dtype(
         ("fin1_ns", "i8"),
         ("fin2_ns", "i8"),
         ("closed_ns", "i8"),
-        ("rst_ns", "i8"),
         ("idle_ns", "i8"),       # silence before the first FIN or RST, NEVER if it came first
         ("half_gap", "i8"),      # ns, longest silence while half-closed
         ("half_bytes", "i8"),
         ("fin", "u4", 2),        # position of the first FIN
-        ("rst", "u4", 2),        # sequence number of the last RST
+        ("fin_place", "u4", 2),  # place of its packet, as INFO.synack
+        ("proof", "u4"),         # index into the PROOF pool
+        ("mark", "u4"),          # index of the newest MARK node
+        ("count", "u1", 4),      # FIN, RST of both directions; carries go to RARE
+        ("marked", "u1"),        # ages that are marked or were passed
+        ("pad", "u1", 3),
     ]
 )  # fmt: skip
-assert CLOSE.itemsize == 72
+assert CLOSE.itemsize == 80
+
+PROOF = np.dtype(
+    [
+        ("rst_ns", "i8"),
+        ("before_ns", "i8"),
+        ("rst", "u4", 2),        # sequence number of each direction's last RST
+        ("seq", "u4"),
+        ("ack", "u4"),
+        ("payload", "u4"),
+        ("end_step", "i4"),
+        ("expected_step", "i4"),
+        ("ack_step", "i4"),
+        ("in_flight", "u4", 2),
+        ("place", "u4"),         # of the RST and of the packet before it, as INFO.synack
+        ("before", "u4"),
+        ("after", "u4"),         # index into the AFTER pool
+        ("window", "u2"),
+        ("ipid", "u2"),
+        ("known", "u2"),         # bits below
+        ("tcp_flags", "u1"),
+        ("ttl", "u1"),
+        ("pad", "u4"),
+    ]
+)  # fmt: skip
+assert PROOF.itemsize == 80
+
+AFTER = np.dtype(
+    [
+        ("new", "i8", 2),
+        ("race_ns", "i8"),
+        ("rst2_ns", "i8"),
+        ("packets", "u4", 2),
+        ("race", "u4"),
+        ("race_step", "i4"),
+        ("race_payload", "u4"),
+        ("more", "u4"),
+        ("rst2", "u4"),
+        ("rst2_step", "i4"),
+        ("other", "u4"),
+        ("race_ttl", "u1"),
+        ("pad", "u1", 3),
+    ]
+)  # fmt: skip
+assert AFTER.itemsize == 72
 
 RARE = np.dtype(
     [
@@ -81,6 +130,9 @@ RARE = np.dtype(
         ("syn_ns", "i8"),            # first SYN, where it is not the first packet
         ("seen_again", "i8", 2),     # payload bytes that were not new
         ("after_fin", "i8", 2),      # payload bytes beyond the sender's own FIN
+        ("tail_ns", "i8"),           # first of the trailing repeats, RSTs left aside
+        ("progress_ns", "i8"),       # latest time before it
+        ("quote_ns", "i8"),          # first ICMP error that quotes a segment
         ("retx", "u4", 2),
         ("keepalives", "u4", 2),
         ("carry", "u4", 8),          # multiples of 255 of INFO.count
@@ -92,10 +144,22 @@ RARE = np.dtype(
         ("marks", "u2"),             # bits below
         ("shadow", "u4"),            # index of the earlier session that can still get packets
         ("repeats", "u4"),           # trailing packets that only repeat
+        ("tail", "u4"),              # the same, RSTs left aside
+        ("tail_place", "u4"),        # places as INFO.synack
+        ("quote_place", "u4"),
+        ("quotes", "u4"),            # ICMP errors that quote a segment
+        ("challenge", "u4"),         # place
+        ("late_syns", "u4"),
+        ("zero", "u4", 2),           # packets that announce a window of 0
         ("packet_carry", "u2", 2),   # multiples of 2**32 of HOT.packets
         ("icmp", "u2"),              # type << 8 | code of the ICMP error that answered
         ("letters", "u1"),           # see lastack.kernels.history
         ("odd", "u1"),               # bits 0..3: last_syn, last_fin in use; 4: end that repeats; below
+        ("quoted", "u2"),            # type << 8 | code of the first ICMP error that quotes a segment
+        ("ttl_low", "u1", 2),        # where TTLs before any RST differ
+        ("ttl_high", "u1", 2),
+        ("tail_kind", "u1"),
+        ("pad", "u1", 3),
     ]
 )  # fmt: skip
 
@@ -104,10 +168,23 @@ GAP = np.dtype(
         ("start_ns", "i8"),
         ("gap_ns", "i8"),
         ("bytes", "i8", 2),
+        ("packets", "u4", 2),
         ("next", "u4"),
         ("phase", "u1"),
         ("place", "u1"),  # entries of the session so far
-        ("pad", "u2"),
+        ("carry", "u1", 2),  # multiples of 2**32 - 1 of packets
+    ]
+)
+
+#: What had been sent when a half-closed session passed the ages [low, high) of lastack.kernels.marks.
+MARK = np.dtype(
+    [
+        ("bytes", "i8", 2),
+        ("packets", "u4", 2),
+        ("next", "u4"),
+        ("low", "u1"),
+        ("high", "u1"),
+        ("carry", "u1", 2),
     ]
 )
 
@@ -136,12 +213,13 @@ TABLE = np.dtype(
         ("live", "i8"),         # records in use, finished ones whose row was not written yet included
         ("limit", "i8"),        # of live
         ("close", "i8"), ("rare", "i8"), ("gap", "i8"), ("node", "i8"),  # addresses of POOL blocks
+        ("proof", "i8"), ("after", "i8"), ("mark", "i8"),
         ("finished", "i8"), ("n_finished", "i8"),
         ("found", "i8"),        # scratch of one batch
         ("origin_add", "u8"),   # added to SEGMENT.origin: what the part of a window could not know
         ("idle_ns", "i8"),      # sessions silent for longer end
         ("created", "i8"), ("evicted", "i8"), ("timed_out", "i8"),
-        ("lost_gaps", "i8"), ("lost_holes", "i8"), ("icmp", "i8"),
+        ("lost_gaps", "i8"), ("lost_holes", "i8"), ("lost_marks", "i8"), ("icmp", "i8"),
     ]
 )  # fmt: skip
 
@@ -178,15 +256,22 @@ ANY_ISN = 3 * ISN
 
 # INFO.verdict
 RST_SEQ = 3  # 2 bits: lastack.model.enums.RstSeq
-TTL_KNOWN = 1 << 2
-IPID_KNOWN = 1 << 3
 CROSSED_FINS = 1 << 4
 RST_AFTER_FINS = 1 << 5
 FINS_AT_RST = 6  # shift of 2 bits: FINs seen when the first effective RST came
 
 # KEY.steps
 WRAPPED = 8  # bit of each nibble: the direction spans 2**31 sequence numbers or more
-NOT_COUNTING = 7
+
+# PROOF.known
+RST_FROM_HI = 1 << 0
+HAS_END, HAS_EXPECTED, HAS_ACK_STEP, HAS_IPID = 1 << 1, 1 << 2, 1 << 3, 1 << 4
+HAS_BEFORE = 1 << 5
+BEFORE_HI = 1 << 6
+SENDER_SILENT = 1 << 7
+RACED = 1 << 8
+RST_TWICE = 1 << 9
+RST_BOTH = 1 << 10  # the other end sent one too
 
 # RARE.odd
 LATE_SYN = 32  # the first SYN is not the first packet
@@ -195,8 +280,11 @@ SYNACK_FIRST = 64  # a SYN-ACK came before the SYN
 # RARE.marks
 SYN_ACKED = 1 << 0  # 2 bits: the end's SYN was acknowledged after the SYNs of both
 RESET_FIRST = 1 << 2  # 2 bits: the end's first SYN-ACK came after every effective RST
+PROVOKED = 1 << 4  # 2 bits: the last packet was the end's, and a bare ACK of the other would challenge it
+CHALLENGED = 1 << 6
+QUOTED_HI = 1 << 7
 
-# INFO.count and RARE.carry, plus direction
+# INFO.count (SYN, SYN-ACK), CLOSE.count (FIN, RST, less 4) and RARE.carry, plus direction
 N_SYN, N_SYNACK, N_FIN, N_RST = 0, 2, 4, 6
 
 # kinds of INFO.history
@@ -215,7 +303,10 @@ key_at = record_at(KEY)
 info_at = record_at(INFO)
 close_at = record_at(CLOSE)
 rare_at = record_at(RARE)
+proof_at = record_at(PROOF)
+after_at = record_at(AFTER)
 gap_at = record_at(GAP)
+mark_at = record_at(MARK)
 node_at = record_at(NODE)
 pool_at = record_at(POOL)
 table_at = record_at(TABLE)
@@ -228,4 +319,5 @@ S_HOT, S_KEY, S_INFO, S_CLOSE, S_RARE = (
     CLOSE.itemsize,
     RARE.itemsize,
 )
+S_PROOF, S_AFTER, S_MARK = PROOF.itemsize, AFTER.itemsize, MARK.itemsize
 S_GAP, S_NODE, S_SEGMENT = GAP.itemsize, NODE.itemsize, SEGMENT.itemsize

@@ -10,6 +10,7 @@ from typing import Any
 
 from lastack.kernels._jit import helper
 from lastack.kernels.decode_words import i64
+from lastack.kernels.fingerprint import place_of
 from lastack.kernels.layout import (
     ACK_SENT,
     BOTH_FINS,
@@ -19,13 +20,12 @@ from lastack.kernels.layout import (
     FIN_SEEN,
     FINS_AT_RST,
     HANDSHAKE,
-    IPID_KNOWN,
     ISN,
     LATE_SYN,
     N_FIN,
     N_RST,
     NEVER,
-    NOT_COUNTING,
+    PROVOKED,
     RESET_FIRST,
     RST_AFTER_FINS,
     RST_EFFECTIVE,
@@ -37,11 +37,10 @@ from lastack.kernels.layout import (
     SYN_WINDOW,
     SYNACK_FIRST,
     SYNACK_SEEN,
-    TTL_KNOWN,
 )
-from lastack.kernels.pool import close_of, need_rare, node_of, rare_of, take
+from lastack.kernels.pool import close_of, need_rare, node_of, proof_of, rare_of, take
 from lastack.kernels.sequence import ahead, between
-from lastack.model.batch import ACK, FIN, META_HAS_IPID, NO_WSCALE, RST, SYN
+from lastack.model.batch import ACK, FIN, NO_WSCALE, RST, SYN
 from lastack.model.enums import RstSeq
 
 EXACT, WINDOW, OUTSIDE, UNKNOWN = (
@@ -63,6 +62,17 @@ def count(t: Any, i: Any, which: Any) -> Any:
         r.carry[which] = i64(r.carry[which]) + 255
         n = i64(0)
     i.count[which] = n + 1
+
+
+@helper
+def _count_closing(t: Any, i: Any, c: Any, which: Any) -> Any:
+    """Add one to a byte-sized counter of FINs or RSTs."""
+    n = i64(c.count[which - N_FIN])
+    if n == 255:
+        r = need_rare(t, i)
+        r.carry[which] = i64(r.carry[which]) + 255
+        n = i64(0)
+    c.count[which - N_FIN] = n + 1
 
 
 @helper
@@ -131,7 +141,6 @@ def start_closing(t: Any, h: Any, k: Any, silence_ns: Any) -> Any:
         c.fin1_ns = NEVER
         c.fin2_ns = NEVER
         c.closed_ns = NEVER
-        c.rst_ns = NEVER
         c.half_gap = 0
         c.idle_ns = silence_ns
     return close_of(t, k)
@@ -151,13 +160,14 @@ def _write_order(h: Any, k: Any, event: Any) -> Any:
 def take_fin(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any, position: Any, silence_ns: Any) -> Any:
     """Account for a FIN at a sequence position; return whether its position is another than this end's last."""
     c = start_closing(t, h, k, silence_ns)
-    count(t, i, N_FIN + d)
+    _count_closing(t, i, c, N_FIN + d)
     flags = i64(h.bits)
     o = 1 - d
     if flags & (FIN_SEEN << d):
         return _another_fin(t, i, d, g, position, i64(c.fin[d]))
     _write_order(h, k, d)
     c.fin[d] = position
+    c.fin_place[d] = place_of(t, i, g)
     if flags & (FIN_SEEN << o):
         c.fin2_ns = g.ts_ns
         acknowledged = (flags & (ACK_SENT << o)) != 0 and ahead(h.ack[o], position + 1) >= 0
@@ -206,13 +216,16 @@ def _another_fin(t: Any, i: Any, d: Any, g: Any, position: Any, first: Any) -> A
 def take_rst(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any, silence_ns: Any) -> Any:
     """Account for a RST; return whether its sequence number is another than this end's last RST."""
     c = start_closing(t, h, k, silence_ns)
-    count(t, i, N_RST + d)
+    _count_closing(t, i, c, N_RST + d)
+    p = proof_of(t, c)
     flags = i64(h.bits)
     verdict = i64(i.verdict)
+    place = rst_place(h, i, d, g)
+    if place == WINDOW or place == OUTSIDE:
+        r = need_rare(t, i)
+        r.marks = i64(r.marks) | (PROVOKED << d)
     if (flags & (3 * RST_SEEN)) == 0:
-        c.rst_ns = g.ts_ns
-        verdict |= rst_place(h, i, d, g)
-        verdict |= _fingerprint(h, k, d, g)
+        verdict |= place
     if (flags & RST_EFFECTIVE) == 0 and rst_ends(h, i, d, g):
         flags |= RST_EFFECTIVE | (RST_EFFECTIVE_HI if d == 1 else 0)
         fins = ((flags >> 7) & 1) + ((flags >> 8) & 1)
@@ -222,47 +235,15 @@ def take_rst(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any, silence_ns: Any) ->
         r.marks = i64(r.marks) & ~(3 * RESET_FIRST)
     if (flags & BOTH_FINS) == BOTH_FINS:
         verdict |= RST_AFTER_FINS
-    new = (flags & (RST_SEEN << d)) == 0 or c.rst[d] != g.seq
+    new = (flags & (RST_SEEN << d)) == 0 or p.rst[d] != g.seq
     if (i64(g.tcp_flags) & (SYN | FIN)) == 0:
-        c.rst[d] = g.seq
+        p.rst[d] = g.seq
     i.verdict = verdict
     h.bits = flags
     if (flags & (RST_SEEN << d)) == 0:
         _write_order(h, k, 2 | d)
         h.bits = flags | (RST_SEEN << d)
     return new
-
-
-@helper
-def _fingerprint(h: Any, k: Any, d: Any, g: Any) -> Any:
-    """Compare TTL and IP-ID of the first RST with its sender's packets before; return the INFO.verdict bits."""
-    o = 1 - d
-    known = 0
-    if i64(h.bits) & (SEQ_SENT << d):
-        known |= TTL_KNOWN
-        k.ttl[o] = k.ttl[d]
-    k.ttl[d] = g.ttl
-    if ((i64(k.steps) >> (4 * d)) & 7) == 3 and (i64(g.meta) & META_HAS_IPID):
-        known |= IPID_KNOWN
-        k.ipid[d] = (i64(g.ipid) - i64(k.ipid[d])) & 0xFFFF
-    return known
-
-
-@helper
-def note_fingerprint(k: Any, d: Any, g: Any) -> Any:
-    """Remember TTL and IP-ID of a packet that comes before any RST."""
-    k.ttl[d] = g.ttl
-    if i64(g.meta) & META_HAS_IPID:
-        steps = i64(k.steps)
-        n = (steps >> (4 * d)) & 7
-        if n != NOT_COUNTING:
-            step = (i64(g.ipid) - i64(k.ipid[d])) & 0xFFFF
-            if n != 0 and (step == 0 or step > 256):
-                n = NOT_COUNTING
-            elif n < 3:
-                n += 1
-            k.steps = (steps & ~(7 << (4 * d))) | (n << (4 * d))
-        k.ipid[d] = g.ipid
 
 
 @helper
@@ -280,6 +261,7 @@ def take_syn(t: Any, h: Any, i: Any, d: Any, g: Any, before: Any) -> Any:
             r.marks = i64(r.marks) | (RESET_FIRST << d)
         if (flags & (3 * SYNACK_SEEN)) == 0:
             i.synack_ns = g.ts_ns
+            i.synack = place_of(t, i, g)
             if (flags & (3 * SYN_SEEN)) == 0:
                 flags = (flags & ~CLIENT_HI) | (CLIENT_HI if o == 1 else 0)
         flags |= SYNACK_SEEN << d

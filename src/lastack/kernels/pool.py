@@ -8,20 +8,26 @@ from lastack.kernels._jit import helper, load_le32, store_u32, store_u64
 from lastack.kernels.decode_words import i64
 from lastack.kernels.layout import (
     DETACHED,
+    S_AFTER,
     S_CLOSE,
     S_GAP,
     S_HOT,
     S_INFO,
     S_KEY,
+    S_MARK,
     S_NODE,
+    S_PROOF,
     S_RARE,
+    after_at,
     close_at,
     gap_at,
     hot_at,
     info_at,
     key_at,
+    mark_at,
     node_at,
     pool_at,
+    proof_at,
     rare_at,
 )
 
@@ -106,6 +112,24 @@ def gap_of(t: Any, index: Any) -> Any:
 
 
 @helper
+def proof_of(t: Any, c: Any) -> Any:
+    """Return the PROOF record of a CLOSE record that has one."""
+    return proof_at(pool_at(t.proof).address + i64(c.proof) * S_PROOF)
+
+
+@helper
+def after_of(t: Any, p: Any) -> Any:
+    """Return the AFTER record of a PROOF record; item 0 (always zero) when it has none."""
+    return after_at(pool_at(t.after).address + i64(p.after) * S_AFTER)
+
+
+@helper
+def mark_of(t: Any, index: Any) -> Any:
+    """Return a MARK item."""
+    return mark_at(pool_at(t.mark).address + index * S_MARK)
+
+
+@helper
 def node_of(t: Any, index: Any) -> Any:
     """Return a NODE item."""
     return node_at(pool_at(t.node).address + index * S_NODE)
@@ -126,6 +150,17 @@ def free_session(t: Any, index: Any) -> Any:
     """Give back a session's records, extensions included; its row must have been written."""
     k, i = key_of(t, index), info_of(t, index)
     if k.close != 0:
+        c = close_of(t, k)
+        if c.proof != 0:
+            p = proof_of(t, c)
+            if p.after != 0:
+                give_back(t.after, i64(p.after))
+            give_back(t.proof, i64(c.proof))
+        mark = i64(c.mark)
+        while mark != 0:
+            following = i64(mark_of(t, mark).next)
+            give_back(t.mark, mark)
+            mark = following
         give_back(t.close, i64(k.close))
     gap = i64(k.gap)
     while gap != 0:

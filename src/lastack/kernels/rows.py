@@ -23,14 +23,15 @@ from lastack.kernels._jit import (
     put_u16,
     put_u32,
     store_be64,
-    store_u8,
-    store_u64,
 )
 from lastack.kernels.decode_words import i64
+from lastack.kernels.evidence import has_evidence
+from lastack.kernels.fingerprint import COUNTING
 from lastack.kernels.layout import (
     FIN_SEEN,
     HANDSHAKE,
-    IPID_KNOWN,
+    HAS_END,
+    HAS_IPID,
     LATE_SYN,
     MASK32,
     N_FIN,
@@ -38,6 +39,7 @@ from lastack.kernels.layout import (
     N_SYN,
     N_SYNACK,
     NEVER,
+    RST_FROM_HI,
     RST_SEEN,
     RST_SEQ,
     S_HOT,
@@ -45,9 +47,9 @@ from lastack.kernels.layout import (
     S_KEY,
     SYN_SEEN,
     SYNACK_FIRST,
-    TTL_KNOWN,
     table_at,
 )
+from lastack.kernels.marks import count_marks
 from lastack.kernels.outcome import (
     O_STRAY,
     client_by,
@@ -63,7 +65,17 @@ from lastack.kernels.outcome import (
     states_of,
     unacked_of,
 )
-from lastack.kernels.pool import close_of, gap_of, hot_of, info_of, key_of, node_of, rare_of
+from lastack.kernels.pool import (
+    after_of,
+    close_of,
+    gap_of,
+    hot_of,
+    info_of,
+    key_of,
+    node_of,
+    proof_of,
+    rare_of,
+)
 from lastack.kernels.sessionid import session_id
 from lastack.kernels.verdict import verdict_of
 from lastack.model.enums import RstSeq
@@ -129,7 +141,7 @@ A_PREVIOUS, A_CAUSE, A_CONFIDENCE, A_ACTOR = (
     _AT[n] for n in ("previous_id", "cause", "cause_confidence", "actor")
 )
 A_PHASE, A_HARM, A_OBSERVED, A_FIRST_PACKET = (_AT[n] for n in ("phase", "harm", "observed", "first_packet"))
-A_GAPS, A_HISTORY_MORE = _AT["gaps"], _AT["history_more"]
+A_GAPS, A_MARKS, A_EVIDENCE, A_HISTORY_MORE = (_AT[n] for n in ("gaps", "marks", "evidence", "history_more"))
 
 
 @helper
@@ -142,6 +154,11 @@ def _address(columns: Any, column: Any, row: Any, high: Any, low: Any) -> Any:
 @helper
 def _counter(i: Any, r: Any, which: Any) -> Any:
     return i64(i.count[which]) + i64(r.carry[which])
+
+
+@helper
+def _closing_counter(x: Any, r: Any, which: Any) -> Any:
+    return i64(x.count[which - N_FIN]) + i64(r.carry[which])
 
 
 @helper
@@ -168,6 +185,7 @@ def _write_identity(columns: Any, row: Any, h: Any, k: Any, i: Any, r: Any, c: A
 
 @helper
 def _write_counts(columns: Any, row: Any, t: Any, h: Any, k: Any, i: Any, r: Any, c: Any) -> Any:
+    x = close_of(t, k)
     for side in range(2):
         d = c if side == 0 else 1 - c
         put_i64(columns, A_PACKETS + side, row, i64(h.packets[d]) + i64(r.packet_carry[d]) * MASK32)
@@ -176,8 +194,8 @@ def _write_counts(columns: Any, row: Any, t: Any, h: Any, k: Any, i: Any, r: Any
         put_i64(columns, A_RETX + side, row, i64(r.retx[d]))
         put_u32(columns, A_SYN + side, row, _counter(i, r, N_SYN + d))
         put_u32(columns, A_SYNACK + side, row, _counter(i, r, N_SYNACK + d))
-        put_u32(columns, A_FIN + side, row, _counter(i, r, N_FIN + d))
-        put_u32(columns, A_RST + side, row, _counter(i, r, N_RST + d))
+        put_u32(columns, A_FIN + side, row, _closing_counter(x, r, N_FIN + d))
+        put_u32(columns, A_RST + side, row, _closing_counter(x, r, N_RST + d))
         unique = 1 if i64(h.bits) & (FIN_SEEN << d) else 0
         node = i64(r.fins[d])
         while node != 0:
@@ -217,9 +235,25 @@ def _write_closing(columns: Any, row: Any, t: Any, h: Any, k: Any, i: Any, r: An
     half_gap = NEVER
     half_bytes = i64(0)
     fin1, fin2, closed, rst1, idle = NEVER, NEVER, NEVER, NEVER, NEVER
+    after_rst = i64(0)
+    ttl = ABSENT_I16
+    step = ABSENT_I32
     if k.close != 0:
         x = close_of(t, k)
-        fin1, fin2, closed, rst1, idle = x.fin1_ns, x.fin2_ns, x.closed_ns, x.rst_ns, x.idle_ns
+        fin1, fin2, closed, idle = x.fin1_ns, x.fin2_ns, x.closed_ns, x.idle_ns
+        if x.proof != 0:
+            p = proof_of(t, x)
+            known = i64(p.known)
+            rst1 = p.rst_ns
+            a = after_of(t, p)
+            after_rst = i64(a.packets[0]) + i64(a.packets[1])
+            d = 1 if known & RST_FROM_HI else 0
+            if known & HAS_END:
+                ttl = i64(p.ttl) - i64(k.ttl[d])
+            if known & HAS_IPID and (i64(k.steps) >> (4 * d)) & 7 == COUNTING:
+                step = (i64(p.ipid) - i64(k.ipid[d])) & 0xFFFF
+                if step >= 0x8000:
+                    step -= 0x10000
         order = i64(k.order)
         if flags & (3 * FIN_SEEN) and (order & 2) == 0:
             half_by = 1 if (order & 1) == c else 2
@@ -240,24 +274,11 @@ def _write_closing(columns: Any, row: Any, t: Any, h: Any, k: Any, i: Any, r: An
     put_i64(columns, A_HALF_NS, row, half_ns)
     put_i64(columns, A_HALF_GAP, row, half_gap)
     put_i64(columns, A_HALF_BYTES, row, half_bytes)
-    put_u32(columns, A_AFTER_RST, row, i64(k.after_rst))
+    put_u32(columns, A_AFTER_RST, row, after_rst)
     put_u16(columns, A_ORDER, row, close_order_code(h, k, c))
-    verdict = i64(i.verdict)
     place = _UNKNOWN_RST
-    ttl = ABSENT_I16
-    step = ABSENT_I32
     if flags & (3 * RST_SEEN):
-        place = verdict & RST_SEQ
-        order = i64(k.order)
-        while (order & 2) == 0:
-            order >>= 2
-        d = order & 1
-        if verdict & TTL_KNOWN:
-            ttl = i64(k.ttl[d]) - i64(k.ttl[1 - d])
-        if verdict & IPID_KNOWN:
-            step = i64(k.ipid[d])
-            if step >= 0x8000:
-                step -= 0x10000
+        place = i64(i.verdict) & RST_SEQ
     put_u8(columns, A_RST_SEQ, row, place)
     put_u16(columns, A_TTL, row, ttl)
     put_u32(columns, A_IPID, row, step)
@@ -313,7 +334,7 @@ def _prefetch(tables: Any, owners: Any, indices: Any, j: Any) -> Any:
 
 @kernel
 def write_rows(tables: Any, owners: Any, indices: Any, n: Any, columns: Any, evicted: Any) -> Any:
-    """Write the rows of sessions to columns, in order; return how many GAP items they hold.
+    """Write the rows of sessions to columns, in order.
 
     Args:
         tables: Address of the addresses of the shards' TABLE records.
@@ -323,7 +344,6 @@ def write_rows(tables: Any, owners: Any, indices: Any, n: Any, columns: Any, evi
         columns: Address of the addresses of the columns, in the order of `COLUMNS`.
         evicted: Whether they left because the table was full.
     """
-    gaps = i64(0)
     for row in range(n):
         if row + AHEAD < n:
             _prefetch(tables, owners, indices, row + AHEAD)
@@ -343,43 +363,5 @@ def write_rows(tables: Any, owners: Any, indices: Any, n: Any, columns: Any, evi
         if k.gap != 0:
             count = i64(gap_of(t, i64(k.gap)).place) + 1
         put_u8(columns, A_GAPS, row, count)
-        gaps += count
-    return gaps
-
-
-@kernel
-def write_gaps(
-    tables: Any,
-    owners: Any,
-    indices: Any,
-    n: Any,
-    starts: Any,
-    lengths: Any,
-    bytes_clt: Any,
-    bytes_srv: Any,
-    phases: Any,
-) -> Any:
-    """Write the gap profiles of sessions in the order of their rows, oldest entry first.
-
-    `starts`, `lengths`, `bytes_clt`, `bytes_srv` are addresses of 64-bit columns, `phases` of a byte column.
-    """
-    place = i64(0)
-    for j in range(n):
-        t = table_at(load_le64(tables + i64(load_u8(owners + j)) * 8))
-        index = i64(load_le32(indices + j * 4))
-        k = key_of(t, index)
-        if k.gap == 0:
-            continue
-        c = client_of(hot_of(t, index))
-        node = i64(k.gap)
-        place += i64(gap_of(t, node).place) + 1
-        at = place
-        while node != 0:
-            at -= 1
-            g = gap_of(t, node)
-            store_u64(starts + at * 8, g.start_ns)
-            store_u64(lengths + at * 8, g.gap_ns)
-            store_u64(bytes_clt + at * 8, g.bytes[c])
-            store_u64(bytes_srv + at * 8, g.bytes[1 - c])
-            store_u8(phases + at, g.phase)
-            node = i64(g.next)
+        put_u8(columns, A_MARKS, row, count_marks(t, k))
+        put_u8(columns, A_EVIDENCE, row, has_evidence(h, r))

@@ -24,7 +24,7 @@ from lastack.kernels.layout import (
     RST_SEEN,
     SYNACK_SEEN,
 )
-from lastack.kernels.pool import close_of, gap_of, take
+from lastack.kernels.pool import close_of, gap_of, rare_of, take
 from lastack.kernels.sequence import ahead
 from lastack.model.enums import TimerPhase
 
@@ -78,7 +78,7 @@ def timer_phase(t: Any, h: Any, k: Any) -> Any:
 
 
 @helper
-def _keep_gap(t: Any, h: Any, k: Any, gap: Any) -> Any:
+def _keep_gap(t: Any, h: Any, k: Any, i: Any, gap: Any) -> Any:
     phase = timer_phase(t, h, k)
     if gap < OPEN_GAP_FLOOR_NS and (phase == OPEN or phase == MIDSTREAM):
         return
@@ -103,8 +103,11 @@ def _keep_gap(t: Any, h: Any, k: Any, gap: Any) -> Any:
     node = gap_of(t, index)
     node.start_ns = h.end_ns
     node.gap_ns = gap
-    node.bytes[0] = h.bytes[0]
-    node.bytes[1] = h.bytes[1]
+    r = rare_of(t, i)
+    for d in range(2):
+        node.bytes[d] = h.bytes[d]
+        node.packets[d] = h.packets[d]
+        node.carry[d] = min(i64(r.packet_carry[d]), i64(255))
     node.phase = phase
     node.place = place
     node.next = k.gap
@@ -112,7 +115,7 @@ def _keep_gap(t: Any, h: Any, k: Any, gap: Any) -> Any:
 
 
 @helper
-def note_silence(t: Any, h: Any, k: Any, now_ns: Any) -> Any:
+def note_silence(t: Any, h: Any, k: Any, i: Any, now_ns: Any) -> Any:
     """Account for the silence that a packet ends, before the packet itself changes anything; return it in ns."""
     gap = now_ns - h.end_ns
     if gap <= 0:
@@ -127,5 +130,5 @@ def note_silence(t: Any, h: Any, k: Any, now_ns: Any) -> Any:
         if gap > c.half_gap:
             c.half_gap = gap
     if gap >= GAP_FLOOR_NS:
-        _keep_gap(t, h, k, gap)
+        _keep_gap(t, h, k, i, gap)
     return gap

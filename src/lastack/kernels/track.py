@@ -11,6 +11,7 @@ from typing import Any
 
 from lastack.kernels._jit import helper, kernel, load_le32, prefetch, store_u32
 from lastack.kernels.decode_words import i64
+from lastack.kernels.fingerprint import place_of
 from lastack.kernels.flowtable import find, insert, replace, same_key
 from lastack.kernels.layout import (
     ACK_SENT,
@@ -24,6 +25,7 @@ from lastack.kernels.layout import (
     LETTER_A,
     LETTER_D,
     NEVER,
+    QUOTED_HI,
     S_CLOSE,
     S_HOT,
     S_INFO,
@@ -39,12 +41,14 @@ from lastack.kernels.layout import (
 )
 from lastack.kernels.lifecycle import acks_syn, is_over
 from lastack.kernels.pool import hot_of, info_of, key_of, need_rare, rare_of
-from lastack.kernels.sequence import between
+from lastack.kernels.sequence import ahead, between
 from lastack.kernels.sessionid import session_id
-from lastack.kernels.update import full_step, quiet_step
+from lastack.kernels.update import full_step, is_bare_ack, note_challenge, quiet_step
 from lastack.model.batch import ACK, FIN, META_FROM_HI, META_ICMP, RST, SYN
 
 BATCH = 256
+ICMP_TOO_BIG = 3 << 8 | 4  # IPv4: fragmentation needed (RFC 1191), which harms no session
+QUOTE_REACH = 1 << 30
 
 
 @helper
@@ -178,13 +182,22 @@ def _end_shadow(t: Any, h: Any, i: Any) -> Any:
 
 @helper
 def _note_icmp(t: Any, g: Any, index: Any) -> Any:
-    """Remember that an ICMP error answered the SYN of an embryonic session."""
+    """Remember an ICMP error that quotes a segment, and whether it answered the SYN of an embryonic session."""
     if index == 0:
         return
     h, i = hot_of(t, index), info_of(t, index)
     flags = i64(h.bits)
     client = 1 if flags & CLIENT_HI else 0
     d = 1 if i64(g.meta) & META_FROM_HI else 0
+    too_big = i64(g.window) == ICMP_TOO_BIG and g.lo0 == 0 and i64(g.lo1 >> 32) == 0xFFFF
+    if (flags & (SEQ_SENT << d)) != 0 and not too_big and 0 <= ahead(h.end[d], g.seq) <= QUOTE_REACH:
+        r = need_rare(t, i)
+        if r.quotes == 0:
+            r.quoted = g.window
+            r.quote_place = place_of(t, i, g)
+            r.quote_ns = g.ts_ns
+            r.marks = i64(r.marks) | (QUOTED_HI if d == 1 else 0)
+        r.quotes = i64(r.quotes) + 1
     if (
         d == client
         and (flags & (SYN_SEEN << client)) != 0
@@ -226,6 +239,10 @@ def _place(t: Any, g: Any, index: Any) -> Any:
         if _splits(h, i, d, g):
             if not _room(t):
                 return False
+            flags = i64(h.bits)
+            if (tcp & ACK) == 0 and flags & ESTABLISHED and not is_over(flags):
+                r = need_rare(t, i)
+                r.late_syns = i64(r.late_syns) + 1
             index = _succeed(t, g, index)
         elif i64(h.bits) & SHADOW:
             client = 1 if i64(h.bits) & CLIENT_HI else 0
@@ -235,7 +252,10 @@ def _place(t: Any, g: Any, index: Any) -> Any:
         h, i = hot_of(t, index), info_of(t, index)
         if i64(h.bits) & SHADOW:
             if _belongs_to_shadow(h, i, d, g):
+                client = 1 if i64(h.bits) & CLIENT_HI else 0
                 index = i64(rare_of(t, i).shadow)
+                if d != client and is_bare_ack(g):
+                    note_challenge(t, info_of(t, index), g)
             else:
                 _end_shadow(t, h, i)
     full_step(t, hot_of(t, index), key_of(t, index), info_of(t, index), d, g)
@@ -296,7 +316,7 @@ def track(table: Any, segments: Any, start: Any, n: Any) -> Any:
                 if (i64(h.bits) & DETACHED) == 0 and same_key(k, g):
                     if icmp == 0 and g.ts_ns - h.end_ns <= t.idle_ns:
                         d = 1 if i64(g.meta) & META_FROM_HI else 0
-                        if quiet_step(h, k, d, g):
+                        if quiet_step(t, h, k, d, g):
                             continue
                 else:
                     index = find(t, g)

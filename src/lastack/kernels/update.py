@@ -9,6 +9,7 @@ from typing import Any
 
 from lastack.kernels._jit import helper
 from lastack.kernels.decode_words import i64
+from lastack.kernels.fingerprint import note_fingerprint, note_ipid, place_of, stamp
 from lastack.kernels.history import note_letter
 from lastack.kernels.layout import (
     ACK_SENT,
@@ -16,6 +17,7 @@ from lastack.kernels.layout import (
     ANY_ISN,
     BARE_ACK,
     BOTH_FINS,
+    CHALLENGED,
     DATA,
     ESTABLISHED,
     FIN_SEEN,
@@ -28,6 +30,7 @@ from lastack.kernels.layout import (
     N_SYNACK,
     NEVER,
     OPEN_GAP_FLOOR_NS,
+    PROVOKED,
     REPEATING,
     RST_EFFECTIVE,
     RST_SEEN,
@@ -37,21 +40,28 @@ from lastack.kernels.layout import (
 )
 from lastack.kernels.lifecycle import (
     count,
+    is_over,
     note_close,
-    note_fingerprint,
     note_opening,
+    start_closing,
     take_fin,
     take_rst,
     take_syn,
 )
-from lastack.kernels.pool import close_of, need_rare
+from lastack.kernels.marks import note_marks
+from lastack.kernels.pool import close_of, need_rare, rare_of
+from lastack.kernels.proof import note_after, take_proof
 from lastack.kernels.sequence import ahead, learn_isn, occupy, seen
 from lastack.kernels.silence import note_silence
 from lastack.model.batch import ACK, FIN, RST, SYN
+from lastack.model.enums import TailKind
+
+_T_SYN, _T_DATA, _T_FIN = int(TailKind.syn), int(TailKind.data), int(TailKind.fin)
+_T_KEEPALIVE, _T_PROBE = int(TailKind.keepalive), int(TailKind.zero_window)
 
 
 @helper
-def quiet_step(h: Any, k: Any, d: Any, g: Any) -> Any:
+def quiet_step(t: Any, h: Any, k: Any, d: Any, g: Any) -> Any:
     """Account for a segment that changes nothing but counters; return False, untouched, if it may change more."""
     flags = i64(h.bits)
     tcp = i64(g.tcp_flags)
@@ -70,6 +80,8 @@ def quiet_step(h: Any, k: Any, d: Any, g: Any) -> Any:
         or (end ^ new_end) >> 30 != 0
         or gap >= OPEN_GAP_FLOOR_NS
         or h.packets[d] == MASK32
+        or g.window == 0
+        or g.ttl != k.ttl[d]
     ):
         return False
     if gap > 0:
@@ -84,7 +96,8 @@ def quiet_step(h: Any, k: Any, d: Any, g: Any) -> Any:
     h.window[d] = g.window
     if flags & (SYN_WINDOW << d):
         h.bits = flags & ~(SYN_WINDOW << d)
-    note_fingerprint(k, d, g)
+    note_ipid(k, d, g)
+    k.last = stamp(t, g, d)
     return True
 
 
@@ -103,8 +116,26 @@ def _is_probe(h: Any, d: Any, g: Any, before: Any) -> Any:
 
 
 @helper
-def _repeats(t: Any, h: Any, i: Any, d: Any, before: Any, probe: Any, all_seen: Any) -> Any:
-    """Count retransmissions and keepalives, and how many packets in a row only repeated without an answer."""
+def _tail_kind(tcp: Any, keepalive: Any, probe: Any, g: Any) -> Any:
+    """Return the TailKind of a packet that only repeats."""
+    if tcp & SYN:
+        return _T_SYN
+    if keepalive:
+        return _T_KEEPALIVE
+    if probe:
+        return _T_PROBE
+    return _T_DATA if g.payload > 0 else _T_FIN
+
+
+@helper
+def _repeats(
+    t: Any, h: Any, i: Any, d: Any, g: Any, before: Any, probe: Any, all_seen: Any, latest_ns: Any
+) -> Any:
+    """Count retransmissions and keepalives, and how many packets in a row only repeated without an answer.
+
+    `before` and `latest_ns` are flags and latest time as the packet found them.
+    """
+    tcp = i64(g.tcp_flags)
     keepalive = probe and h.window[1 - d] != 0
     again = all_seen and not keepalive
     if keepalive or again or probe:
@@ -113,17 +144,29 @@ def _repeats(t: Any, h: Any, i: Any, d: Any, before: Any, probe: Any, all_seen: 
             r.keepalives[d] = i64(r.keepalives[d]) + 1
         if again:
             r.retx[d] = i64(r.retx[d]) + 1
-        same_end = (before & REPEATING) != 0 and ((i64(r.odd) >> 4) & 1) == d
-        r.repeats = i64(r.repeats) + 1 if same_end else 1
+        if again and (tcp & (SYN | ACK)) == SYN and (before & ESTABLISHED) != 0 and not is_over(before):
+            r.late_syns = i64(r.late_syns) + 1
+            r.marks = i64(r.marks) | (PROVOKED << d)
+        same_end = ((i64(r.odd) >> 4) & 1) == d
+        r.repeats = i64(r.repeats) + 1 if same_end and (before & REPEATING) != 0 else 1
+        if r.tail == 0 or not same_end:
+            r.tail = 0
+            r.tail_place = place_of(t, i, g)
+            r.tail_ns = g.ts_ns
+            r.progress_ns = latest_ns
+        r.tail = i64(r.tail) + 1
+        r.tail_kind = _tail_kind(tcp, keepalive, probe, g)
         r.odd = (i64(r.odd) & ~16) | (d << 4)
         h.bits = i64(h.bits) | REPEATING
-    elif before & REPEATING:
-        need_rare(t, i).repeats = 0
+    elif before & (REPEATING | 3 * RST_SEEN) and i.rare != 0:
+        r = need_rare(t, i)
+        r.repeats = 0
+        r.tail = 0
         h.bits = i64(h.bits) & ~REPEATING
 
 
 @helper
-def _stream(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any, before: Any) -> Any:
+def _stream(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any, before: Any, latest_ns: Any) -> Any:
     """Place the sequence numbers of a segment that is no RST; return the position of its FIN (or of its end)."""
     tcp = i64(g.tcp_flags)
     payload = i64(g.payload)
@@ -143,7 +186,7 @@ def _stream(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any, before: Any) -> Any:
         if payload > 0:
             need_rare(t, i).seen_again[d] += payload
     new = occupy(t, h, k, i, d, start, size)
-    _repeats(t, h, i, d, before, probe, size > 0 and new == 0)
+    _repeats(t, h, i, d, g, before, probe, size > 0 and new == 0, latest_ns)
     if size == 0:
         return position
     new_payload = new - (1 if syn and not syn_seen else 0) - (1 if fin and not fin_seen else 0)
@@ -170,14 +213,42 @@ def _stream(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any, before: Any) -> Any:
 
 
 @helper
+def is_bare_ack(g: Any) -> Any:
+    """Return whether a segment has ACK, no SYN, FIN, RST and no payload."""
+    return (i64(g.tcp_flags) & (SYN | FIN | RST | ACK)) == ACK and g.payload == 0
+
+
+@helper
+def note_challenge(t: Any, i: Any, g: Any) -> Any:
+    """Remember the first challenge ACK of a session."""
+    r = need_rare(t, i)
+    marks = i64(r.marks)
+    if (marks & CHALLENGED) == 0:
+        r.marks = marks | CHALLENGED
+        r.challenge = place_of(t, i, g)
+
+
+@helper
 def full_step(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any) -> Any:
     """Account for any packet of a session."""
     before = i64(h.bits)
     tcp = i64(g.tcp_flags)
     silence = NEVER
+    latest_ns = NEVER
     if h.packets[0] != 0 or h.packets[1] != 0:
-        note_silence(t, h, k, g.ts_ns)
-        silence = max(g.ts_ns - h.end_ns, i64(0))
+        note_silence(t, h, k, i, g.ts_ns)
+        note_marks(t, h, k, i, g.ts_ns)
+        latest_ns = h.end_ns
+        silence = max(g.ts_ns - latest_ns, i64(0))
+    provoked = i64(rare_of(t, i).marks) & (3 * PROVOKED)
+    if provoked:
+        r = need_rare(t, i)
+        r.marks = i64(r.marks) & ~(3 * PROVOKED)
+        if provoked == PROVOKED << (1 - d) and is_bare_ack(g):
+            note_challenge(t, i, g)
+    if tcp & RST and (before & (3 * RST_SEEN)) == 0:
+        start_closing(t, h, k, silence)
+        take_proof(t, h, k, i, d, g, latest_ns)
     if g.ts_ns > h.end_ns:
         h.end_ns = g.ts_ns
     n = i64(h.packets[d]) + 1
@@ -187,8 +258,7 @@ def full_step(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any) -> Any:
         # never 0 again: 0 packets means that the end was not seen
         n = i64(1)
     h.packets[d] = n
-    if before & (3 * RST_SEEN):
-        k.after_rst = i64(k.after_rst) + 1
+    already = rare_of(t, i).seen_again[d]
     new_fin = False
     new_rst = False
     if tcp & SYN:
@@ -202,7 +272,10 @@ def full_step(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any) -> Any:
         payload = i64(g.payload)
         h.bytes[d] += payload
         opener = (tcp & (SYN | FIN)) == SYN
-        position = _stream(t, h, k, i, d, g, before)
+        position = _stream(t, h, k, i, d, g, before, latest_ns)
+        if g.window == 0:
+            r = need_rare(t, i)
+            r.zero[d] = i64(r.zero[d]) + 1
         if opener:
             if (before & (ISN << d)) == 0:
                 learn_isn(t, h, i, d, g.seq)
@@ -232,5 +305,11 @@ def full_step(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any) -> Any:
     note_letter(t, h, i, d, g, before, new_fin, new_rst)
     if (before & BOTH_FINS) == BOTH_FINS:
         note_close(t, h, k, d, g, before)
-    if (before & (3 * RST_SEEN)) == 0 and (tcp & RST) == 0:
-        note_fingerprint(k, d, g)
+    if before & (3 * RST_SEEN):
+        new = i64(0)
+        if (tcp & RST) == 0:
+            new = i64(g.payload) - (rare_of(t, i).seen_again[d] - already)
+        note_after(t, k, i, d, g, new)
+    elif (tcp & RST) == 0:
+        note_fingerprint(t, k, i, d, g, (before & (SEQ_SENT << d)) == 0)
+    k.last = stamp(t, g, d)

@@ -11,7 +11,8 @@ import pyarrow as pa
 from lastack.kernels import rows as kernel_rows
 from lastack.kernels.layout import LETTERS
 from lastack.model.arrow import arrow_type, enum_values, session_schema
-from lastack.model.fields import BY_NAME, FIELDS, GAP_MEMBERS, Field
+from lastack.model.fields import FIELDS, Field
+from lastack.tracking.lists import entries
 
 UNCLASSIFIED = "unclassified"
 _ORDER_LETTERS = "FfRr"
@@ -112,30 +113,6 @@ class RowBuffer:
             evicted,
         )
 
-    def _gaps(self) -> Any:
-        counts = self._columns["gaps"]
-        offsets = np.zeros(self._n + 1, np.int32)
-        np.cumsum(counts, out=offsets[1:])
-        total = int(offsets[-1])
-        times: list[Any] = [np.empty(total, np.int64) for _ in range(4)]
-        phases: Any = np.empty(total, np.uint8)
-        if total:
-            assert self._sessions is not None, "gaps come from written rows"
-            tables, owners, indices = (a.ctypes.data for a in self._sessions)
-            targets = [a.ctypes.data for a in (*times, phases)]
-            kernel_rows.write_gaps(tables, owners, indices, self._n, *targets)
-        by_name = dict(zip(("start_ns", "gap_ns", "bytes_clt", "bytes_srv"), times, strict=True))
-        by_name |= {name: np.zeros(total, np.uint64) for name in ("packets_clt", "packets_srv")}
-        members = [
-            _coded(phases, enum_values(m))
-            if m.enum
-            else pa.array(by_name[m.name]).cast(arrow_type(m), safe=False)
-            for m in GAP_MEMBERS
-        ]
-        kind = arrow_type(BY_NAME["gaps"])
-        items = pa.StructArray.from_arrays(members, fields=list(kind.value_type))
-        return pa.ListArray.from_arrays(pa.array(offsets), items, type=kind)
-
     def _column(self, field: Field, sensors: Any) -> Any:
         n = self._n
         match field.name:
@@ -151,15 +128,11 @@ class RowBuffer:
                 return pa.nulls(n, arrow_type(field))
             case "cause_confidence":
                 return pa.array(self._columns[field.name].astype(np.float32) / np.float32(100))
-            case "gaps":
-                return self._gaps()
-            case "marks" | "evidence":
-                offsets = pa.array(np.zeros(n + 1, np.int32))
-                kind = arrow_type(field)
-                return pa.ListArray.from_arrays(offsets, pa.array([], kind.value_type), type=kind)
             case name if name in kernel_rows.DERIVED:
                 return _coded(np.zeros(n, np.uint8), enum_values(field))
         values = self._columns[field.name]
+        if field.type == "list":
+            return entries(field, values, self._sessions)
         if field.type == "address":
             return pa.Array.from_buffers(pa.binary(16), n, [None, pa.py_buffer(values)])
         if field.type == "enum":

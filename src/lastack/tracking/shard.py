@@ -14,8 +14,11 @@ from lastack.tracking.memory import Reserve
 _FIRST_SLOTS = 1 << 10
 _EVICT_SHARE = 16  # of a full table leaves at once
 _HUGE_FROM = 4_000  # records: below, large pages would cost more memory than they save time
-_POOLS = {"close": layout.CLOSE, "rare": layout.RARE, "gap": layout.GAP, "node": layout.NODE}
-_POOL_SHARE = {"close": 1.0, "rare": 1.0, "gap": 4.0, "node": 4.0}  # items a session, as address space
+_POOLS = {
+    "close": layout.CLOSE, "rare": layout.RARE, "gap": layout.GAP, "node": layout.NODE, "proof": layout.PROOF,
+    "after": layout.AFTER, "mark": layout.MARK,
+}  # fmt: skip
+_POOL_SHARE = {"gap": 4.0, "node": 4.0, "mark": 4.0}  # items a session, as address space; else one
 
 
 class Shard:
@@ -34,7 +37,7 @@ class Shard:
         for name, dtype in (("hot", layout.HOT), ("key", layout.KEY), ("info", layout.INFO)):
             self.control[name] = self._reserve(capacity * dtype.itemsize)
         for name, dtype in _POOLS.items():
-            items = int(capacity * _POOL_SHARE[name])
+            items = int(capacity * _POOL_SHARE.get(name, 1.0))
             pool = self._pools[name]
             pool["address"], pool["stride"], pool["capacity"] = (
                 self._reserve(items * dtype.itemsize),
@@ -155,5 +158,5 @@ class Shard:
         return indices, starts, origins
 
     def lost(self) -> dict[str, int]:
-        """Return what did not fit: entries of gap profiles and of hole lists."""
-        return {"gaps": int(self.control["lost_gaps"][0]), "holes": int(self.control["lost_holes"][0])}
+        """Return what did not fit: entries of gap profiles, of marks and of hole lists."""
+        return {name: int(self.control[f"lost_{name}"][0]) for name in ("gaps", "marks", "holes")}

@@ -8,7 +8,7 @@ import pytest
 from lastack.kernels import layout
 from lastack.model.batch import SEGMENT
 
-RECORDS = ("HOT", "KEY", "INFO", "CLOSE", "RARE", "GAP", "NODE", "POOL", "TABLE")
+RECORDS = ("HOT", "KEY", "INFO", "CLOSE", "PROOF", "AFTER", "RARE", "GAP", "MARK", "NODE", "POOL", "TABLE")
 
 
 @pytest.mark.parametrize("name", RECORDS)

@@ -1,0 +1,91 @@
+"""Lists of a session to columns: gap profiles and marks, entry by entry in the order of the rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lastack.kernels._jit import helper, kernel, load_le32, load_le64, load_u8, put_i64, put_u8
+from lastack.kernels.decode_words import i64
+from lastack.kernels.layout import MASK32, table_at
+from lastack.kernels.marks import AGES, count_marks
+from lastack.kernels.outcome import client_of
+from lastack.kernels.pool import close_of, gap_of, hot_of, key_of, mark_of
+from lastack.model.fields import GAP_MEMBERS, MARK_MEMBERS
+from lastack.model.units import NS_PER_S
+
+_GAP = {member.name: place for place, member in enumerate(GAP_MEMBERS)}
+G_PHASE, G_START, G_LENGTH, G_BYTES, G_PACKETS = (
+    _GAP[name] for name in ("phase", "start_ns", "gap_ns", "bytes_clt", "packets_clt")
+)
+_MARK = {member.name: place for place, member in enumerate(MARK_MEMBERS)}
+M_AGE, M_BYTES, M_PACKETS = (_MARK[name] for name in ("age_ns", "bytes_clt", "packets_clt"))
+
+
+@helper
+def _write_sent(columns: Any, first_bytes: Any, first_packets: Any, row: Any, x: Any, c: Any) -> Any:
+    """Write what both ends had sent: two columns of bytes and two of packets, the client's first."""
+    for side in range(2):
+        d = c if side == 0 else 1 - c
+        put_i64(columns, first_bytes + side, row, x.bytes[d])
+        put_i64(columns, first_packets + side, row, i64(x.packets[d]) + i64(x.carry[d]) * MASK32)
+
+
+@kernel
+def write_gaps(tables: Any, owners: Any, indices: Any, n: Any, columns: Any) -> Any:
+    """Write the gap profiles of sessions in the order of their rows, oldest entry first.
+
+    Args:
+        tables: Address of the addresses of the shards' TABLE records.
+        owners: Address of n shard numbers (u1).
+        indices: Address of n record indices (u4).
+        n: Number of sessions.
+        columns: Address of the addresses of the columns, in the order of GAP_MEMBERS.
+    """
+    place = i64(0)
+    for j in range(n):
+        t = table_at(load_le64(tables + i64(load_u8(owners + j)) * 8))
+        index = i64(load_le32(indices + j * 4))
+        k = key_of(t, index)
+        if k.gap == 0:
+            continue
+        c = client_of(hot_of(t, index))
+        node = i64(k.gap)
+        place += i64(gap_of(t, node).place) + 1
+        at = place
+        while node != 0:
+            at -= 1
+            g = gap_of(t, node)
+            put_u8(columns, G_PHASE, at, i64(g.phase))
+            put_i64(columns, G_START, at, g.start_ns)
+            put_i64(columns, G_LENGTH, at, g.gap_ns)
+            _write_sent(columns, G_BYTES, G_PACKETS, at, g, c)
+            node = i64(g.next)
+
+
+@kernel
+def write_marks(tables: Any, owners: Any, indices: Any, n: Any, columns: Any) -> Any:
+    """Write the marks of sessions in the order of their rows, lowest age first.
+
+    The arguments are those of `write_gaps`, with columns in the order of MARK_MEMBERS.
+    """
+    place = i64(0)
+    for j in range(n):
+        t = table_at(load_le64(tables + i64(load_u8(owners + j)) * 8))
+        index = i64(load_le32(indices + j * 4))
+        k = key_of(t, index)
+        size = count_marks(t, k)
+        if size == 0:
+            continue
+        c = client_of(hot_of(t, index))
+        place += size
+        at = place
+        node = i64(close_of(t, k).mark)
+        while node != 0:
+            m = mark_of(t, node)
+            age = i64(m.high)
+            while age > i64(m.low):
+                age -= 1
+                at -= 1
+                put_i64(columns, M_AGE, at, AGES[age] * NS_PER_S)
+                _write_sent(columns, M_BYTES, M_PACKETS, at, m, c)
+            node = i64(m.next)
