@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "top": ("top", "Servers, clients, zones, ports ... with most of a metric, the others and the total."),
     "table": ("table", "Any metrics of sessions by any keys."),
     "show": ("show", "Everything about one session."),
+    "probe": ("probe", "Test a real path: does half-close survive it, and for how long?"),
     "info": ("info", "What is in a capture: interfaces, link types, times, damage."),
     "fields": ("fields", "Names that filters and columns use, with type, unit and meaning."),
 }

@@ -16,9 +16,11 @@ from lastack.prober.connection import TrialSocket, abort, pending_error
 from lastack.prober.end import TrialEnd
 from lastack.prober.loop import BROKEN, Loop
 from lastack.prober.plan import Plan
+from lastack.prober.reuse import Reuse, ReuseTest
 from lastack.prober.trial import EndReport, Sample, Side, Trial, combine
 
 _STEP_NS = 100_000_000
+_PUMP_NS = 4_000_000
 _POLL_NS = 500_000_000
 _CONNECT_NS = 10_000_000_000
 #: Polls that may fail in a row before the run gives up: the far end, or the whole path, is gone.
@@ -67,6 +69,7 @@ class Facts:
     connect_ns: list[int] = field(default_factory=list)
     rtt_ns: list[int] = field(default_factory=list)
     failures: dict[str, int] = field(default_factory=dict)
+    reuse: list[Reuse] = field(default_factory=list)
     elapsed_ns: int = 0
     most: int = 0
 
@@ -87,9 +90,17 @@ class Runner:
         target: Where the responder is.
         plan: What to try.
         told: Called a few times a second with the status.
+        reuse: Whether ports are opened again after a close.
     """
 
-    def __init__(self, target: Target, plan: Plan, told: Callable[[Status], None] | None = None) -> None:
+    def __init__(
+        self,
+        target: Target,
+        plan: Plan,
+        told: Callable[[Status], None] | None = None,
+        *,
+        reuse: bool = True,
+    ) -> None:
         self.facts = Facts()
         self.plan = plan
         self._target = target
@@ -109,6 +120,9 @@ class Runner:
         self._start = 0
         self._problem: str | None = None
         self._samples = 0
+        self._wants_reuse = reuse
+        self._reuse: ReuseTest | None = None
+        self._last_offer = 0
 
     def run(self) -> None:
         """Run until the plan is finished; an interrupt leaves what was found in the plan.
@@ -119,6 +133,17 @@ class Runner:
         try:
             self._hello()
             self._start = self._loop.now()
+            if self._wants_reuse:
+                self._reuse = ReuseTest(
+                    self._loop,
+                    self._family,
+                    self._address,
+                    self._run,
+                    self._target.token,
+                    self.plan.scope.longest_ns,
+                    self._target.source,
+                )
+                self.facts.reuse = self._reuse.results
             self._step()
             self._poll()
             self._loop.run()
@@ -169,11 +194,10 @@ class Runner:
         """Start what the plan wants, as fast as allowed, and give up what teaches nothing any more."""
         now = self._loop.now()
         elapsed = now - self._start
+        idle = not self._queue
         self._queue += self.plan.next(elapsed)
-        for _ in range(max(self._target.rate * _STEP_NS // 10**9, 1)):
-            if not self._queue:
-                break
-            self._begin(self._queue.pop(0))
+        if idle and self._queue:
+            self._pump()
         self.facts.most = max(self.facts.most, len(self._open))
         for number in self.plan.superfluous(self._began, now):
             self._give_up(number, now)
@@ -184,8 +208,20 @@ class Runner:
             return
         self._loop.at(now + _STEP_NS, self._step)
 
+    def _pump(self) -> None:
+        """Open the next connections, evenly spread over time: a burst would measure this program's own queue."""
+        now = self._loop.now()
+        each = 10**9 // self._target.rate
+        for _ in range(max(_PUMP_NS // each, 1)):
+            if self._queue:
+                self._begin(self._queue.pop(0))
+        if self._queue and not self._problem:
+            self._loop.at(now + max(each, _PUMP_NS), self._pump)
+
     def _lingering(self, now: int) -> bool:
-        """Whether reports of the far end that say how the last trials ended are still to come."""
+        """Whether ports are still to be opened again, or reports of the far end on the last trials to come."""
+        if self._reuse is not None and not self._reuse.done:
+            return True
         return bool(self._partial) and now - self._last_offer < 2 * _POLL_NS
 
     def _begin(self, trial: Trial) -> None:
@@ -262,8 +298,6 @@ class Runner:
                 self._partial[number] = trial
                 return
         self._trials.pop(number, None)
-
-    _last_offer = 0
 
     def _offer(self, sample: Sample) -> None:
         self._samples += 1
