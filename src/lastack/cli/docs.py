@@ -16,6 +16,7 @@ from lastack.cli.lazy import LazyGroup
 from lastack.cli.main import cli
 from lastack.query.operators import OPERATORS
 from lastack.query.parse import GRAMMAR
+from lastack.view import measures
 from lastack.view.fields import field_facts, render_entries, render_markdown, totals
 
 FOLDER = Path(__file__).resolve().parents[3] / "docs" / "reference"
@@ -24,7 +25,12 @@ _NOTE = "<!-- Made by `python -m lastack.cli.docs --write`; change the source, n
 
 def pages() -> dict[str, str]:
     """Return the text of each generated page by its file name."""
-    return {"fields.md": fields_page(), "cli.md": cli_page(), "filter.md": filter_page()}
+    return {
+        "fields.md": fields_page(),
+        "cli.md": cli_page(),
+        "filter.md": filter_page(),
+        "metrics.md": metrics_page(),
+    }
 
 
 def fields_page() -> str:
@@ -84,6 +90,24 @@ def filter_page() -> str:
     return f"# Filters\n\n{_NOTE}{_FILTER}\n## Operators\n\n| operator | meaning | kinds |\n| --- | --- | --- |\n{rows}"
 
 
+def metrics_page() -> str:
+    """Return the reference of what grouped questions measure, and by what."""
+    return f"# Metrics and keys\n\n{_NOTE}{_METRICS}\n{measures.render_markdown()}"
+
+
+_METRICS = """
+`lastack table METRIC,… --by KEY,…`, `top`, `graph` and `compare` measure groups of sessions. `--where` is a
+[filter](filter.md) on sessions; `--having` is the same language on the groups, where a name means the sum over the
+group and the calls and quotients below are names too: `--having 'rst.srv/connection > 0.5 and connections > 100'`.
+
+Lone packets (backscatter, `opening = stray`) are no sessions and are left out, unless `--strays` asks for them.
+A quotient of something by nothing is infinite (`∞`, in JSON and CSV `Infinity`) and ranks first, so that a server which
+refuses everything is not missing from a list of RSTs per connection; nothing by nothing is unknown and ranks last.
+Percentiles are exact, by nearest rank. Those of the *others* and the *total* are made from their sessions, not from the
+groups' percentiles.
+"""
+
+
 _FILTER = f"""
 A filter chooses sessions: `lastack sessions trace.pcap -f 'rst.count > 0 and fin.count = 0'`. It means the same for a
 capture and for a dataset; a property test proves it.
@@ -101,12 +125,15 @@ that have two sides are their sum unless `.clt` or `.srv` follows. `client.ip`, 
 fields with a dot. `ct` is the handshake time and `ct.count` whether it completed; `half_closed`, `first_fin` and the
 like are the fields without `_ns`; `duration` is the time from the first packet to the last.
 
+On groups of sessions (`--having`) the same text filters sums; see [metrics](metrics.md).
+
 ## Values
 
 | kind | written as |
 | --- | --- |
 | number | `3`, `-1` |
 | real | `0.9` |
+| ratio | `0.5`, `5%` (on groups of sessions) |
 | duration | `30s`, `250ms`, `2h4m`, `0` (a field named in full, `ct_ns`, takes plain nanoseconds too) |
 | size | `1500`, `64KiB`, `10MB` |
 | time | `2026-01-31`, `2026-01-31T08:00:00.5Z`, `2026-01-31T09:00+01:00` (UTC without a zone), or nanoseconds |

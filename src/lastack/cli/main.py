@@ -23,7 +23,10 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 COMMANDS: dict[str, tuple[str, str]] = {
     "analyze": ("analyze", "Overview of captures: how sessions opened, how they ended, what stands out."),
     "sessions": ("sessions", "One row for each session of captures or datasets, filtered, in any format."),
+    "top": ("top", "Servers, clients, zones, ports ... with most of a metric, the others and the total."),
+    "table": ("table", "Any metrics of sessions by any keys."),
     "show": ("show", "Everything about one session."),
+    "probe": ("probe", "Test a real path: does half-close survive it, and for how long?"),
     "info": ("info", "What is in a capture: interfaces, link types, times, damage."),
     "fields": ("fields", "Names that filters and columns use, with type, unit and meaning."),
 }

@@ -124,6 +124,7 @@ class Effects:
 
     Attributes:
         no_session: What happens to each class of segment that meets no session.
+        no_session_outside: The same for segments that come from outside, towards the side that opens sessions.
         rst_check: Which RSTs it believes.
         table_full: What happens when the table is full.
         table_size: Entries the table holds by default, None when not documented or unlimited.
@@ -134,6 +135,7 @@ class Effects:
     """
 
     no_session: Mapping[Segment, NoSession]
+    no_session_outside: Mapping[Segment, NoSession]
     rst_check: RstCheck
     table_full: TableFull
     table_size: int | None = None

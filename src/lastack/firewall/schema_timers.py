@@ -23,7 +23,7 @@ from lastack.firewall.words import (
 from lastack.model.units import NS_PER_S, format_duration
 
 #: Events that start a timer, in the words of vendors' documents; the machine derives its own from the phases.
-STARTS = [
+STARTS = (
     "syn",
     "synack",
     "handshake_done",
@@ -43,7 +43,7 @@ STARTS = [
     "app_close",
     "app_shutdown_wr",
     "port_released",
-]
+)
 SCOPES = ("global", "app")
 _NEEDED = (
     Phase.syn_sent,
@@ -87,10 +87,10 @@ def read_timer(node: Node, name: str, on_expiry: OnExpiry, confidence: Confidenc
 
 
 def _piece(node: Node) -> tuple[int, int, int]:
-    above, minus = node.seconds("above", 0) or 0, node.seconds("minus", 0) or 0
+    above, minus, plus = (node.seconds(key, 0) or 0 for key in ("above", "minus", "plus"))
     times = node.whole("times", 1, 1)
     node.finish()
-    return above, minus, times
+    return above, minus - plus, times
 
 
 def _check_limits(node: Node, timer: Timer) -> None:

@@ -225,12 +225,12 @@ class Room:
 
     Attributes:
         limit: Most entries; 0 for no limit.
-        evict: Phase (or `Ct`) codes whose entries leave to make room, in this order, those due first first; then,
-            or when empty, the new session is dropped.
+        evict: Phase (or `Ct`) codes whose entries leave to make room, in this order, the one longest in its phase
+            first; then, or when empty, the new session is dropped.
         scale_from: Entries above which timers are shortened; 0 for never.
         scale_to: Entries at which they reach 0 (pf: the rest is linear); 0 when `scale_by` says it.
         scale_by: What they are divided by above `scale_from`.
-        scale_every_ns: How often all entries are looked at while timers are shortened.
+        scale_every_ns: How often the fill is looked at; timers keep that factor until the next look.
     """
 
     limit: int = 0

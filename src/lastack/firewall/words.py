@@ -55,7 +55,7 @@ class Phase(StrEnum):
 
 
 #: Phases that documentation names and that no segment of a session leads to; their timers are told, not run.
-BOOKKEEPING = ("discard", "hold_down")
+BOOKKEEPING = ("discard", "hold_down", "unsolicited_syn")
 
 
 class Mode(StrEnum):

@@ -38,14 +38,35 @@ class BoxRules:
     Attributes:
         timers: Timer -> seconds; those not named keep Linux's values. `half_closed` sets `fin_wait` and `close_wait`.
         expired: What answers a packet of a forgotten session: `silent` (nothing) or `reset` (a RST).
+        half_closed_life_ms: Milliseconds after the first FIN at which the session is forgotten however busy it is: an
+            absolute timer, as in boxes that free a session soon after its first FIN; 0 for none. Linux's own timers
+            are idle timers.
         loose: Whether a mid-stream packet makes a new entry, as Linux does by default; then expiry can hardly be seen.
         forwards: Ports of the outside address that lead to the client (NAT only).
     """
 
     timers: Mapping[str, int] = field(default_factory=dict)
     expired: str = "silent"
+    half_closed_life_ms: int = 0
     loose: bool = False
     forwards: Sequence[int] = ()
+
+    def check(self) -> None:
+        """Refuse what makes no sense.
+
+        Raises:
+            UsageError: A value is out of its range, or not known.
+        """
+        if self.expired not in EXPIRIES:
+            raise UsageError(f"expired {self.expired!r}: choose {' or '.join(EXPIRIES)}")
+        if not 0 <= self.half_closed_life_ms <= _LONGEST_S * 1000:
+            raise UsageError(
+                f"half-closed life of {self.half_closed_life_ms} ms: must be 1 to {_LONGEST_S * 1000:,}"
+            )
+        for port in self.forwards:
+            if not 0 < port < 65_536:
+                raise UsageError(f"forwarded port {port}: must be 1 to 65535")
+        self.seconds()
 
     def seconds(self) -> dict[str, int]:
         """Return the timers to set, by Linux's names.
@@ -66,9 +87,22 @@ class BoxRules:
 
 def _forward_chain(rules: BoxRules) -> str:
     opening = "" if rules.loose else "tcp flags & (fin | syn | rst | ack) == syn "
-    refusal = "meta l4proto tcp reject with tcp reset" if rules.expired == "reset" else ""
-    return f"""chain forward {{
+    resets = rules.expired == "reset"
+    refusal = "meta l4proto tcp reject with tcp reset" if resets else ""
+    life, aged = "", ""
+    if rules.half_closed_life_ms:
+        # The set forgets by itself; the mark remembers that the session was in it. A repeated FIN starts nothing anew.
+        gone = "reject with tcp reset" if resets else "drop"
+        life = "set closing { typeof ct id; flags dynamic,timeout; size 65535; timeout 1s; }"
+        aged = (
+            "tcp flags & (fin | rst) == fin ct mark != 1 ct mark set 1 "
+            f"add @closing {{ ct id timeout {rules.half_closed_life_ms}ms }}\n"
+            f"  meta l4proto tcp ct mark 1 ct id != @closing counter {gone}"
+        )
+    return f"""{life}
+chain forward {{
   type filter hook forward priority filter; policy drop;
+  {aged}
   ct state established,related counter accept
   meta l4proto tcp ct state new {opening}counter accept
   meta l4proto {{ udp, icmp, ipv6-icmp }} ct state new accept
@@ -118,9 +152,9 @@ def make_firewall(box: Host, rules: BoxRules) -> None:
     Raises:
         UsageError: The rules make no sense.
     """
-    seconds = _checked(rules)
+    rules.check()
     box.nft("\n".join([_forward_chain(rules), _input_chain(rules)]), "box")
-    _set_timers(box, seconds, rules)
+    _set_timers(box, rules)
     make_router(box)
 
 
@@ -139,17 +173,8 @@ def make_nat(box: Host, rules: BoxRules, inside_addresses: Mapping[int, str]) ->
     box.nft(_nat_chains(rules, inside_addresses), "nat")
 
 
-def _checked(rules: BoxRules) -> dict[str, int]:
-    if rules.expired not in EXPIRIES:
-        raise UsageError(f"expired {rules.expired!r}: choose {' or '.join(EXPIRIES)}")
-    for port in rules.forwards:
-        if not 0 < port < 65_536:
-            raise UsageError(f"forwarded port {port}: must be 1 to 65535")
-    return rules.seconds()
-
-
-def _set_timers(box: Host, seconds: Mapping[str, int], rules: BoxRules) -> None:
+def _set_timers(box: Host, rules: BoxRules) -> None:
     # Only now: a namespace gets these files' values when its first rule uses conntrack.
     box.sysctl("net/netfilter/nf_conntrack_tcp_loose", int(rules.loose))
-    for name, value in seconds.items():
+    for name, value in rules.seconds().items():
         box.sysctl(f"net/netfilter/{TIMERS[name][0]}", value)

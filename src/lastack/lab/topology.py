@@ -50,6 +50,7 @@ class Lab:
         topology: How it is built.
         timers: Seconds of conntrack's timers, as `BoxRules.timers` (firewall and nat).
         expired: What answers a packet of a forgotten session: `silent` or `reset` (firewall and nat).
+        half_closed_life_ms: An absolute timer from the first FIN on, as `BoxRules` (firewall and nat); 0 for none.
         loose: Whether mid-stream packets make new entries (firewall and nat).
         forwards: Ports of the outside address that lead to the client (nat).
         routed: Whether the box of an `emulator` has addresses and routes of its own, as a TUN driver needs.
@@ -74,6 +75,7 @@ class Lab:
         *,
         timers: Mapping[str, int] | None = None,
         expired: str = "silent",
+        half_closed_life_ms: int = 0,
         loose: bool = False,
         forwards: Sequence[int] = (),
         routed: bool = False,
@@ -81,7 +83,7 @@ class Lab:
     ) -> None:
         if topology not in TOPOLOGIES:
             raise UsageError(f"no topology {topology!r}; there are {', '.join(TOPOLOGIES)}")
-        if topology not in _STATEFUL and (timers or loose or expired != "silent"):
+        if topology not in _STATEFUL and (timers or loose or half_closed_life_ms or expired != "silent"):
             raise UsageError(
                 f"topology {topology} keeps no sessions, so it takes no timers; use nat or firewall"
             )
@@ -90,8 +92,8 @@ class Lab:
         if routed and topology != "emulator":
             raise UsageError("routed is for the topology emulator")
         self.topology = topology
-        self.rules = BoxRules(dict(timers or {}), expired, loose, tuple(forwards))
-        self.rules.seconds()
+        self.rules = BoxRules(dict(timers or {}), expired, half_closed_life_ms, loose, tuple(forwards))
+        self.rules.check()
         self.routed = routed or topology in ("router", "firewall", "nat")
         self.name = name or f"{topology}-{os.getpid()}-{next(_SERIAL)}"
         self.hosts: dict[str, Host] = {}

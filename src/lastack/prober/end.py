@@ -22,7 +22,7 @@ LAST = b"!" * (CHUNK - 1) + b"\n"
 #: How long data may stay unacknowledged before the path counts as dead: Linux sends it three times by then.
 GRACE_NS = 2_500_000_000
 #: How long the receiver stays beyond the moment at which the sender must have given up.
-MARGIN_NS = 10_000_000_000
+MARGIN_NS = 3_000_000_000
 _FIRST_LOOK_NS = 2_000_000
 _LAST_LOOK_NS = 100_000_000
 
@@ -64,7 +64,7 @@ class TrialEnd:
     def __init__(self, trial: Trial, side: Side) -> None:
         self.trial = trial
         self.report = EndReport(trial.number)
-        self._side = side
+        self.side = side
         self._sends = trial.sender is side
         self._buffer = b""
         self._start_ns: int | None = None  # of the wait
@@ -101,7 +101,7 @@ class TrialEnd:
             commands += self._opened(now_ns)
         if not self._sends:
             commands += self._take_chunks(now_ns)
-        elif self.trial.closer is None and self._side is Side.server and self._buffer.startswith(GO):
+        elif self.trial.closer is None and self.side is Side.server and self._buffer.startswith(GO):
             self._buffer = b""
             commands += self._wait(now_ns)
         return commands
@@ -115,7 +115,7 @@ class TrialEnd:
         return []  # the server's FIN is on its way
 
     def _limit(self, now_ns: int) -> list[Command]:
-        """A receiver never waits for ever; its clock starts with the opening words."""
+        """Start the receiver's clock with the opening words: it never waits for ever."""
         if self._sends:
             return []
         if self._start_ns is None:
@@ -131,7 +131,7 @@ class TrialEnd:
     def ended(self, now_ns: int) -> list[Command]:
         """Take the other end's FIN."""
         if self._sends:
-            if self.trial.closer is self._side.other and self._ready and not self.waiting:
+            if self.trial.closer is self.side.other and self._ready and not self.waiting:
                 return self._wait(now_ns)
             if self.report.over:
                 return []

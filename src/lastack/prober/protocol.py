@@ -1,6 +1,6 @@
-"""The words between runner and responder: one line of JSON opens every connection to the responder.
+r"""The words between runner and responder: one line of JSON opens every connection to the responder.
 
-A request is `LASTACK1 {json}\\n`, at most `MAX_REQUEST` bytes. `op` is `hello` (who are you), `trial` (this connection
+A request is `LASTACK1 {json}\n`, at most `MAX_REQUEST` bytes. `op` is `hello` (who are you), `trial` (this connection
 is a trial) or `reports` (what your end of my trials saw). A responder never connects anywhere and never sends more
 than it was sent, but for reports, which are asked for over an established connection.
 """

@@ -114,6 +114,11 @@ class Search:
         """
         self._tries.setdefault(wait_ns, _Try(started=1)).measured.append((waited_ns, kept))
 
+    def correct(self, wait_ns: int, waited_ns: int) -> None:
+        """Take back a wait's good outcome: its data was acknowledged, but never arrived."""
+        one = self._tries[wait_ns]
+        one.measured = [(waited, kept and waited != waited_ns) for waited, kept in one.measured]
+
     def skip(self, wait_ns: int) -> bool:
         """Take a sample that proves nothing; return whether it will be tried again."""
         one = self._tries[wait_ns]
@@ -187,7 +192,7 @@ class Search:
         return bool(wanted)
 
     def _contradictions(self, bound: Bound) -> list[int]:
-        """Waits whose outcome does not fit, and that may be tried again."""
+        """Return the waits whose outcome does not fit, and that may be tried again."""
         return [
             wait
             for wait, one in self._tries.items()
@@ -201,7 +206,7 @@ class Search:
         ]
 
     def _between(self, bound: Bound) -> Iterable[int]:
-        """Waits that narrow the bound."""
+        """Return waits that narrow the bound."""
         if bound.broken_ns is None:
             return []
         low = bound.kept_ns or 0

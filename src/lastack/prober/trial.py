@@ -7,13 +7,13 @@ acknowledgment), so that its own clock measures the silence as a box on the path
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import Any, Self
 
 from lastack.model.errors import UsageError
 
 
-class Side(str, Enum):
+class Side(StrEnum):
     """An end of the connection; the client opened it."""
 
     client = "client"
@@ -25,7 +25,7 @@ class Side(str, Enum):
         return Side.server if self is Side.client else Side.client
 
 
-class Outcome(str, Enum):
+class Outcome(StrEnum):
     """What became of the data sent after the wait.
 
     `silent`: never acknowledged. `reset`: a RST answered it. `reset_early`: a RST came while waiting, before
@@ -170,6 +170,7 @@ class Sample:
         sender_reset: The sender saw a RST.
         receiver_reset: The receiver saw a RST.
         latency_ns: From the data to the RST.
+        heard: The last data is known to have reached the receiver.
         bad: Why the sample proves nothing, empty if it does: loss before the wait, a failed opening.
     """
 
@@ -180,6 +181,7 @@ class Sample:
     sender_reset: bool = False
     receiver_reset: bool = False
     latency_ns: int | None = None
+    heard: bool = False
     bad: str = ""
 
     @property
@@ -200,7 +202,7 @@ def combine(trial: Trial, sender: EndReport, receiver: EndReport | None) -> Samp
     bad = sender.error if outcome is Outcome.failed else ""
     retransmitted = sender.retransmitted + (receiver.retransmitted if receiver else 0)
     if not bad and retransmitted:
-        bad = f"{retransmitted} segments were sent again before the wait: a box may have taken a repeated FIN for the second"
+        bad = f"{retransmitted} segments were repeated before the wait: a box may take a repeated FIN for the second"
     if outcome is Outcome.kept and receiver is not None and receiver.over and not receiver.last:
         outcome = Outcome.unheard
     return Sample(
@@ -211,5 +213,6 @@ def combine(trial: Trial, sender: EndReport, receiver: EndReport | None) -> Samp
         sender_reset=sender.reset,
         receiver_reset=bool(receiver and receiver.reset),
         latency_ns=sender.latency_ns,
+        heard=bool(receiver and receiver.last),
         bad=bad,
     )

@@ -31,24 +31,29 @@ class Token:
     width: int
 
 
-def mistake(text: str, column: int, width: int, what: str) -> UsageError:
-    """Return an error that shows the filter with carets under the place it is about.
+def mistake(text: str, column: int, width: int, what: str, subject: str = "filter") -> UsageError:
+    """Return an error that shows a text with carets under the place it is about.
 
     Args:
-        text: The whole filter.
+        text: The whole text.
         column: Characters before the place.
         width: Characters it spans.
         what: What is wrong and what to do.
+        subject: What the text is: a filter, a list of metrics, of keys.
     """
     shown = re.sub(r"\s", " ", text)
     if len(shown) > 200:  # a machine-made filter: show the neighbourhood only
         start = max(0, column - 60)
         shown, column = shown[start : start + 160], column - start
-    return UsageError(f"filter: {what}\n  {shown}\n  {' ' * column}{'^' * max(1, min(width, 80))}")
+    return UsageError(f"{subject}: {what}\n  {shown}\n  {' ' * column}{'^' * max(1, min(width, 80))}")
 
 
-def tokenize(text: str) -> list[Token]:
+def tokenize(text: str, subject: str = "filter") -> list[Token]:
     """Return the tokens of a filter, an `end` token last.
+
+    Args:
+        text: The filter.
+        subject: What errors call it.
 
     Raises:
         UsageError: A character has no place in a filter, or a quote is not closed.
@@ -58,7 +63,7 @@ def tokenize(text: str) -> list[Token]:
     while position < len(text):
         match = _TOKEN.match(text, position)
         if match is None:
-            raise mistake(text, position, 1, _unreadable(text[position]))
+            raise mistake(text, position, 1, _unreadable(text[position]), subject)
         raw = match.group()
         width = len(raw)
         if match.lastgroup == "string":

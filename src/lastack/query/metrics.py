@@ -20,6 +20,7 @@ class Kind(enum.Enum):
 
     number = "whole number"
     real = "number"
+    ratio = "quotient"
     duration = "duration"
     time = "time"
     size = "size"
@@ -61,8 +62,20 @@ class Metric:
 
 #: Packet counts that the language writes `name.count`; their columns are `name_clt` and `name_srv`.
 _COUNTED = ("syn", "synack", "fin", "rst")
+#: Types of fields that hold a list, which has no place in a row filter, are all that are not these.
+_SCALARS = frozenset(
+    {"uint8", "uint16", "uint32", "uint64", "int16", "int32", "int64", "float32", "address", "string", "enum"}
+)
+#: Units of fields whose sum over sessions means something; other numbers are names (ports, ids) or places.
+_SUMMED = frozenset({"packets", "bytes", "handshakes", "ns"})
 #: Names of the language that do not follow from a field's name.
 _SHORT = {"retx": "retx_packets"}
+
+
+def adds_up(metric: Metric) -> bool:
+    """Return whether the sum of a metric over sessions means something."""
+    field = BY_NAME[metric.columns[0]]
+    return metric.shape is Shape.span or field.unit in _SUMMED or field.name.endswith("_uniq")
 
 
 def _kind(field: Field) -> Kind:
@@ -123,7 +136,7 @@ def _build() -> dict[str, Metric]:
     add(_of_field("ct.count", BY_NAME["ct_count"]))
     add(Metric("duration", Kind.duration, Shape.span, ("start_ns", "end_ns"), "first packet to last packet"))
     for field in FIELDS:
-        if field.type == "gaps":  # a list has no place in a row filter
+        if field.type not in _SCALARS:
             continue
         add(_of_field(field.name, field))
         if field.name.endswith("_ns"):

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 
 from lastack.query.ast import Span, Value, Words
 from lastack.query.columns import Values
+from lastack.query.dialect import Dialect
 from lastack.query.metrics import Kind
 
 Mask = NDArray[np.bool_]
 Condition = tuple[str, list[Any]]
 
-_ORDERED = frozenset({Kind.number, Kind.real, Kind.duration, Kind.time, Kind.size})
+_ORDERED = frozenset({Kind.number, Kind.real, Kind.ratio, Kind.duration, Kind.time, Kind.size})
 _WORDY = frozenset({Kind.text, Kind.enum})
 _ALL = frozenset(Kind)
 
@@ -36,14 +37,14 @@ class Operator:
         english: What stands between the metric and the value in a sentence.
         kinds: Kinds of metrics it applies to.
         mask: From values and the right side to one bool a row.
-        sql: From the SQL of a metric and the right side to a condition and its parameters.
+        sql: From an engine's words, the SQL of a metric and the right side to a condition and its parameters.
     """
 
     symbol: str
     english: str
     kinds: frozenset[Kind]
     mask: Callable[[Values, Value], Mask]
-    sql: Callable[[str, Value], Condition]
+    sql: Callable[[Dialect, str, Value], Condition]
 
 
 def _order(symbol: str, english: str, compare: Callable[[Any, Any], Any]) -> Operator:
@@ -51,7 +52,7 @@ def _order(symbol: str, english: str, compare: Callable[[Any, Any], Any]) -> Ope
         result: Mask = compare(values.numbers(), value)
         return result
 
-    def sql(expression: str, value: Value) -> Condition:
+    def sql(dialect: Dialect, expression: str, value: Value) -> Condition:
         return f"{expression} {symbol} ?", [value]
 
     return Operator(symbol, english, _ORDERED, mask, sql)
@@ -72,10 +73,10 @@ def _member_mask(values: Values, value: Value) -> Mask:
     return found
 
 
-def _member_sql(expression: str, value: Value) -> Condition:
+def _member_sql(dialect: Dialect, expression: str, value: Value) -> Condition:
     if isinstance(value, Words):
         return _any_of(
-            [_equal_sql(expression, value.exact), *(_glob_sql(expression, g) for g in value.globs)]
+            [_equal_sql(expression, value.exact), *(_glob_sql(dialect, expression, g) for g in value.globs)]
         )
     assert isinstance(value, tuple)
     single = [span.low for span in value if span.low == span.high]
@@ -95,8 +96,8 @@ def _between_sql(expression: str, span: Span) -> Condition:
     return f"{expression} BETWEEN ? AND ?", [span.low, span.high]
 
 
-def _glob_sql(expression: str, glob: str) -> Condition:
-    return f"regexp_full_match({expression}, ?, 's')", [glob_to_regex(glob)]
+def _glob_sql(dialect: Dialect, expression: str, glob: str) -> Condition:
+    return dialect.matches(expression), [glob_to_regex(glob)]
 
 
 def _any_of(conditions: list[Condition]) -> Condition:
@@ -109,8 +110,8 @@ def _outside_mask(values: Values, value: Value) -> Mask:
     return ~_member_mask(values, value)
 
 
-def _outside_sql(expression: str, value: Value) -> Condition:
-    text, params = _member_sql(expression, value)
+def _outside_sql(dialect: Dialect, expression: str, value: Value) -> Condition:
+    text, params = _member_sql(dialect, expression, value)
     return f"NOT ({text})", params
 
 
@@ -122,11 +123,11 @@ def _not_null_mask(values: Values, value: Value) -> Mask:
     return values.valid
 
 
-def _null_sql(expression: str, value: Value) -> Condition:
+def _null_sql(dialect: Dialect, expression: str, value: Value) -> Condition:
     return f"{expression} IS NULL", []
 
 
-def _not_null_sql(expression: str, value: Value) -> Condition:
+def _not_null_sql(dialect: Dialect, expression: str, value: Value) -> Condition:
     return f"{expression} IS NOT NULL", []
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from lastack.model.errors import UsageError
 from lastack.query.ast import And, Comparison, Node, Not, Or
 from lastack.query.lexer import Token, mistake, tokenize
@@ -25,24 +27,51 @@ MAX_LENGTH = 100_000
 _WORDY = frozenset({Kind.text, Kind.enum})
 
 
-def parse_filter(text: str) -> Node | None:
+def parse_filter(
+    text: str, find: Callable[[str], Metric] | None = None, subject: str = "filter"
+) -> Node | None:
     """Return the tree of a filter, or None for an empty one, which every row passes.
+
+    Args:
+        text: The filter.
+        find: From a name, which may be a call such as `p99(ct)`, to its metric; raises ValueError with a hint. By
+            default names are those of session rows.
+        subject: What errors call the text.
 
     Raises:
         UsageError: The text is not a filter; the message has the text, a caret and the nearest name.
     """
     if len(text) > MAX_LENGTH:
-        raise UsageError(f"filter: {len(text):,} characters are too many; {MAX_LENGTH:,} is the limit")
-    parser = _Parser(text)
+        raise UsageError(f"{subject}: {len(text):,} characters are too many; {MAX_LENGTH:,} is the limit")
+    parser = _Parser(text, find or session_metric, find is not None, subject)
     return parser.whole()
+
+
+def session_metric(name: str) -> Metric:
+    """Return the metric of session rows that a name means.
+
+    Raises:
+        ValueError: There is none; the message names the nearest.
+    """
+    metric = METRICS.get(name) or METRICS.get(name.casefold())
+    if metric is not None:
+        return metric
+    near = nearest(name, list(METRICS))
+    hint = f"did you mean {near}?" if near else "`lastack fields` lists the names"
+    if f"{name}.clt" in METRICS:
+        hint = f"it has two sides, {name}.clt and {name}.srv"
+    raise ValueError(f"no field is called {name!r}: {hint}")
 
 
 class _Parser:
     """Recursive descent over the tokens; one method a rule of the grammar."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, find: Callable[[str], Metric], calls: bool, subject: str) -> None:
         self._text = text
-        self._tokens = tokenize(text)
+        self._find = find
+        self._calls = calls
+        self._subject = subject
+        self._tokens = tokenize(text, subject)
         self._next = 0
         self._depth = 0
 
@@ -66,7 +95,7 @@ class _Parser:
         return token
 
     def _error(self, token: Token, what: str) -> UsageError:
-        return mistake(self._text, token.column, token.width, what)
+        return mistake(self._text, token.column, token.width, what, self._subject)
 
     def _any_of(self) -> Node:
         terms = [self._all_of()]
@@ -121,14 +150,28 @@ class _Parser:
         if token.kind != "word":
             what = "a name was expected" + (" where the filter ends" if token.kind == "end" else "")
             raise self._error(token, what)
-        metric = METRICS.get(token.text) or METRICS.get(token.text.casefold())
-        if metric is None:
-            near = nearest(token.text, list(METRICS))
-            hint = f"did you mean {near}?" if near else "`lastack fields` lists the names"
-            if f"{token.text}.clt" in METRICS:
-                hint = f"it has two sides, {token.text}.clt and {token.text}.srv"
-            raise self._error(token, f"no field is called {token.text!r}: {hint}")
-        return metric
+        if self._calls:
+            token = self._call(token)
+        try:
+            return self._find(token.text)
+        except ValueError as reason:
+            raise self._error(token, str(reason)) from None
+
+    def _call(self, first: Token) -> Token:
+        """Return a name with the parentheses that touch it, as in `count(rst > 0)/attempts`."""
+        end = first.column + first.width
+        while self._peek().column == end and (self._peek().kind == "(" or self._peek().text[:1] == "/"):
+            depth = 0
+            while True:
+                token = self._take()
+                if token.kind == "end":
+                    raise self._error(first, "a parenthesis is not closed")
+                depth += {"(": 1, ")": -1}.get(token.kind, 0)
+                end = token.column + token.width
+                if depth == 0:
+                    break
+        width = end - first.column
+        return Token("word", self._text[first.column : end], first.column, width)
 
     def _skip(self, kind: str) -> bool:
         if self._peek().kind != kind:

@@ -6,6 +6,7 @@ Every function raises ValueError with a sentence for people; the parser adds the
 from __future__ import annotations
 
 import datetime
+import math
 import re
 import struct
 
@@ -30,6 +31,8 @@ def read_number(metric: Metric, text: str) -> int | float:
             return _integer(text, f"{metric.name} is a whole number")
         case Kind.real:
             return _real(text, metric)
+        case Kind.ratio:
+            return _ratio(text, metric)
         case Kind.size:
             return _size(text)
         case Kind.duration:
@@ -106,6 +109,17 @@ def _real(text: str, metric: Metric) -> float:
     if rounded != rounded or rounded in (float("inf"), float("-inf")):
         raise ValueError(f"{metric.name} is a finite number")
     return rounded
+
+
+def _ratio(text: str, metric: Metric) -> float:
+    number, percent = (text[:-1], 100) if text.endswith("%") else (text, 1)
+    try:
+        value = float(number) / percent
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"{metric.name} is a quotient, and {text!r} is not a number such as 0.5 or 5%")
+    return value
 
 
 def _size(text: str) -> int:

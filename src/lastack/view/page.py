@@ -77,6 +77,32 @@ class Page:
             self._lines.append(self._styled(f"{text}  {pieces[0]}", style))
             self._lines += [self._styled(" " * start + piece, style) for piece in pieces[1:]]
 
+    def table(
+        self,
+        rows: Sequence[Sequence[str]],
+        align: str,
+        heads: Sequence[Sequence[str]],
+        rule: int | None = None,
+    ) -> None:
+        """Add aligned rows with a head of one or more lines, from the left edge.
+
+        Args:
+            rows: Cells of each row.
+            align: One letter a column, `l` or `r`.
+            heads: Lines of the head, shown bold.
+            rule: Draw a line before this row.
+        """
+        everything = [*heads, *rows]
+        widths = [max(len(row[i]) for row in everything) for i in range(len(align))]
+        for number, row in enumerate(everything):
+            if rule is not None and number == len(heads) + rule:
+                self._lines.append(self._styled("─" * (sum(widths) + 2 * (len(widths) - 1)), "dim"))
+            parts = [
+                cell.rjust(width) if kind == "r" else cell.ljust(width)
+                for cell, kind, width in zip(row, align, widths, strict=True)
+            ]
+            self._lines.append(self._styled("  ".join(parts).rstrip(), "head" if number < len(heads) else ""))
+
     def text(self) -> str:
         """Return the page."""
         return "\n".join(self._lines) + "\n"

@@ -1,0 +1,20 @@
+"""`lastack probe`: tests of a real path and of this host."""
+
+from __future__ import annotations
+
+import click
+
+from lastack.cli.lazy import LazyGroup
+
+VERBS: dict[str, tuple[str, str]] = {
+    "path": ("probe_path", "What a path does to half-closed and idle connections, and after how long."),
+    "responder": ("probe_responder", "The far end of a path test: one port, no privileges."),
+}
+
+
+@click.group("probe", cls=LazyGroup, verbs=VERBS)
+def command() -> None:
+    """Test a real path: whether half-close survives it, and for how long.
+
+    Run `lastack probe responder` at one end and `lastack probe path HOST` at the other.
+    """

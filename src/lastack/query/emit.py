@@ -1,0 +1,215 @@
+"""Writes grouped questions as SQL: one pass over the sessions, then small questions to its result.
+
+The pass makes a table of groups with one column for each atom. The list, the number of groups and the sums of all come
+from that table, so that a total costs nothing; only percentiles and distinct counts of the others and of the whole need
+a second pass, for they cannot be joined.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lastack.query.ast import And, Node, Not
+from lastack.query.dialect import DUCKDB, Dialect, Fragment
+from lastack.query.keys import Key
+from lastack.query.measures import Atom, Fold, Measure
+from lastack.query.parse import parse_filter
+from lastack.query.questions import Grouped, Histogram
+from lastack.query.sql import GroupColumns, filter_sql, metric_sql
+from lastack.query.vocabulary import STRAYS
+
+_GROUPS, _LISTED = "lastack_groups", "lastack_listed"
+
+
+@dataclass(frozen=True, slots=True)
+class GroupedSql:
+    """The statements of a grouped question, in the order they are to be run on one connection.
+
+    Attributes:
+        groups: Makes the table of groups.
+        listed: Makes the table of the rows that are listed.
+        rows: Reads that: keys, then the value of each measure.
+        summary: One row: groups, groups that pass `having`, then each atom over all groups (null if it cannot be
+            joined).
+        unlisted: One row: each atom over the groups that are not listed (null if it cannot be joined).
+        whole: One row: the atoms that cannot be joined, over all sessions; None if there are none.
+        others: The same over the sessions of groups that are not listed.
+    """
+
+    groups: Fragment
+    listed: Fragment
+    rows: Fragment
+    summary: Fragment
+    unlisted: Fragment
+    whole: Fragment | None
+    others: Fragment | None
+
+
+def grouped_sql(question: Grouped, source: Fragment, dialect: Dialect = DUCKDB) -> GroupedSql:
+    """Return the statements that answer a grouped question.
+
+    Args:
+        question: The question.
+        source: What stands after FROM, with its parameters.
+        dialect: The engine's words.
+    """
+    return _Emitter(question, source, dialect).statements()
+
+
+def histogram_sql(question: Histogram, source: Fragment, dialect: Dialect = DUCKDB) -> Fragment:
+    """Return the statement of a histogram: rows of the key's value (null without a key) and a list of counts."""
+    counts, counts_params = dialect.histogram(metric_sql(question.metric, dialect), question.edges)
+    where, where_params = filter_sql(base_filter(question.where, question.strays), dialect=dialect)
+    text, params = source
+    key = _key_sql(question.key, dialect) if question.key is not None else "NULL"
+    group = " GROUP BY 1 ORDER BY 1" if question.key is not None else ""
+    return f"SELECT {key}, {counts} FROM {text} WHERE {where}{group}", [
+        *counts_params,
+        *params,
+        *where_params,
+    ]
+
+
+def base_filter(where: Node | None, strays: bool) -> Node | None:
+    """Return a filter that leaves stray packets out too, unless they are wanted."""
+    if strays:
+        return where
+    stray = parse_filter(STRAYS)
+    assert stray is not None
+    return Not(stray) if where is None else And((Not(stray), where))
+
+
+def atom_sql(atom: Atom, dialect: Dialect = DUCKDB) -> Fragment:
+    """Return the aggregate of an atom over session rows."""
+    condition, params = filter_sql(atom.where, dialect=dialect)
+    if atom.fold is Fold.count:
+        return (dialect.count_if(condition), params) if atom.where is not None else ("count(*)", [])
+    assert atom.metric is not None, "all folds but count are of a metric"
+    expression = metric_sql(atom.metric, dialect)
+    match atom.fold:
+        case Fold.sum:
+            return dialect.sum(expression), []
+        case Fold.quantile:
+            return dialect.quantile(expression, atom.share), []
+        case Fold.distinct:
+            return dialect.distinct(expression), []
+        case Fold.example:
+            return dialect.least_if(expression, condition), params
+        case _:
+            return f"{atom.fold.value}({expression})", []
+
+
+def _key_sql(key: Key, dialect: Dialect) -> str:
+    expression = metric_sql(key.metric, dialect)
+    return dialect.bucket(expression, key.width_ns) if key.width_ns is not None else expression
+
+
+class _Emitter:
+    def __init__(self, question: Grouped, source: Fragment, dialect: Dialect) -> None:
+        self._question = question
+        self._source = source
+        self._dialect = dialect
+        self._columns = {atom: f"a{place}" for place, atom in enumerate(question.atoms)}
+
+    def statements(self) -> GroupedSql:
+        apart = [atom for atom in self._columns if atom.fold.needs_rows]
+        return GroupedSql(
+            groups=self._groups(),
+            listed=self._listed(),
+            rows=self._rows(),
+            summary=self._summary(),
+            unlisted=self._unlisted(),
+            whole=self._again(apart, others=False) if apart else None,
+            others=self._again(apart, others=True) if apart else None,
+        )
+
+    def _from(self) -> Fragment:
+        text, params = self._source
+        where, values = filter_sql(
+            base_filter(self._question.where, self._question.strays), dialect=self._dialect
+        )
+        return f"FROM {text} WHERE {where}", [*params, *values]
+
+    def _groups(self) -> Fragment:
+        keys = [f"{_key_sql(key, self._dialect)} AS k{i}" for i, key in enumerate(self._question.keys)]
+        atoms = [(atom_sql(atom, self._dialect), name) for atom, name in self._columns.items()]
+        columns = ", ".join([*keys, *(f"{text} AS {name}" for (text, _), name in atoms)])
+        source, params = self._from()
+        places = ", ".join(str(i + 1) for i in range(len(keys)))
+        group = f" GROUP BY {places}" if keys else ""
+        values = [value for (_, more), _ in atoms for value in more]
+        return f"CREATE TEMP TABLE {_GROUPS} AS SELECT {columns} {source}{group}", [*values, *params]
+
+    def _listed(self) -> Fragment:
+        """Choose the rows: names of keys and measures first, so that `having` and the order may use them."""
+        question, quoted = self._question, self._dialect.name
+        named = [f"k{i} AS {quoted(key.name)}" for i, key in enumerate(question.keys)]
+        named += [f"{self._value(measure)} AS {quoted(measure.name)}" for measure in question.all_measures]
+        having, params = filter_sql(question.having, GroupColumns(), self._dialect)
+        order = question.order
+        terms = [f"{quoted(order.name)} {'ASC' if order.ascending else 'DESC'} NULLS LAST"]
+        # Ties in the order of the keys, so that an answer never varies.
+        terms += [f"k{i} ASC NULLS LAST" for i in range(len(question.keys))]
+        limit = f" LIMIT {int(question.top)}" if question.top is not None else ""
+        inner = f"SELECT *, {', '.join(named)} FROM {_GROUPS}"
+        return (
+            f"CREATE TEMP TABLE {_LISTED} AS SELECT *, row_number() OVER (ORDER BY {', '.join(terms)}) AS place "
+            f"FROM ({inner}) WHERE {having} ORDER BY place{limit}",
+            params,
+        )
+
+    def _rows(self) -> Fragment:
+        quoted = self._dialect.name
+        names = [f"k{i}" for i in range(len(self._question.keys))]
+        names += [quoted(measure.name) for measure in self._question.all_measures]
+        return f"SELECT {', '.join(names)} FROM {_LISTED} ORDER BY place", []
+
+    def _value(self, measure: Measure) -> str:
+        above = self._columns[measure.above]
+        return above if measure.below is None else self._dialect.ratio(above, self._columns[measure.below])
+
+    def _joined(self) -> str:
+        """Return the atoms over all groups: sums of sums, extremes of extremes, null for what cannot be joined."""
+        parts = []
+        for atom, name in self._columns.items():
+            merges = atom.fold.merges
+            if merges is None:
+                parts.append("NULL")
+            else:
+                parts.append(self._dialect.sum(name) if merges is Fold.sum else f"{merges.value}({name})")
+        return ", ".join(parts)
+
+    def _summary(self) -> Fragment:
+        having, params = filter_sql(self._question.having, GroupColumns(), self._dialect)
+        quoted = self._dialect.name
+        named = [f"k{i} AS {quoted(key.name)}" for i, key in enumerate(self._question.keys)]
+        named += [f"{self._value(m)} AS {quoted(m.name)}" for m in self._question.all_measures]
+        passing = self._dialect.count_if(having) if self._question.having is not None else "count(*)"
+        return (
+            f"SELECT count(*), {passing}, {self._joined()} FROM (SELECT *, {', '.join(named)} FROM {_GROUPS})",
+            params,
+        )
+
+    def _again(self, atoms: list[Atom], *, others: bool) -> Fragment:
+        """Aggregate sessions once more without keys: all of them, or those of groups that are not listed."""
+        parts = [atom_sql(atom, self._dialect) for atom in atoms]
+        source, params = self._from()
+        columns = ", ".join(text for text, _ in parts)
+        values = [value for _, more in parts for value in more]
+        text = f"SELECT {columns} {source}"
+        if others:
+            keys = [_key_sql(key, self._dialect) for key in self._question.keys]
+            text += f" AND {self._not_listed(keys)}"
+        return text, [*values, *params]
+
+    def _unlisted(self) -> Fragment:
+        keys = [f"{_GROUPS}.k{i}" for i in range(len(self._question.keys))]
+        return f"SELECT {self._joined()} FROM {_GROUPS} WHERE {self._not_listed(keys)}", []
+
+    def _not_listed(self, keys: list[str]) -> str:
+        """Return the test that a group is not listed."""
+        same = [self._dialect.same(f"listed.k{i}", key) for i, key in enumerate(keys)]
+        # A table of the keys alone: its other columns could have the names of session columns.
+        names = ", ".join(f"k{i}" for i in range(len(keys))) or "place"
+        listed = f"(SELECT {names} FROM {_LISTED}) AS listed"
+        return f"NOT EXISTS (SELECT 1 FROM {listed} WHERE {' AND '.join(same) or 'true'})"

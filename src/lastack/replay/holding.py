@@ -1,0 +1,177 @@
+"""How long entries stand in the session table, and how many at a time, under each of J settings.
+
+An entry stands from a session's first packet to `base + timer`, with the base that its last piece of fate names; so
+the sum over sessions is a sum of bases and a number of timers for each lane and setting, whatever the settings are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lastack.replay.fates import Fates
+from lastack.replay.lanes import FOREVER_NS, LANES, Lanes
+from lastack.replay.past import Past
+from lastack.replay.pieces import Steps
+
+#: Moments at which the table is counted.
+SAMPLES = 1024
+_NS = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The time that a what-if is about: that of the captures.
+
+    Attributes:
+        since_ns: Its first packet.
+        until_ns: Its last packet.
+    """
+
+    since_ns: int
+    until_ns: int
+
+    @property
+    def seconds(self) -> float:
+        """Its length; never 0."""
+        return max(self.until_ns - self.since_ns, 1) * _NS
+
+
+class Holding:
+    """Adds up how long the entries of sessions stand within a window, and when they come and go.
+
+    Args:
+        groups: Number of groups that the sums are told apart by.
+        lanes: Timers of the J settings.
+        window: Time outside of which nothing counts.
+    """
+
+    def __init__(self, groups: int, lanes: Lanes, window: Window) -> None:
+        self._groups, self._lanes, self._window = groups, lanes, window
+        self._fixed = Steps(groups, lanes.settings)
+        self._timers: dict[int, Steps] = {}
+        self._came = np.zeros((lanes.settings + 1, SAMPLES + 1), np.float64)
+        self._bases: dict[int, NDArray[np.float64]] = {}
+
+    def add(self, past: Past, fates: Fates, groups: NDArray[np.int64]) -> None:
+        """Take in sessions and their fates under the lanes' timers."""
+        j = self._lanes.settings
+        everyone = np.zeros(len(past), np.int64)
+        np.add.at(self._came[0], self._bin(past.start), 1.0)
+        what = fates.what
+        self._stand(groups[what.row], fates.since, fates.until, past.start[what.row], what.base_ns, what.lane)
+        last = fates.runs
+        self._stand(groups, fates.survives_from, everyone + j, past.start, last.base_ns, last.lane)
+        away = fates.passed
+        if len(away):
+            self._away(groups[away.row], fates.passed_until, away.base_ns, away.lane, away.lost_ns)
+
+    def _stand(
+        self,
+        groups: NDArray[np.int64],
+        since: NDArray[np.int64],
+        until: NDArray[np.int64],
+        start_ns: NDArray[np.int64],
+        base_ns: NDArray[np.int64],
+        lanes: NDArray[np.int64],
+    ) -> None:
+        """Add entries that stand from a start to a base plus the timer of a lane, for some settings each."""
+        for lane in np.flatnonzero(np.bincount(lanes, minlength=LANES)).tolist():
+            i = np.flatnonzero(lanes == lane)
+            group, first, last = groups[i], since[i], until[i]
+            start, base = start_ns[i], base_ns[i]
+            timers = self._lanes.ns[lane]
+            # From `cut` on the timer reaches beyond the window, and the entry stands to its end.
+            cut = np.clip(np.searchsorted(timers, self._window.until_ns - base, "left"), first, last)
+            self._fixed.add(group, first, cut, _seconds(base - start))
+            self._fixed.add(group, cut, last, _seconds(self._window.until_ns - start))
+            self._timer(lane).add(group, first, cut)
+            if timers[0] < FOREVER_NS:
+                self._go(lane, first, last, base)
+
+    def _away(
+        self,
+        groups: NDArray[np.int64],
+        until: NDArray[np.int64],
+        base_ns: NDArray[np.int64],
+        lanes: NDArray[np.int64],
+        back_ns: NDArray[np.int64],
+    ) -> None:
+        """Take away the time between an entry's end and the packet that makes it again."""
+        for lane in np.unique(lanes).tolist():
+            i = np.flatnonzero(lanes == lane)
+            zero = np.zeros(len(i), np.int64)
+            back = np.minimum(back_ns[i], self._window.until_ns)
+            self._fixed.add(groups[i], zero, until[i], _seconds(base_ns[i] - back))
+            self._timer(lane).add(groups[i], zero, until[i])
+            self._go(lane, zero, until[i], base_ns[i])
+            at = self._bin(back_ns[i])
+            np.add.at(self._came, (zero, at), 1.0)
+            np.add.at(self._came, (until[i], at), -1.0)
+
+    def _timer(self, lane: int) -> Steps:
+        if lane not in self._timers:
+            self._timers[lane] = Steps(self._groups, self._lanes.settings)
+        return self._timers[lane]
+
+    def _go(
+        self, lane: int, since: NDArray[np.int64], until: NDArray[np.int64], base_ns: NDArray[np.int64]
+    ) -> None:
+        if lane not in self._bases:
+            self._bases[lane] = np.zeros((self._lanes.settings + 1, SAMPLES + 1), np.float64)
+        bases = self._bases[lane]
+        at = self._bin(base_ns)
+        always = since == 0
+        bases[0] += np.bincount(at[always], minlength=SAMPLES + 1)
+        later = ~always
+        np.add.at(bases, (since[later], at[later]), 1.0)
+        ends = until < self._lanes.settings
+        np.add.at(bases, (until[ends], at[ends]), -1.0)
+
+    def _bin(self, moments_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the first sample at or after each moment; what lies outside of the window is put at its edge."""
+        step = self._step_ns()
+        into = np.clip(moments_ns - self._window.since_ns, 0, (SAMPLES - 1) * step)
+        result: NDArray[np.int64] = -(-into // step)
+        return result
+
+    def _step_ns(self) -> int:
+        return max(1, -(-(self._window.until_ns - self._window.since_ns) // (SAMPLES - 1)))
+
+    def merge(self, other: Holding) -> None:
+        """Take in another part of the input."""
+        self._fixed.merge(other._fixed)
+        self._came += other._came
+        for lane, steps in other._timers.items():
+            self._timer(lane).merge(steps)
+        for lane, bases in other._bases.items():
+            if lane in self._bases:
+                self._bases[lane] += bases
+            else:
+                self._bases[lane] = bases
+
+    def area_s(self) -> NDArray[np.float64]:
+        """Return entries times seconds, shape (groups, J)."""
+        area = self._fixed.sums()
+        for lane, steps in self._timers.items():
+            area += steps.sums() * (np.minimum(self._lanes.ns[lane], FOREVER_NS) * _NS)
+        return area
+
+    def entries(self) -> NDArray[np.float64]:
+        """Return the entries at each sample, shape (J, SAMPLES)."""
+        came = np.cumsum(np.cumsum(self._came, axis=0)[:-1], axis=1)
+        table = came[:, :SAMPLES]
+        moments = np.arange(SAMPLES, dtype=np.float64)
+        for lane, bases in self._bases.items():
+            gone = np.cumsum(np.cumsum(bases, axis=0)[:-1], axis=1)[:, :SAMPLES]
+            for j, timer in enumerate(self._lanes.ns[lane].tolist()):
+                # Between two samples entries are taken to go evenly.
+                then = moments - timer / self._step_ns()
+                table[j] -= np.interp(then, moments, gone[j], left=0.0)
+        return np.maximum(table, 0.0)
+
+
+def _seconds(ns: NDArray[np.int64]) -> NDArray[np.float64]:
+    return ns.astype(np.float64) * _NS

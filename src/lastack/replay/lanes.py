@@ -1,0 +1,109 @@
+"""What-if's view of a box's timers: one number for each stage of a session and setting, nothing else.
+
+A *stage* is the timer phase that the session record keeps silences by, with two differences: sessions that were met in
+mid-stream count as established (the box has known them all along), and a RST that could not be verified is a stage of
+its own. A *lane* is a stage together with who closed first, for boxes whose timers depend on it (IPVS).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Longer than any capture: no limit.
+FOREVER_NS = 2**62
+
+
+class Stage(IntEnum):
+    """What a box that follows both ends would call the session; the first eight are those of the session record."""
+
+    syn_sent = 0
+    syn_recv = 1
+    established = 2
+    fin1 = 3
+    fin1_acked = 4
+    fin2 = 5
+    closed = 6
+    rst = 7
+    rst_unverified = 8
+
+
+STAGES = len(Stage)
+#: Lanes: the stages with the client as first closer (or nobody), then with the server.
+LANES = 2 * STAGES
+
+
+@dataclass(frozen=True, slots=True)
+class Lanes:
+    """Timers of J settings, ordered so that none is shorter in a later setting.
+
+    Attributes:
+        ns: Length in nanoseconds, shape (LANES, J); `FOREVER_NS` for no limit.
+        absolute: Whether the lane's timer counts time since it was started, shape (LANES,); else silence.
+        timer: Number of the timer that runs in each lane, shape (LANES,): an absolute clock goes on through lanes
+            that have the same one.
+        recreates: Whether a data segment that meets no entry makes a new one (loose pickup), so that nothing is lost.
+    """
+
+    ns: NDArray[np.int64]
+    absolute: NDArray[np.bool_]
+    timer: NDArray[np.int64]
+    recreates: bool = False
+
+    def __post_init__(self) -> None:
+        assert self.ns.shape[0] == LANES, "one row for each lane"
+        assert bool((self.ns[:, 1:] >= self.ns[:, :-1]).all()), "settings are ordered from short to long"
+
+    @property
+    def settings(self) -> int:
+        """Number of settings."""
+        return int(self.ns.shape[1])
+
+    def only(self, setting: int) -> Lanes:
+        """Return one of the settings alone."""
+        return Lanes(self.ns[:, setting : setting + 1], self.absolute, self.timer, self.recreates)
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """The kindest and the harshest reading of timers that the session record cannot tell apart.
+
+    Attributes:
+        kind: Breaks a session only if every reading does.
+        harsh: Breaks a session if any reading does; the same object as `kind` when all is exact.
+        why: Reasons for the difference, in words; empty when there is none.
+    """
+
+    kind: Lanes
+    harsh: Lanes
+    why: tuple[str, ...] = field(default=())
+
+    @property
+    def exact(self) -> bool:
+        """Whether both readings are one."""
+        return self.kind is self.harsh
+
+    @property
+    def settings(self) -> int:
+        """Number of settings."""
+        return self.kind.settings
+
+
+def lanes_of(
+    seconds: dict[Stage, float], absolute: frozenset[Stage] = frozenset(), recreates: bool = False
+) -> Lanes:
+    """Return one setting in which each stage has a timer of its own, for tests and examples.
+
+    Args:
+        seconds: Length for each stage; a stage that is not named has no limit.
+        absolute: Stages whose timer counts from their start.
+        recreates: See `Lanes`.
+    """
+    ns = np.full((LANES, 1), FOREVER_NS, np.int64)
+    for stage, length in seconds.items():
+        ns[[stage, STAGES + stage], 0] = round(length * 1e9)
+    flags = np.array([Stage(lane % STAGES) in absolute for lane in range(LANES)])
+    return Lanes(ns, flags, np.arange(LANES, dtype=np.int64) % STAGES, recreates)

@@ -1,0 +1,233 @@
+"""What is known of each session's past: the columns of the record that a box's timers are judged by, as arrays.
+
+Strays (packets of no session) are left out: no box keeps an entry for them that outlives them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from lastack.model.enums import Closer, EndpointState, Opening, RstSeq, TimerPhase
+from lastack.model.fields import BY_NAME
+from lastack.replay.columns import NEVER, codes, list_rows, moments, one_array, whole_numbers
+from lastack.replay.lanes import STAGES, Stage
+
+#: Entries of a gap profile that a session keeps at most (docs/reference/definitions.md, section 5).
+MOST_GAPS = 64
+
+_COLUMNS = (
+    "session_id", "start_ns", "end_ns", "syn_to_synack_ns", "ct_ns", "first_fin_ns", "second_fin_ns", "closed_ns",
+    "first_rst_ns", "opening", "half_closed_by", "first_closer", "rst_seq", "state_clt", "state_srv",
+    "bytes_clt", "bytes_srv", "packets_clt", "packets_srv", "syn_clt", "syn_srv", "synack_clt", "synack_srv",
+    "fin_clt", "fin_srv", "rst_clt", "rst_srv", "gaps",
+)  # fmt: skip
+
+#: Columns to read for a what-if, in the record's order; those of a newer record are read when they are there.
+COLUMNS: tuple[str, ...] = tuple(name for name in BY_NAME if name in _COLUMNS or name == "marks")
+
+
+@dataclass(frozen=True, slots=True)
+class Silences:
+    """Silences of all sessions, in order of session and time: left-to-right maxima in each timer phase.
+
+    Attributes:
+        row: Session that each belongs to.
+        stage: Stage it fell in.
+        start_ns: The packet before it.
+        gap_ns: Its length.
+        sent: What client and server had sent before it: payload of each, packets of each; shape (silences, 4).
+    """
+
+    row: NDArray[np.int64]
+    stage: NDArray[np.uint8]
+    start_ns: NDArray[np.int64]
+    gap_ns: NDArray[np.int64]
+    sent: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What had been sent at certain ages of a half-close, in order of session and age (as `Silences`)."""
+
+    row: NDArray[np.int64]
+    age_ns: NDArray[np.int64]
+    sent: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """Sessions as timers see them; times are nanoseconds since the epoch, `NEVER` for what did not happen.
+
+    Attributes:
+        session_id: Their ids.
+        start: First packet.
+        end: Last packet.
+        enters: Moment at which each stage began, shape (sessions, STAGES); a stage that began only in between and
+            whose moment is not kept (the first FIN's ACK) stays `NEVER`.
+        last: Stage of the last packet.
+        closer: 0 when the client closed first or nobody did, 1 for the server.
+        sent: All that was sent: payload of client and server, packets of both; shape (sessions, 4).
+        met: The box has known the session before the capture did (mid-stream, SYN-ACK only).
+        repeated_syn: A SYN, or an answer to one, came more than once, so that only silences from 1 s on are known.
+        repeated_fin: A FIN came more than once.
+        doubtful: A RST came whose worth depends on who checks it.
+        full: Its gap profile has no room left; more silences may have been there.
+        silences: Gap profiles.
+        marks: Ages of half-closes; empty when the record has none.
+    """
+
+    session_id: NDArray[np.uint64]
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    enters: NDArray[np.int64]
+    last: NDArray[np.uint8]
+    closer: NDArray[np.uint8]
+    sent: NDArray[np.int64]
+    met: NDArray[np.bool_]
+    repeated_syn: NDArray[np.bool_]
+    repeated_fin: NDArray[np.bool_]
+    doubtful: NDArray[np.bool_]
+    full: NDArray[np.bool_]
+    silences: Silences
+    marks: Marks
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+
+def past_of(batch: Any) -> Past:
+    """Return the past of the sessions in a batch of the session record.
+
+    Args:
+        batch: RecordBatch or Table with at least `COLUMNS`; strays are left out.
+    """
+    opening = codes(one_array(batch, "opening"), Opening)
+    if (opening == Opening.stray).any():
+        keep = pa.array(opening != Opening.stray)
+        batch, opening = batch.filter(keep), opening[opening != Opening.stray]
+    start, end = moments(batch, "start_ns"), moments(batch, "end_ns")
+    n = len(start)
+    sent = np.concatenate([_pairs(batch, "bytes"), _pairs(batch, "packets")], axis=1)
+    counts = {name: _pairs(batch, name) for name in ("syn", "synack", "fin", "rst")}
+    closer = codes(one_array(batch, "half_closed_by"), Closer)
+    closer = np.where(closer == Closer.none, codes(one_array(batch, "first_closer"), Closer), closer)
+    met = (opening == Opening.midstream) | (opening == Opening.synack_only)
+    rst_seq = codes(one_array(batch, "rst_seq"), RstSeq)
+    reset = _both_closed(batch)
+    rst = moments(batch, "first_rst_ns")
+    enters = _enters(batch, start, opening, reset, rst, rst_seq)
+    rows, entries = list_rows(one_array(batch, "gaps"))
+    more = ~reset | ((counts["rst"].sum(axis=1) > 1) & (rst_seq != RstSeq.exact))
+    doubtful = np.asarray((rst != NEVER) & (more | (rst_seq == RstSeq.unknown)))
+    return Past(
+        whole_numbers(one_array(batch, "session_id")),
+        start,
+        end,
+        enters,
+        _last(enters, n, _acknowledged(batch)),
+        (closer == Closer.server).astype(np.uint8),
+        sent,
+        met,
+        (counts["syn"].sum(axis=1) > 1) | (counts["synack"].sum(axis=1) > 1),
+        (counts["fin"] > 1).any(axis=1),
+        doubtful,
+        np.bincount(rows, minlength=n) >= MOST_GAPS,
+        _silences(rows, entries, rst_seq),
+        _marks(batch, n),
+    )
+
+
+def _pairs(batch: Any, name: str) -> NDArray[np.int64]:
+    sides = [whole_numbers(one_array(batch, f"{name}_{side}")).astype(np.int64) for side in ("clt", "srv")]
+    return np.stack(sides, axis=1)
+
+
+def _both_closed(batch: Any) -> NDArray[np.bool_]:
+    """Return which sessions a RST ended: both ends are CLOSED after no other event (definitions, section 5)."""
+    states = [codes(one_array(batch, name), EndpointState) for name in ("state_clt", "state_srv")]
+    result: NDArray[np.bool_] = (states[0] == EndpointState.CLOSED) & (states[1] == EndpointState.CLOSED)
+    return result
+
+
+def _acknowledged(batch: Any) -> NDArray[np.int64]:
+    """Return how many FINs the states at the end tell to be acknowledged."""
+    client, server = (codes(one_array(batch, name), EndpointState) for name in ("state_clt", "state_srv"))
+    done = np.zeros(len(client), np.int64)
+    for state in (client, server):
+        done += np.isin(state, [EndpointState.FIN_WAIT_2, EndpointState.TIME_WAIT, EndpointState.CLOSED])
+    return done
+
+
+def _enters(
+    batch: Any, start: NDArray[np.int64], opening: NDArray[np.uint8], reset: NDArray[np.bool_],
+    rst: NDArray[np.int64], rst_seq: NDArray[np.uint8],
+) -> NDArray[np.int64]:  # fmt: skip
+    """Return when each stage began, never before the one that it follows."""
+    enters = np.full((len(start), STAGES), NEVER, np.int64)
+    met = (opening == Opening.midstream) | (opening == Opening.synack_only)
+    enters[~met, Stage.syn_sent] = start[~met]
+    for stage, name in ((Stage.syn_recv, "syn_to_synack_ns"), (Stage.established, "ct_ns")):
+        later = whole_numbers(one_array(batch, name), NEVER).astype(np.int64)
+        known = later != NEVER
+        enters[known, stage] = start[known] + later[known]
+    opened = (opening == Opening.established) | (opening == Opening.simultaneous)
+    unknown = opened & (enters[:, Stage.established] == NEVER)
+    # Established by something else than a whole handshake: the answer is the best that is known.
+    answer = np.where(enters[:, Stage.syn_recv] == NEVER, start, enters[:, Stage.syn_recv])
+    enters[unknown, Stage.established] = answer[unknown]
+    enters[opening == Opening.midstream, Stage.established] = start[opening == Opening.midstream]
+    enters[opening == Opening.synack_only, Stage.syn_recv] = start[opening == Opening.synack_only]
+    enters[:, Stage.fin1] = moments(batch, "first_fin_ns")
+    enters[:, Stage.fin2] = moments(batch, "second_fin_ns")
+    enters[:, Stage.closed] = moments(batch, "closed_ns")
+    exact = reset & (rst_seq != RstSeq.window)
+    enters[exact, Stage.rst] = rst[exact]
+    enters[reset & ~exact, Stage.rst_unverified] = rst[reset & ~exact]
+    # What comes after a RST changes nothing any more, and a FIN outdoes a handshake that is not complete.
+    over = np.where(reset, rst, NEVER)
+    for stage in (Stage.syn_recv, Stage.established, Stage.fin1, Stage.fin2, Stage.closed):
+        enters[enters[:, stage] > over, stage] = NEVER
+    closing = enters[:, Stage.fin1]
+    for stage in (Stage.syn_recv, Stage.established):
+        enters[enters[:, stage] > closing, stage] = NEVER
+    return enters
+
+
+def _last(enters: NDArray[np.int64], n: int, acknowledged: NDArray[np.int64]) -> NDArray[np.uint8]:
+    last = np.zeros(n, np.uint8)
+    for stage in (Stage.syn_recv, Stage.established, Stage.fin1, Stage.fin2, Stage.rst, Stage.rst_unverified):
+        last[enters[:, stage] != NEVER] = stage
+    last[(last == Stage.fin1) & (acknowledged > 0)] = Stage.fin1_acked
+    last[(last == Stage.fin2) & (acknowledged > 1)] = Stage.closed
+    return last
+
+
+def _silences(rows: NDArray[np.int64], entries: Any, rst_seq: NDArray[np.uint8]) -> Silences:
+    phase = codes(entries.field("phase"), TimerPhase)
+    stage = np.where(phase == TimerPhase.midstream, np.uint8(Stage.established), phase)
+    unverified = (stage == Stage.rst) & (rst_seq[rows] == RstSeq.window)
+    stage = np.where(unverified, np.uint8(Stage.rst_unverified), stage)
+    start, gap = (_numbers(entries, name) for name in ("start_ns", "gap_ns"))
+    return Silences(rows, stage, start, gap, _sent(entries))
+
+
+def _marks(batch: Any, n: int) -> Marks:
+    if "marks" not in batch.schema.names:
+        nothing = np.zeros(0, np.int64)
+        return Marks(nothing, nothing, np.zeros((0, 4), np.int64))
+    rows, entries = list_rows(one_array(batch, "marks"))
+    return Marks(rows, _numbers(entries, "age_ns"), _sent(entries))
+
+
+def _numbers(entries: Any, name: str) -> NDArray[np.int64]:
+    return whole_numbers(entries.field(name)).astype(np.int64)
+
+
+def _sent(entries: Any) -> NDArray[np.int64]:
+    members = ("bytes_clt", "bytes_srv", "packets_clt", "packets_srv")
+    return np.stack([_numbers(entries, name) for name in members], axis=1)

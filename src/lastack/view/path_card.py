@@ -1,0 +1,211 @@
+"""The card of a path test: how long a silence each kind of connection survives, and what that means."""
+
+from __future__ import annotations
+
+from lastack.model.units import format_duration
+from lastack.prober.answer import PathAnswer, percentile, translated
+from lastack.prober.findings import Expiry, Finding, Kind
+from lastack.view.cells import plural
+from lastack.view.page import Page
+
+#: RFC 5382, REQ-5: how long a NAT keeps an established session (one FIN leaves it established), in ns.
+RFC5382_ESTABLISHED_NS = 7_440 * 10**9
+_THEN = {
+    Expiry.none: "",
+    Expiry.silent: "data is swallowed",
+    Expiry.reset_sender: "data is answered by RST",
+    Expiry.reset_both: "RST to both ends",
+    Expiry.reset_at_expiry: "RST when the time is over",
+    Expiry.one_way: "data arrives, its ACK does not",
+    Expiry.answered: "acknowledged, never delivered",
+    Expiry.mixed: "differs",
+}
+_TIMER = {
+    Kind.none: "none found",
+    Kind.idle: "idle",
+    Kind.absolute: "absolute",
+    Kind.unknown: "unknown kind",
+}
+_SHOWN_MATCHES = 6
+
+
+def render_path(answer: PathAnswer, width: int | None = None, colour: bool | None = None) -> str:
+    """Return the card.
+
+    Args:
+        answer: What the test found.
+        width: Characters of a line.
+        colour: Show colours.
+    """
+    page = Page(width, colour)
+    facts = answer.facts
+    page.heading(
+        f"Path to {answer.target}", f"{format_duration(facts.elapsed_ns)}, {facts.most} connections at once"
+    )
+    if not answer.whole:
+        page.say("Stopped before it was done: this is what was known by then.", style="notice")
+    _ends(page, answer)
+    page.line()
+    page.grid(
+        [_row(finding) for finding in answer.findings],
+        "lrrllr",
+        ("question", "silence kept", "broken from", "timer", "then", "trials"),
+    )
+    page.heading("What it means")
+    for finding in answer.findings:
+        page.say(meaning(finding), indent="  • ", hang="    ")
+    _reuse(page, answer)
+    _reference(page, answer)
+    _matches(page, answer)
+    if answer.required:
+        page.heading("Required")
+        for requirement, held in answer.required:
+            word, style = {
+                True: ("holds", "good"),
+                False: ("BROKEN", "bad"),
+                None: ("not decided", "notice"),
+            }[held]
+            page.line(f"  {requirement}: {word}", style)
+    return page.text()
+
+
+def _ends(page: Page, answer: PathAnswer) -> None:
+    facts = answer.facts
+    moved = translated(facts)
+    if moved is not None:
+        seen = facts.seen_as[0].removeprefix("::ffff:")
+        page.say(
+            f"{facts.local[0]} is seen as {seen}: an address translator is on the path."
+            if moved
+            else f"{facts.local[0]} is seen under its own address: no address translator on the path."
+        )
+    times = sorted(facts.connect_ns)
+    p50, p99 = percentile(times, 0.5), percentile(times, 0.99)
+    if p50 is not None and p99 is not None:
+        page.say(
+            f"{plural(len(times), 'handshake')}: median {format_duration(p50)}, 99th percentile {format_duration(p99)}."
+        )
+    for reason, number in facts.failures.items():
+        page.say(f"{plural(number, 'connection')} could not be opened: {reason}.", style="notice")
+
+
+def _row(finding: Finding) -> tuple[str, ...]:
+    bound = finding.bound
+    return (
+        finding.title,
+        format_precise(bound.kept_ns),
+        format_precise(bound.broken_ns),
+        _TIMER[finding.kind] if finding.conclusive else "not decided",
+        _THEN[finding.expiry],
+        f"{finding.samples}",
+    )
+
+
+def format_precise(ns: int | None) -> str:
+    """Return a duration to the millisecond below a minute, or a dash."""
+    if ns is None:
+        return "–"
+    return f"{ns / 1e9:.3f} s" if ns < 60 * 10**9 else f"{ns / 1e9:,.1f} s"
+
+
+def meaning(finding: Finding) -> str:
+    """Return what a finding means for an application, as a sentence."""
+    half = finding.name.startswith("half_close")
+    what = (
+        f"After the {'client' if finding.name.endswith('client') else 'server'}'s FIN the other direction"
+        if half
+        else f"An open connection on which the {finding.name.removeprefix('idle_')} speaks next"
+    )
+    bound = finding.bound
+    bad = (
+        ""
+        if not finding.bad
+        else f" {plural(sum(finding.bad.values()), 'trial')} proved nothing ({next(iter(finding.bad))})."
+    )
+    if not finding.conclusive:
+        return f"{what}: not decided; {finding.samples} trials counted, {bound.doubtful} contradict the others.{bad}"
+    if bound.broken_ns is None:
+        return f"{what} survived {format_precise(bound.kept_ns)} of silence, the longest that was tried.{bad}"
+    if bound.kept_ns is None:
+        return f"{what} is already broken after {format_precise(bound.broken_ns)} of silence.{bad}"
+    kind = {
+        Kind.idle: "; it is an idle timer: traffic keeps the connection",
+        Kind.absolute: "; it is an absolute timer: traffic does not help",
+    }.get(finding.kind, "")
+    return f"{what} lasts {format_precise(bound.kept_ns)}{kind}. {_consequence(finding, half)}{bad}"
+
+
+def _consequence(finding: Finding, half: bool) -> str:
+    match finding.expiry:
+        case Expiry.silent:
+            tail = " and the end that sent FIN waits for ever" if half else ""
+            return f"Then data is swallowed: the sender repeats it until it gives up{tail}."
+        case Expiry.reset_sender:
+            return f"Then data is answered by RST{_who_resets(finding)}; the other end hears nothing."
+        case Expiry.reset_both:
+            return "Then data is answered by RST, and the other end gets one too."
+        case Expiry.reset_at_expiry:
+            return "A RST comes when the time is over, without any data."
+        case Expiry.one_way:
+            return "Then data still arrives but its acknowledgments do not come back."
+        case Expiry.answered:
+            return "Then something on the path acknowledges data that never arrives."
+        case _:
+            return "What happens then differs from trial to trial."
+
+
+def _who_resets(finding: Finding) -> str:
+    """Return a careful word on where the RST came from, by its time against a round trip."""
+    if finding.reset_latency_ns is None or not finding.rtt_ns or finding.rtt_ns < 5_000_000:
+        return ""
+    if finding.reset_latency_ns * 2 < finding.rtt_ns:
+        return " (sooner than the far end could: consistent with a box on the path)"
+    return " (after about a round trip: a box near the far end, or the far end, which does not know the new tuple)"
+
+
+def _reuse(page: Page, answer: PathAnswer) -> None:
+    for way, text in (("fin", "both FINs"), ("rst", "a RST")):
+        mine = sorted((one for one in answer.facts.reuse if one.way == way), key=lambda one: one.wait_ns)
+        mine = [one for one in mine if one.outcome != "failed"]
+        if not mine:
+            continue
+        bad = [one for one in mine if one.outcome != "works"]
+        if not bad:
+            said = "the same ports could be used again at once"
+        else:
+            last = max(one.wait_ns for one in bad)
+            fine = [one.wait_ns for one in mine if one.outcome == "works" and one.wait_ns > last]
+            until = f", from {format_duration(fine[0])} on they work" if fine else ""
+            said = f"a SYN on the same ports was {bad[-1].outcome} up to {format_duration(last)} later{until}"
+        page.say(f"After {text}, {said}.", indent="  • ", hang="    ")
+
+
+def _reference(page: Page, answer: PathAnswer) -> None:
+    page.heading("RFC 5382, REQ-5 (a line of reference, for NATs)")
+    for finding in answer.findings:
+        kept, broken = finding.bound.kept_ns, finding.bound.broken_ns
+        if not finding.conclusive:
+            continue
+        if broken is not None and broken < RFC5382_ESTABLISHED_NS:
+            word = f"shorter: {format_precise(broken)}"
+        elif kept is not None and kept >= RFC5382_ESTABLISHED_NS:
+            word = "met"
+        else:
+            word = f"not tested that long ({format_precise(kept)} kept)"
+        page.line(f"  {finding.title}, 2 h 4 min: {word}")
+
+
+def _matches(page: Page, answer: PathAnswer) -> None:
+    if not any(finding.bound.broken_ns for finding in answer.findings):
+        return
+    page.heading("Systems with such timers")
+    if not answer.matches:
+        page.say("None of those that LastACK knows has these values by default; timers can be configured.")
+        return
+    for match in answer.matches[:_SHOWN_MATCHES]:
+        page.say(
+            f"{match.known.title} ({match.known.name}): {', '.join(match.fits)}", indent="  • ", hang="    "
+        )
+    if len(answer.matches) > _SHOWN_MATCHES:
+        page.say(f"and {len(answer.matches) - _SHOWN_MATCHES} more")
+    page.say("Defaults only: consistent with, not proof of.", style="dim")
