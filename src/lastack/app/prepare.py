@@ -68,8 +68,10 @@ def _use_the_rest() -> None:
     from lastack.app.decoding import Decoder, runner
     from lastack.capture.source import open_capture
     from lastack.capture.writer import PcapWriter
+    from lastack.tracking import lists
     from lastack.tracking.tracker import Tracker
 
+    lists.prepare()
     run = runner(None)
     tracker = Tracker(64)
     for job in tracker.flush(run):

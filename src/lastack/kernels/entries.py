@@ -4,21 +4,32 @@ from __future__ import annotations
 
 from typing import Any
 
-from lastack.kernels._jit import helper, kernel, load_le32, load_le64, load_u8, put_i64, put_u8
+from lastack.kernels._jit import helper, kernel, load_le32, load_le64, load_u8, prefetch, put_i64, put_u8
 from lastack.kernels.decode_words import i64
-from lastack.kernels.layout import MASK32, table_at
-from lastack.kernels.marks import AGES, count_marks
+from lastack.kernels.layout import MASK32, S_HOT, S_INFO, S_KEY, table_at
+from lastack.kernels.marks import AGES
 from lastack.kernels.outcome import client_of
 from lastack.kernels.pool import close_of, gap_of, hot_of, key_of, mark_of
 from lastack.model.fields import GAP_MEMBERS, MARK_MEMBERS
 from lastack.model.units import NS_PER_S
 
+AHEAD = 6  # rows: records that are prefetched before their row is written
 _GAP = {member.name: place for place, member in enumerate(GAP_MEMBERS)}
 G_PHASE, G_START, G_LENGTH, G_BYTES, G_PACKETS = (
     _GAP[name] for name in ("phase", "start_ns", "gap_ns", "bytes_clt", "packets_clt")
 )
 _MARK = {member.name: place for place, member in enumerate(MARK_MEMBERS)}
 M_AGE, M_BYTES, M_PACKETS = (_MARK[name] for name in ("age_ns", "bytes_clt", "packets_clt"))
+
+
+@helper
+def prefetch_session(tables: Any, owners: Any, indices: Any, j: Any) -> Any:
+    """Ask for the records of the session of row j."""
+    t = table_at(load_le64(tables + i64(load_u8(owners + j)) * 8))
+    index = i64(load_le32(indices + j * 4))
+    prefetch(t.hot + index * S_HOT)
+    prefetch(t.key + index * S_KEY)
+    prefetch(t.info + index * S_INFO)
 
 
 @helper
@@ -31,26 +42,29 @@ def _write_sent(columns: Any, first_bytes: Any, first_packets: Any, row: Any, x:
 
 
 @kernel
-def write_gaps(tables: Any, owners: Any, indices: Any, n: Any, columns: Any) -> Any:
+def write_gaps(tables: Any, owners: Any, indices: Any, counts: Any, n: Any, columns: Any) -> Any:
     """Write the gap profiles of sessions in the order of their rows, oldest entry first.
 
     Args:
         tables: Address of the addresses of the shards' TABLE records.
         owners: Address of n shard numbers (u1).
         indices: Address of n record indices (u4).
+        counts: Address of n numbers of entries (u1).
         n: Number of sessions.
         columns: Address of the addresses of the columns, in the order of GAP_MEMBERS.
     """
     place = i64(0)
     for j in range(n):
+        if j + AHEAD < n and load_u8(counts + j + AHEAD) != 0:
+            prefetch_session(tables, owners, indices, j + AHEAD)
+        size = i64(load_u8(counts + j))
+        if size == 0:
+            continue
         t = table_at(load_le64(tables + i64(load_u8(owners + j)) * 8))
         index = i64(load_le32(indices + j * 4))
-        k = key_of(t, index)
-        if k.gap == 0:
-            continue
         c = client_of(hot_of(t, index))
-        node = i64(k.gap)
-        place += i64(gap_of(t, node).place) + 1
+        node = i64(key_of(t, index).gap)
+        place += size
         at = place
         while node != 0:
             at -= 1
@@ -63,23 +77,24 @@ def write_gaps(tables: Any, owners: Any, indices: Any, n: Any, columns: Any) -> 
 
 
 @kernel
-def write_marks(tables: Any, owners: Any, indices: Any, n: Any, columns: Any) -> Any:
+def write_marks(tables: Any, owners: Any, indices: Any, counts: Any, n: Any, columns: Any) -> Any:
     """Write the marks of sessions in the order of their rows, lowest age first.
 
     The arguments are those of `write_gaps`, with columns in the order of MARK_MEMBERS.
     """
     place = i64(0)
     for j in range(n):
-        t = table_at(load_le64(tables + i64(load_u8(owners + j)) * 8))
-        index = i64(load_le32(indices + j * 4))
-        k = key_of(t, index)
-        size = count_marks(t, k)
+        if j + AHEAD < n and load_u8(counts + j + AHEAD) != 0:
+            prefetch_session(tables, owners, indices, j + AHEAD)
+        size = i64(load_u8(counts + j))
         if size == 0:
             continue
+        t = table_at(load_le64(tables + i64(load_u8(owners + j)) * 8))
+        index = i64(load_le32(indices + j * 4))
         c = client_of(hot_of(t, index))
         place += size
         at = place
-        node = i64(close_of(t, k).mark)
+        node = i64(close_of(t, key_of(t, index)).mark)
         while node != 0:
             m = mark_of(t, node)
             age = i64(m.high)

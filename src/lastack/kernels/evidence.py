@@ -16,6 +16,7 @@ from lastack.kernels._jit import (
     put_u32,
 )
 from lastack.kernels.decode_words import i64
+from lastack.kernels.entries import AHEAD, prefetch_session
 from lastack.kernels.fingerprint import highest_ttl, ipid_kind, lowest_ttl, number_at
 from lastack.kernels.layout import (
     BEFORE_HI,
@@ -144,7 +145,7 @@ def _last_window(h: Any, i: Any, d: Any) -> Any:
 
 
 @kernel
-def write_evidence(tables: Any, owners: Any, indices: Any, n: Any, columns: Any) -> Any:
+def write_evidence(tables: Any, owners: Any, indices: Any, counts: Any, n: Any, columns: Any) -> Any:
     """Write the evidence of those sessions that have it, in the order of their rows.
 
     Columns must hold what stands for absent: NEVER where a member may be null, else 0.
@@ -153,17 +154,20 @@ def write_evidence(tables: Any, owners: Any, indices: Any, n: Any, columns: Any)
         tables: Address of the addresses of the shards' TABLE records.
         owners: Address of n shard numbers (u1).
         indices: Address of n record indices (u4).
+        counts: Address of n numbers of entries (u1), 0 or 1.
         n: Number of sessions.
         columns: Address of the addresses of the columns, in the order of EVIDENCE_MEMBERS.
     """
     row = i64(0)
     for j in range(n):
+        if j + AHEAD < n and load_u8(counts + j + AHEAD) != 0:
+            prefetch_session(tables, owners, indices, j + AHEAD)
+        if load_u8(counts + j) == 0:
+            continue
         t = table_at(load_le64(tables + i64(load_u8(owners + j)) * 8))
         index = i64(load_le32(indices + j * 4))
         h, k, i = hot_of(t, index), key_of(t, index), info_of(t, index)
         r = rare_of(t, i)
-        if has_evidence(h, r) == 0:
-            continue
         c = client_of(h)
         x = close_of(t, k)
         p = proof_of(t, x)

@@ -121,15 +121,15 @@ def rst_place(h: Any, i: Any, d: Any, g: Any) -> Any:
 
 
 @helper
-def rst_ends(h: Any, i: Any, d: Any, g: Any) -> Any:
-    """Return whether a RST could end the session."""
+def rst_ends(h: Any, i: Any, d: Any, g: Any, place: Any) -> Any:
+    """Return whether a RST at a place could end the session."""
     flags = i64(h.bits)
     o = 1 - d
     if (flags & (SYN_SEEN << o)) and (flags & (SEQ_SENT << d)) == 0:
         return answers_syn(h, i, d, g)
     if (flags & (ACK_SENT << o)) == 0:
         return True
-    return rst_place(h, i, d, g) != OUTSIDE
+    return place != OUTSIDE
 
 
 @helper
@@ -226,11 +226,12 @@ def take_rst(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any, silence_ns: Any) ->
         r.marks = i64(r.marks) | (PROVOKED << d)
     if (flags & (3 * RST_SEEN)) == 0:
         verdict |= place
-    if (flags & RST_EFFECTIVE) == 0 and rst_ends(h, i, d, g):
+    ends = rst_ends(h, i, d, g, place)
+    if (flags & RST_EFFECTIVE) == 0 and ends:
         flags |= RST_EFFECTIVE | (RST_EFFECTIVE_HI if d == 1 else 0)
         fins = ((flags >> 7) & 1) + ((flags >> 8) & 1)
         verdict |= fins << FINS_AT_RST
-    elif i64(rare_of(t, i).marks) & (3 * RESET_FIRST) and rst_ends(h, i, d, g):
+    elif ends and i64(rare_of(t, i).marks) & (3 * RESET_FIRST):
         r = need_rare(t, i)
         r.marks = i64(r.marks) & ~(3 * RESET_FIRST)
     if (flags & BOTH_FINS) == BOTH_FINS:

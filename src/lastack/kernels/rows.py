@@ -17,7 +17,6 @@ from lastack.kernels._jit import (
     load_le32,
     load_le64,
     load_u8,
-    prefetch,
     put_i64,
     put_u8,
     put_u16,
@@ -25,6 +24,7 @@ from lastack.kernels._jit import (
     store_be64,
 )
 from lastack.kernels.decode_words import i64
+from lastack.kernels.entries import AHEAD, prefetch_session
 from lastack.kernels.evidence import has_evidence
 from lastack.kernels.fingerprint import COUNTING
 from lastack.kernels.layout import (
@@ -42,9 +42,6 @@ from lastack.kernels.layout import (
     RST_FROM_HI,
     RST_SEEN,
     RST_SEQ,
-    S_HOT,
-    S_INFO,
-    S_KEY,
     SYN_SEEN,
     SYNACK_FIRST,
     table_at,
@@ -105,7 +102,6 @@ COLUMNS: dict[str, np.dtype] = {
 }
 COLUMNS["history_more"] = np.dtype("u8")
 
-AHEAD = 6  # rows: records that are prefetched before their row is written
 ABSENT_I16 = -(1 << 15)
 ABSENT_I32 = -(1 << 31)
 _UNKNOWN_RST = int(RstSeq.unknown)
@@ -323,15 +319,6 @@ def _mirrored(history: Any, c: Any) -> Any:
     return history ^ (flip & letters)
 
 
-@helper
-def _prefetch(tables: Any, owners: Any, indices: Any, j: Any) -> Any:
-    t = table_at(load_le64(tables + i64(load_u8(owners + j)) * 8))
-    index = i64(load_le32(indices + j * 4))
-    prefetch(t.hot + index * S_HOT)
-    prefetch(t.key + index * S_KEY)
-    prefetch(t.info + index * S_INFO)
-
-
 @kernel
 def write_rows(tables: Any, owners: Any, indices: Any, n: Any, columns: Any, evicted: Any) -> Any:
     """Write the rows of sessions to columns, in order.
@@ -346,7 +333,7 @@ def write_rows(tables: Any, owners: Any, indices: Any, n: Any, columns: Any, evi
     """
     for row in range(n):
         if row + AHEAD < n:
-            _prefetch(tables, owners, indices, row + AHEAD)
+            prefetch_session(tables, owners, indices, row + AHEAD)
         t = table_at(load_le64(tables + i64(load_u8(owners + row)) * 8))
         index = i64(load_le32(indices + row * 4))
         h, k, i = hot_of(t, index), key_of(t, index), info_of(t, index)

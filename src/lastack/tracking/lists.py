@@ -14,7 +14,7 @@ from lastack.kernels.layout import NEVER
 from lastack.model.arrow import arrow_type, enum_values
 from lastack.model.fields import Field
 
-#: By field, what writes its entries: (tables, owners, indices, n, columns), all addresses but n.
+#: By field, what writes its entries: (tables, owners, indices, counts, n, columns), all addresses but n.
 _WRITERS: dict[str, Callable[..., Any]] = {
     "gaps": write_gaps,
     "marks": write_marks,
@@ -38,7 +38,7 @@ def entries(field: Field, counts: Any, sessions: tuple[Any, Any, Any] | None) ->
         assert sessions is not None, "entries come from written rows"
         addresses = np.array([column.ctypes.data for column in columns], np.uint64)
         tables, owners, indices = (a.ctypes.data for a in sessions)
-        _WRITERS[field.name](tables, owners, indices, len(counts), addresses.ctypes.data)
+        _WRITERS[field.name](tables, owners, indices, counts.ctypes.data, len(counts), addresses.ctypes.data)
     kind = arrow_type(field)
     members = [_member(m, values) for m, values in zip(field.members, columns, strict=True)]
     items = pa.StructArray.from_arrays(members, fields=list(kind.value_type))
@@ -58,3 +58,9 @@ def _member(member: Field, values: Any) -> Any:
     if member.type == "bool":
         return pa.array(values.astype(np.bool_))
     return pa.array(values, mask=values == NEVER) if member.nullable else pa.array(values)
+
+
+def prepare() -> None:
+    """Compile what writes entries, or load it, so that no session has to wait for it."""
+    for writer in _WRITERS.values():
+        writer(0, 0, 0, 0, 0, 0)
