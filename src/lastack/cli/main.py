@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sessions": ("sessions", "One row for each session of captures or datasets, filtered, in any format."),
     "top": ("top", "Servers, clients, zones, ports ... with most of a metric, the others and the total."),
     "table": ("table", "Any metrics of sessions by any keys."),
+    "graph": ("graph", "Metrics over time, or how a quantity is spread: in the terminal, PNG, SVG, CSV."),
     "show": ("show", "Everything about one session."),
     "probe": ("probe", "Test a real path: does half-close survive it, and for how long?"),
     "info": ("info", "What is in a capture: interfaces, link types, times, damage."),
