@@ -22,6 +22,8 @@ from lastack.app.options import (
 )
 from lastack.capture.series import CaptureOrder, order_captures
 from lastack.capture.source import Capture, open_capture
+from lastack.diagnosis.crowd import Crowd, crowd_of_rows
+from lastack.diagnosis.engine import diagnose
 from lastack.kernels.ingest import SHARDS
 from lastack.tracking.rows import stray_packets
 from lastack.tracking.tracker import Run, Tracker
@@ -116,7 +118,7 @@ class _Run:
                 self._emit(batch)
         if self._options.follow:
             for batch in self._tracker.drain():
-                self._emit(batch)
+                self._emit(diagnose(batch, crowd_of_rows(batch)))
         self._tell()
 
     def _emit(self, batch: Any) -> None:
@@ -134,8 +136,9 @@ class _Run:
         """End all sessions, write their rows and say what was done."""
         waiting: list[Any] = []
         self._ending = self._tracker.live + self._summary.sessions
+        crowd = Crowd(self._tracker.half_open(), self._tracker.attempts_on)
         for job in self._tracker.flush(self._run):
-            waiting.append(job)
+            waiting.append(_Judged(job, crowd))
             if len(waiting) == self._threads:
                 self._write(waiting)
                 waiting = []
@@ -196,8 +199,20 @@ class _Feed:
         batches: list[Any] = []
         for address, n, before in self._pieces:
             if n:
-                batches.extend(self._tracker.feed(self._shard, address, n, before))
+                rows = self._tracker.feed(self._shard, address, n, before)
+                batches.extend(diagnose(batch, crowd_of_rows(batch)) for batch in rows)
         return batches
+
+
+class _Judged:
+    """The rows of a job, with their verdicts."""
+
+    def __init__(self, job: Callable[[], Any], crowd: Crowd) -> None:
+        self._job = job
+        self._crowd = crowd
+
+    def __call__(self) -> Any:
+        return diagnose(self._job(), self._crowd)
 
 
 class _InTurn:

@@ -8,7 +8,7 @@ the attempts alone: not on threads, shards or the order in which rows are writte
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,41 +16,34 @@ import numpy as np
 from lastack.diagnosis.columns import Columns
 from lastack.model.enums import Opening
 from lastack.model.units import NS_PER_S
+from lastack.tracking.attempts import Attempts
 
 CROWD = 20
 CLIENTS = 10
 SHARE = 0.1
 MINUTE_NS = 60 * NS_PER_S
 
-#: Server address and port, and the minute: what attempts are counted by.
-PLACE = np.dtype([("ip", "S16"), ("port", "u2"), ("minute", "i8")])
+_ODD = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F), np.uint64(0x165667B19E3779F9))
 
 
-@dataclass(frozen=True, slots=True)
-class Attempts:
-    """Attempts to open a session, as columns.
+def _mixed(*words: Any) -> Any:
+    """Return 64-bit hashes of columns of words; two places in 2**64 meet, which would add up their counts."""
+    total = np.zeros(len(words[0]), np.uint64)
+    for number, word in enumerate(words):
+        total = (total ^ word.astype(np.uint64)) * _ODD[number % 3]
+        total ^= total >> np.uint64(29)
+    return total
 
-    Attributes:
-        server_ip: S16.
-        server_port: uint16.
-        client_ip: S16.
-        start_ns: int64.
-    """
 
-    server_ip: Any
-    server_port: Any
-    client_ip: Any
-    start_ns: Any
+def _address(column: Any) -> Any:
+    words = np.ascontiguousarray(column, "S16").view("<u8").reshape(-1, 2)
+    return _mixed(words[:, 0], words[:, 1])
 
-    def __len__(self) -> int:
-        return len(self.start_ns)
 
-    def places(self, shift_ns: int) -> Any:
-        """Return the place of each attempt, minutes counted from a shift on."""
-        places = np.empty(len(self), PLACE)
-        places["ip"], places["port"] = self.server_ip, self.server_port
-        places["minute"] = (self.start_ns + shift_ns) // MINUTE_NS
-        return places
+def _places(attempts: Attempts, shift_ns: int) -> Any:
+    """Return server and minute of each attempt as one number, minutes counted from a shift on."""
+    minutes = (attempts.start_ns + shift_ns) // MINUTE_NS
+    return _mixed(_address(attempts.server_ip), attempts.server_port, minutes)
 
 
 class Crowd:
@@ -58,43 +51,49 @@ class Crowd:
 
     Args:
         half_open: Half-open attempts without a RST.
-        attempts: All attempts on the servers of `half_open`; only asked for if there may be a crowd.
+        attempts: Gives all attempts on some server ports; only asked if there may be a crowd.
     """
 
-    def __init__(self, half_open: Attempts, attempts: Any) -> None:
-        self._places: dict[int, list[Any]] = {}
+    def __init__(self, half_open: Attempts, attempts: Callable[[Any], Attempts]) -> None:
+        self._places: dict[int, Any] = {}
         if len(half_open) < CROWD:
             return
         everyone: Attempts | None = None
         for shift in (0, MINUTE_NS // 2):
             places, inverse, counts = np.unique(
-                _raw(half_open.places(shift)), return_inverse=True, return_counts=True
+                _places(half_open, shift), return_inverse=True, return_counts=True
             )
-            crowded = np.flatnonzero(counts >= CROWD)
-            if not len(crowded):
+            crowded = counts >= CROWD
+            if not crowded.any():
                 continue
-            everyone = attempts() if everyone is None else everyone
-            all_places, all_counts = np.unique(_raw(everyone.places(shift)), return_counts=True)
-            totals = dict(zip(all_places.tolist(), all_counts.tolist(), strict=True))
-            self._places[shift] = [
-                places[i]
-                for i in crowded
-                if len(np.unique(half_open.client_ip[inverse == i])) >= CLIENTS
-                and counts[i] >= SHARE * totals.get(places[i].item(), 0)
-            ]
+            if everyone is None:
+                everyone = attempts(np.unique(half_open.server_port))
+            tried = np.bincount(_found(places, _places(everyone, shift)), minlength=len(places) + 1)[:-1]
+            crowded &= (_clients(half_open, inverse, len(places)) >= CLIENTS) & (counts >= SHARE * tried)
+            self._places[shift] = places[crowded]
 
     def holds(self, attempts: Attempts) -> Any:
         """Return which attempts were made in a crowd."""
         found = np.zeros(len(attempts), bool)
         for shift, crowded in self._places.items():
-            if crowded:
-                found |= np.isin(_raw(attempts.places(shift)), np.array(crowded))
+            found |= np.isin(_places(attempts, shift), crowded)
         return found
 
 
-def _raw(places: Any) -> Any:
-    # As byte strings, for NumPy sorts no records; of equal length, so the zeros that it strips tell nothing apart.
-    return np.ascontiguousarray(places).view(f"S{PLACE.itemsize}")
+def _found(places: Any, wanted: Any) -> Any:
+    """Return the index of each wanted place in sorted places, their number where it is not one of them."""
+    at = np.searchsorted(places, wanted)
+    at[places[np.minimum(at, len(places) - 1)] != wanted] = len(places)
+    return at
+
+
+def _clients(attempts: Attempts, inverse: Any, count: int) -> Any:
+    """Return the number of different client addresses at each place."""
+    order = np.lexsort((addresses := _address(attempts.client_ip), inverse))
+    place, address = inverse[order], addresses[order]
+    other = np.ones(len(order), bool)
+    other[1:] = (place[1:] != place[:-1]) | (address[1:] != address[:-1])
+    return np.bincount(place[other], minlength=count)
 
 
 def attempts_of(cols: Columns) -> Attempts:
@@ -115,4 +114,4 @@ def crowd_of_rows(batch: Any) -> Crowd:
         (opening == Opening.half_open) & (cols.number("rst_clt") == 0) & (cols.number("rst_srv") == 0)
     )
     tried = np.flatnonzero(cols.number("syn_clt") > 0)
-    return Crowd(attempts_of(Columns(batch, half_open)), lambda: attempts_of(Columns(batch, tried)))
+    return Crowd(attempts_of(Columns(batch, half_open)), lambda _: attempts_of(Columns(batch, tried)))
