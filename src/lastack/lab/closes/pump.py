@@ -14,8 +14,8 @@ import struct
 import threading
 from collections.abc import Callable
 
-from closelab import netns
-from closelab.lab import Lab
+from lastack.lab.closes.stage import INNER_CLIENT, INNER_SERVER, Stage
+from lastack.lab.host import Host
 
 _TUNSETIFF, _TUN, _TAP, _NO_PI = 0x400454CA, 1, 2, 0x1000
 
@@ -24,10 +24,10 @@ class Pump:
     """One host's end: a device `name` on one side, a socket on the wire on the other, a thread in between."""
 
     def __init__(
-        self, namespace: str, name: str, ethernet: bool, wire: socket.socket,
+        self, host: Host, name: str, ethernet: bool, wire: socket.socket,
         wrap: Callable[[bytes], bytes], unwrap: Callable[[bytes], bytes | None], target: tuple[object, ...],
     ) -> None:  # fmt: skip
-        with netns.inside(namespace):
+        with host.entered():
             self._device = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
             mode = (_TAP if ethernet else _TUN) | _NO_PI
             fcntl.ioctl(self._device, _TUNSETIFF, struct.pack("16sH22x", name.encode(), mode))
@@ -39,12 +39,13 @@ class Pump:
 
     def _run(self) -> None:
         while True:
-            ready, _, _ = select.select([self._device, self._wire, self._wake], [], [])
+            wire = self._wire.fileno()
+            ready, _, _ = select.select([self._device, wire, self._wake], [], [])
             if self._wake in ready:
                 return
             if self._device in ready:
                 self._wire.sendto(self._wrap(os.read(self._device, 70_000)), self._target)
-            if self._wire in ready:
+            if wire in ready:
                 inner = self._unwrap(self._wire.recv(70_000))
                 if inner is not None:
                     os.write(self._device, inner)
@@ -58,11 +59,11 @@ class Pump:
         self._wire.close()
 
 
-def address(lab: Lab, device: str, ethernet: bool, mtu: int = 1400) -> None:
+def address(stage: Stage, device: str, ethernet: bool, mtu: int = 1400) -> None:
     """Give both devices the inner addresses, which the lab's connections use from now on."""
-    for namespace, mine, peer, mac, peer_mac in (
-        (lab.clt, lab.inner_client, lab.inner_server, "02:00:00:00:01:01", "02:00:00:00:01:02"),
-        (lab.srv, lab.inner_server, lab.inner_client, "02:00:00:00:01:02", "02:00:00:00:01:01"),
+    for host, mine, peer, mac, peer_mac in (
+        (stage.lab.client, INNER_CLIENT, INNER_SERVER, "02:00:00:00:01:01", "02:00:00:00:01:02"),
+        (stage.lab.server, INNER_SERVER, INNER_CLIENT, "02:00:00:00:01:02", "02:00:00:00:01:01"),
     ):
         commands = [f"link set {device} addrgenmode none"]
         if ethernet:
@@ -77,5 +78,5 @@ def address(lab: Lab, device: str, ethernet: bool, mtu: int = 1400) -> None:
                 f"neigh replace {peer[version]} lladdr {peer_mac} dev {device} nud permanent"
                 for version in (4, 6)
             ]
-        netns.run("ip", "-n", namespace, "-batch", "-", stdin="\n".join(commands))
-    lab.client, lab.server = dict(lab.inner_client), dict(lab.inner_server)
+        host.ip(*commands)
+    stage.client, stage.server = dict(INNER_CLIENT), dict(INNER_SERVER)

@@ -16,10 +16,10 @@ import struct
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from closelab import netns
-from closelab.files import Interface, write_pcapng
-from closelab.network import DESKS, OFFICE, Network, built
-from closelab.packet import syn_packet
+from tools.sample.network import DESKS, OFFICE, Network, built
+
+from lastack.capture.writer import PcapngWriter
+from lastack.lab.packet import syn_packet
 
 DURATION_S = 40.0
 _SNAPLEN = 96
@@ -33,9 +33,12 @@ def make(path: Path) -> int:
     with built() as net:
         asyncio.run(Play(net).run())
         frames = net.sniffer.drain()
-        seen, dropped = net.sniffer.close()
-        interface = Interface("firewall:room", net.sniffer.link, _SNAPLEN, seen, dropped)
-        write_pcapng(path, frames, [interface], "LastACK tools/make_captures.py")
+        if net.sniffer.close():
+            raise RuntimeError("the kernel dropped packets of the capture: run it again on a quieter machine")
+        with PcapngWriter(path, "LastACK tools/make_captures.py") as out:
+            out.add_interface(net.sniffer.link, _SNAPLEN, "firewall:room")
+            for frame in frames:
+                out.write(frame.ts_ns, frame.data[:_SNAPLEN], frame.wirelen)
         return len(frames)
 
 
@@ -225,9 +228,7 @@ class Play:
         _reset(await self._dial(22, "api", 8080))
 
     async def _probe(self, number: int) -> None:
-        with netns.inside(self.net.office):
-            raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
-        with raw:
+        with self.net.office.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
             target = self.net.address("web")
             raw.sendto(syn_packet(f"{OFFICE}.21", 33000 + number, target, 443, 7000 + number), (target, 0))
 

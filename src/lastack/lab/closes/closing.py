@@ -5,16 +5,16 @@ from __future__ import annotations
 import errno
 import time
 
-from closelab.lab import Lab
-from closelab.packet import FIN, RST
-from closelab.recipe import Recipe, ended
-from closelab.talk import Talk, listen, talk
+from lastack.lab.closes.pattern import Expected, Pattern, ended
+from lastack.lab.closes.stage import Stage
+from lastack.lab.closes.talk import Talk, listen, talk
+from lastack.lab.packet import FIN, RST
 
-_CLEAN = {"ending": "closed", "conn_state": "SF", "phase": "closed", "half_closed_bytes": 0}
+_CLEAN: Expected = {"ending": "closed", "conn_state": "SF", "phase": "closed", "half_closed_bytes": 0}
 
 
-def _greet(lab: Lab, version: int = 4) -> Talk:
-    made = talk(lab, version)
+def _greet(stage: Stage, version: int = 4) -> Talk:
+    made = talk(stage, version)
     made.say("clt", 5)
     made.say("srv", 7)
     made.acknowledged("srv")
@@ -32,32 +32,32 @@ def _orderly(made: Talk, first: str, second: str) -> None:
     made.wait_state(first, "TIME_WAIT")
 
 
-def _client_first(lab: Lab) -> None:
-    _orderly(_greet(lab), "clt", "srv")
+def _client_first(stage: Stage) -> None:
+    _orderly(_greet(stage), "clt", "srv")
 
 
-def _client_first_v6(lab: Lab) -> None:
-    _orderly(_greet(lab, 6), "clt", "srv")
+def _client_first_v6(stage: Stage) -> None:
+    _orderly(_greet(stage, 6), "clt", "srv")
 
 
-def _server_first(lab: Lab) -> None:
-    _orderly(_greet(lab), "srv", "clt")
+def _server_first(stage: Stage) -> None:
+    _orderly(_greet(stage), "srv", "clt")
 
 
-def _simultaneous(lab: Lab) -> None:
-    made = _greet(lab)
+def _simultaneous(stage: Stage) -> None:
+    made = _greet(stage)
     for side in ("clt", "srv"):
-        lab.rules(side, rule="tcp flags & fin == fin drop")
+        stage.rules(side, rule="tcp flags & fin == fin drop")
     made.shut("clt")
     made.shut("srv")
     for side in ("clt", "srv"):
-        lab.rules(side)
+        stage.rules(side)
     for side in ("clt", "srv"):
         made.wait_state(side, "TIME_WAIT")
 
 
-def _half_close(first: str, second: str, lab: Lab, version: int = 4) -> None:
-    made = talk(lab, version)
+def _half_close(first: str, second: str, stage: Stage, version: int = 4) -> None:
+    made = talk(stage, version)
     made.say(first, 100)
     made.shut(first)
     made.wait_readable_end(second)
@@ -73,45 +73,45 @@ def _half_close(first: str, second: str, lab: Lab, version: int = 4) -> None:
     made.wait_state(first, "TIME_WAIT")
 
 
-def _half_close_client(lab: Lab) -> None:
-    _half_close("clt", "srv", lab)
+def _half_close_client(stage: Stage) -> None:
+    _half_close("clt", "srv", stage)
 
 
-def _half_close_client_v6(lab: Lab) -> None:
-    _half_close("clt", "srv", lab, 6)
+def _half_close_client_v6(stage: Stage) -> None:
+    _half_close("clt", "srv", stage, 6)
 
 
-def _half_close_server(lab: Lab) -> None:
-    _half_close("srv", "clt", lab)
+def _half_close_server(stage: Stage) -> None:
+    _half_close("srv", "clt", stage)
 
 
-def _half_closed_waiting(lab: Lab) -> None:
-    made = _greet(lab)
+def _half_closed_waiting(stage: Stage) -> None:
+    made = _greet(stage)
     made.shut("clt")
     made.wait_readable_end("srv")
     made.wait_state("clt", "FIN_WAIT_2")
 
 
-def _reset_by_client(lab: Lab) -> None:
-    made = _greet(lab)
+def _reset_by_client(stage: Stage) -> None:
+    made = _greet(stage)
     made.reset("clt")
     made.expect_error("srv", errno.ECONNRESET)
 
 
-def _reset_by_server(lab: Lab) -> None:
-    made = _greet(lab)
+def _reset_by_server(stage: Stage) -> None:
+    made = _greet(stage)
     made.reset("srv")
     made.expect_error("clt", errno.ECONNRESET)
 
 
-def _reset_by_server_v6(lab: Lab) -> None:
-    made = _greet(lab, 6)
+def _reset_by_server_v6(stage: Stage) -> None:
+    made = _greet(stage, 6)
     made.reset("srv")
     made.expect_error("clt", errno.ECONNRESET)
 
 
-def _reset_after_fin(lab: Lab) -> None:
-    made = _greet(lab)
+def _reset_after_fin(stage: Stage) -> None:
+    made = _greet(stage)
     made.shut("srv")
     made.wait_readable_end("clt")
     made.wait_state("srv", "FIN_WAIT_2")
@@ -119,16 +119,16 @@ def _reset_after_fin(lab: Lab) -> None:
     made.wait_state("srv", "CLOSED")
 
 
-def _reset_unread_data(lab: Lab) -> None:
-    made = _greet(lab)
+def _reset_unread_data(stage: Stage) -> None:
+    made = _greet(stage)
     made.srv.sendall(b"x" * 300)
     made.acknowledged("srv")
     made.close("clt")
     made.expect_error("srv", errno.ECONNRESET)
 
 
-def _data_after_close(lab: Lab) -> None:
-    made = _greet(lab)
+def _data_after_close(stage: Stage) -> None:
+    made = _greet(stage)
     made.close("srv")
     made.wait_readable_end("clt")
     made.wait_state("srv", "FIN_WAIT_2")
@@ -137,28 +137,28 @@ def _data_after_close(lab: Lab) -> None:
     made.expect_error("clt", errno.EPIPE)
 
 
-def _reset_after_both_fins(lab: Lab) -> None:
+def _reset_after_both_fins(stage: Stage) -> None:
     # the client closes with the reply still on its way: it has sent its FIN, and answers what comes with RSTs
-    made = _greet(lab)
+    made = _greet(stage)
     made.close("clt")
     made.wait_readable_end("srv")
     made.wait_state("clt", "FIN_WAIT_2")
-    lab.rules("clt", rule="tcp flags & (fin | psh) != 0 drop")
+    stage.rules("clt", rule="tcp flags & (fin | psh) != 0 drop")
     made.srv.sendall(b"x" * 400)
     made.close("srv")
-    lab.wait_segments(1, lambda s: s.src == lab.server[4] and bool(s.flags & FIN), "FIN of the server")
-    lab.rules("clt")
-    lab.wait_segments(1, lambda s: s.src == lab.client[4] and bool(s.flags & RST), "RST of the client")
+    stage.wait_segments(1, lambda s: s.src == stage.server[4] and bool(s.flags & FIN), "FIN of the server")
+    stage.rules("clt")
+    stage.wait_segments(1, lambda s: s.src == stage.client[4] and bool(s.flags & RST), "RST of the client")
     made.wait_state("srv", "CLOSED")
 
 
-def _kept_open(lab: Lab) -> None:
-    _greet(lab)
+def _kept_open(stage: Stage) -> None:
+    _greet(stage)
 
 
-def _many_on_one_server(lab: Lab) -> None:
-    listener = listen(lab)
-    made = [talk(lab, listener=listener, clt_port=41001 + number) for number in range(6)]
+def _many_on_one_server(stage: Stage) -> None:
+    listener = listen(stage)
+    made = [talk(stage, listener=listener, offset=number) for number in range(6)]
     for each in made:
         each.say("clt", 10)
     for number, each in enumerate(made):
@@ -189,15 +189,15 @@ _RESET_BY_SERVER = ended(
 )
 _RESET_BY_CLIENT = _RESET_BY_SERVER | {"first_closer": "client", "close_order": "R", "conn_state": "RSTO"}
 
-RECIPES = (
-    Recipe(
+PATTERNS = (
+    Pattern(
         "close_client_first", "both close in order, the client first", _client_first, (_CLOSED_BY_CLIENT,)
     ),
-    Recipe("close_client_first_v6", "the same over IPv6", _client_first_v6, (_CLOSED_BY_CLIENT,), version=6),
-    Recipe(
+    Pattern("close_client_first_v6", "the same over IPv6", _client_first_v6, (_CLOSED_BY_CLIENT,), version=6),
+    Pattern(
         "close_server_first", "both close in order, the server first", _server_first, (_CLOSED_BY_SERVER,)
     ),
-    Recipe(
+    Pattern(
         "close_simultaneous",
         "both send a FIN before they see the other's; both FINs are repeated",
         _simultaneous,
@@ -215,14 +215,14 @@ RECIPES = (
             ),
         ),
     ),
-    Recipe(
+    Pattern(
         "half_close_client",
         "the client sends its FIN, then reads 1,000 bytes that are sent over half a second",
         _half_close_client,
         (_HALF_CLOSED_BY_CLIENT,),
         quick=False,
     ),
-    Recipe(
+    Pattern(
         "half_close_client_v6",
         "the same over IPv6",
         _half_close_client_v6,
@@ -230,14 +230,14 @@ RECIPES = (
         version=6,
         quick=False,
     ),
-    Recipe(
+    Pattern(
         "half_close_server",
         "the server sends its FIN, then reads 1,000 bytes from the client",
         _half_close_server,
         (_CLOSED_BY_SERVER | {"half_closed_bytes": 1000, "new_bytes_srv": 100, "new_bytes_clt": 1000},),
         quick=False,
     ),
-    Recipe(
+    Pattern(
         "half_closed_waiting",
         "the client has sent its FIN and the server never closes",
         _half_closed_waiting,
@@ -255,10 +255,10 @@ RECIPES = (
             ),
         ),
     ),
-    Recipe("reset_by_client", "the client closes with SO_LINGER 0", _reset_by_client, (_RESET_BY_CLIENT,)),
-    Recipe("reset_by_server", "the server closes with SO_LINGER 0", _reset_by_server, (_RESET_BY_SERVER,)),
-    Recipe("reset_by_server_v6", "the same over IPv6", _reset_by_server_v6, (_RESET_BY_SERVER,), version=6),
-    Recipe(
+    Pattern("reset_by_client", "the client closes with SO_LINGER 0", _reset_by_client, (_RESET_BY_CLIENT,)),
+    Pattern("reset_by_server", "the server closes with SO_LINGER 0", _reset_by_server, (_RESET_BY_SERVER,)),
+    Pattern("reset_by_server_v6", "the same over IPv6", _reset_by_server_v6, (_RESET_BY_SERVER,), version=6),
+    Pattern(
         "reset_after_fin",
         "the server sends its FIN, the client answers with SO_LINGER 0",
         _reset_after_fin,
@@ -273,13 +273,13 @@ RECIPES = (
             },
         ),
     ),
-    Recipe(
+    Pattern(
         "reset_unread_data",
         "the client closes with 300 unread bytes in its buffer",
         _reset_unread_data,
         (_RESET_BY_CLIENT | {"new_bytes_srv": 307, "unacked_bytes_srv": 0},),
     ),
-    Recipe(
+    Pattern(
         "data_after_close",
         "the server has fully closed; the client sends 6 bytes more",
         _data_after_close,
@@ -295,7 +295,7 @@ RECIPES = (
             },
         ),
     ),
-    Recipe(
+    Pattern(
         "reset_after_both_fins",
         "the client closes while 400 bytes and the server's FIN are on their way; then RST",
         _reset_after_both_fins,
@@ -311,7 +311,7 @@ RECIPES = (
             ),
         ),
     ),
-    Recipe(
+    Pattern(
         "kept_open",
         "a quiet session that nobody closes",
         _kept_open,
@@ -329,12 +329,10 @@ RECIPES = (
             ),
         ),
     ),
-    Recipe(
+    Pattern(
         "many_on_one_server",
         "six interleaved sessions with one server, closed by either end in turn",
         _many_on_one_server,
-        tuple(
-            (_CLOSED_BY_CLIENT if n % 2 else _CLOSED_BY_SERVER) | {"client_port": 41001 + n} for n in range(6)
-        ),
+        tuple((_CLOSED_BY_CLIENT if n % 2 else _CLOSED_BY_SERVER) | {"client_port": n} for n in range(6)),
     ),
 )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from closelab import netns
-from closelab.sniffer import Sniffer
+from lastack.lab import Host
+from lastack.lab.reaper import Reaper
+from lastack.lab.sniffer import Sniffer
 
 OFFICE, ROOM = "198.51.100", "192.0.2"
 OFFICE_6, ROOM_6 = "2001:db8:a", "2001:db8:b"
@@ -35,9 +36,9 @@ HALF_CLOSED_TIMER_S = 8
 
 
 class Network:
-    """Three namespaces in a row; `sniffer` sees what passes between the firewall and the servers."""
+    """Three hosts in a row; `sniffer` sees what passes between the firewall and the servers."""
 
-    def __init__(self, office: str, firewall: str, room: str) -> None:
+    def __init__(self, office: Host, firewall: Host, room: Host) -> None:
         self.office, self.firewall, self.room = office, firewall, room
         self.open: list[socket.socket] = []
         self.sniffer: Sniffer
@@ -58,9 +59,8 @@ class Network:
         """Return the address of a server."""
         return f"{ROOM}.{SERVERS[name]}" if version == 4 else f"{ROOM_6}::{SERVERS[name]}"
 
-    def _socket(self, namespace: str, version: int, address: str, port: int) -> socket.socket:
-        with netns.inside(namespace):
-            made = socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6, socket.SOCK_STREAM)
+    def _socket(self, host: Host, version: int, address: str, port: int) -> socket.socket:
+        made = host.socket(socket.AF_INET if version == 4 else socket.AF_INET6)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((address, port))
         made.setblocking(False)
@@ -71,63 +71,48 @@ class Network:
 @contextlib.contextmanager
 def built() -> Iterator[Network]:
     """Build the network, and remove all of it at the end, also after a failure."""
-    names: list[str] = []
-    net = None
-    try:
+    with contextlib.ExitStack() as stack:
+        hosts = []
         for role in ("office", "firewall", "room"):
-            names.append(netns.add(role))
-        net = Network(*names)
+            host = Host(role)
+            stack.callback(host.namespace.close)
+            hosts.append(host)
+        reaper = Reaper([host.namespace.fd for host in hosts], "")
+        stack.callback(reaper.finish)
+        net = Network(*hosts)
         _cable(net, "office", net.office, OFFICE, OFFICE_6, DESKS)
         _cable(net, "room", net.room, ROOM, ROOM_6, SERVERS.values())
         _arm(net.firewall)
-        netns.rules(net.room, _ROOM)
+        net.room.nft(_ROOM)
         net.sniffer = Sniffer(net.firewall, "room")
+        stack.callback(net.sniffer.close)
+        stack.callback(lambda: [sock.close() for sock in net.open])
         yield net
-    finally:
-        if net is not None:
-            for sock in net.open:
-                sock.close()
-        for name in names:
-            netns.remove(name)
 
 
-def _cable(net: Network, port: str, hosts: str, prefix: str, prefix_6: str, numbers: object) -> None:
-    netns.run(
-        "ip",
-        "link",
-        "add",
-        port,
-        "netns",
-        net.firewall,
-        "type",
-        "veth",
-        "peer",
-        "name",
-        "eth0",
-        "netns",
-        hosts,
-    )
-    common = ["link set lo up", "link set eth0 up"]
+def _cable(net: Network, port: str, hosts: Host, prefix: str, prefix_6: str, numbers: Iterable[int]) -> None:
+    net.firewall.ip(f"link add {port} type veth peer name eth0 netns {hosts.namespace.path}")
     # IPv6 sends reports and solicitations at its own moments; they are not what the sample is about
-    common.insert(1, "link set eth0 addrgenmode none")
-    for number in numbers:  # type: ignore[attr-defined]
+    common = ["link set lo up", "link set eth0 addrgenmode none", "link set eth0 up"]
+    for number in numbers:
         common += [
             f"addr add {prefix}.{number}/24 dev eth0",
             f"addr add {prefix_6}::{number}/64 dev eth0 nodad",
         ]
-    common += [f"route add default via {prefix}.1", f"route add ::/0 via {prefix_6}::1"]
-    netns.run("ip", "-n", hosts, "-batch", "-", stdin="\n".join(common))
-    firewall = [
-        "link set lo up", f"link set {port} addrgenmode none", f"link set {port} up",
-        f"addr add {prefix}.1/24 dev {port}", f"addr add {prefix_6}::1/64 dev {port} nodad",
-    ]  # fmt: skip
-    netns.run("ip", "-n", net.firewall, "-batch", "-", stdin="\n".join(firewall))
+    hosts.ip(*common, f"route add default via {prefix}.1", f"route add ::/0 via {prefix_6}::1")
+    net.firewall.ip(
+        "link set lo up",
+        f"link set {port} addrgenmode none",
+        f"link set {port} up",
+        f"addr add {prefix}.1/24 dev {port}",
+        f"addr add {prefix_6}::1/64 dev {port} nodad",
+    )
 
 
-def _arm(name: str) -> None:
-    netns.rules(name, _FIREWALL)
-    netns.sysctl(name, "net/ipv4/ip_forward", "1")
-    netns.sysctl(name, "net/ipv6/conf/all/forwarding", "1")
-    netns.sysctl(name, "net/netfilter/nf_conntrack_tcp_loose", "0")
+def _arm(firewall: Host) -> None:
+    firewall.nft(_FIREWALL)
+    firewall.sysctl("net/ipv4/ip_forward", 1)
+    firewall.sysctl("net/ipv6/conf/all/forwarding", 1)
+    firewall.sysctl("net/netfilter/nf_conntrack_tcp_loose", 0)
     for phase in ("fin_wait", "close_wait"):
-        netns.sysctl(name, f"net/netfilter/nf_conntrack_tcp_timeout_{phase}", str(HALF_CLOSED_TIMER_S))
+        firewall.sysctl(f"net/netfilter/nf_conntrack_tcp_timeout_{phase}", HALF_CLOSED_TIMER_S)

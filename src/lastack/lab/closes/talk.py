@@ -1,4 +1,4 @@
-"""A connection of two real sockets, with the words that recipes need: say, shut, close, crash, state."""
+"""A connection of two real sockets, with the words that patterns need: say, shut, close, crash, state."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import contextlib
 import socket
 import struct
 from dataclasses import dataclass
-from pathlib import Path
 
-from closelab import netns
-from closelab.lab import Lab
+from lastack.lab.closes.stage import PORT, Stage
+from lastack.lab.netns import LabError
+from lastack.lab.waiting import wait_until
 
-PORT, CLIENT_PORT = 8080, 40001
 _TCP_REPAIR = 19
 #: Linux's numbers of /proc/net/tcp in the words of RFC 9293
 STATES = {
@@ -21,23 +20,23 @@ STATES = {
 
 
 def listen(
-    lab: Lab, version: int = 4, port: int = PORT, receive_buffer: int = 0, fast_open: bool = False
+    stage: Stage, version: int = 4, port: int = PORT, receive_buffer: int = 0, fast_open: bool = False
 ) -> socket.socket:
     """Return a listening socket of the server."""
-    listener = lab.socket("srv", version)
+    listener = stage.socket("srv", version)
     if receive_buffer:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     if fast_open:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_FASTOPEN, 16)
-    listener.bind((lab.server[version], port))
+    listener.bind((stage.server[version], port))
     listener.listen(64)
     return listener
 
 
-def client(lab: Lab, version: int = 4, port: int = CLIENT_PORT) -> socket.socket:
-    """Return an unconnected socket of the client with a fixed port."""
-    sock = lab.socket("clt", version)
-    sock.bind((lab.client[version], port))
+def client(stage: Stage, version: int = 4, offset: int = 0) -> socket.socket:
+    """Return an unconnected socket of the client with the stage's first port, or one `offset` ports on."""
+    sock = stage.socket("clt", version)
+    sock.bind((stage.client[version], stage.clt_port + offset))
     return sock
 
 
@@ -49,15 +48,14 @@ def start_connecting(sock: socket.socket, address: str, port: int = PORT) -> Non
     sock.settimeout(8)
 
 
-def kernel_states(lab: Lab, side: str) -> dict[tuple[int, int], str]:
+def kernel_states(stage: Stage, side: str) -> dict[tuple[int, int], str]:
     """Return what the host's own kernel says of its connections, by (own port, other port)."""
     found = {}
-    with netns.inside(lab.namespace(side)):
-        for table in ("tcp", "tcp6"):
-            for line in Path(f"/proc/thread-self/net/{table}").read_text().splitlines()[1:]:
-                _, local, remote, state = line.split()[:4]
-                ports = int(local.rsplit(":", 1)[1], 16), int(remote.rsplit(":", 1)[1], 16)
-                found[ports] = STATES[int(state, 16)]
+    for table in ("tcp", "tcp6"):
+        for line in stage.host(side).read(f"/proc/net/{table}").splitlines()[1:]:
+            _, local, remote, state = line.split()[:4]
+            ports = int(local.rsplit(":", 1)[1], 16), int(remote.rsplit(":", 1)[1], 16)
+            found[ports] = STATES[int(state, 16)]
     return found
 
 
@@ -65,7 +63,7 @@ def kernel_states(lab: Lab, side: str) -> dict[tuple[int, int], str]:
 class Talk:
     """An established connection between the two hosts of a lab."""
 
-    lab: Lab
+    stage: Stage
     clt: socket.socket
     srv: socket.socket
     clt_port: int
@@ -84,7 +82,7 @@ class Talk:
 
     def acknowledged(self, side: str) -> None:
         """Return when all that this end sent is acknowledged."""
-        netns.wait_until(lambda: unacknowledged(self.end(side)) == 0, "the last acknowledgement")
+        wait_until(lambda: unacknowledged(self.end(side)) == 0, "the last acknowledgement")
 
     def shut(self, side: str) -> None:
         """Send a FIN and go on reading."""
@@ -107,16 +105,16 @@ class Talk:
     def state(self, side: str) -> str:
         """Return the end's state as its own kernel tells it; CLOSED if it knows of none."""
         ports = (self.clt_port, self.srv_port) if side == "clt" else (self.srv_port, self.clt_port)
-        return kernel_states(self.lab, side).get(ports, "CLOSED")
+        return kernel_states(self.stage, side).get(ports, "CLOSED")
 
     def wait_state(self, side: str, state: str) -> None:
         """Return when the end is in `state`."""
-        netns.wait_until(lambda: self.state(side) == state, f"{side} to be in {state}")
+        wait_until(lambda: self.state(side) == state, f"{side} to be in {state}")
 
     def wait_readable_end(self, side: str) -> None:
         """Return when the end has read the other's FIN."""
         if self.end(side).recv(1):
-            raise netns.LabError(f"{side} read data where the end of the stream should be")
+            raise LabError(f"{side} read data where the end of the stream should be")
 
     def expect_error(self, side: str, *errors: int) -> None:
         """Return when the kernel has failed this end's connection with one of these errno values."""
@@ -127,23 +125,21 @@ class Talk:
             last = last or self.end(side).getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             return last != 0
 
-        netns.wait_until(failed, f"an error at {side}")
+        wait_until(failed, f"an error at {side}")
         if last not in errors:
-            raise netns.LabError(f"{side} failed with errno {last}, not one of {errors}")
+            raise LabError(f"{side} failed with errno {last}, not one of {errors}")
 
 
-def talk(
-    lab: Lab, version: int = 4, listener: socket.socket | None = None, clt_port: int = CLIENT_PORT
-) -> Talk:
+def talk(stage: Stage, version: int = 4, listener: socket.socket | None = None, offset: int = 0) -> Talk:
     """Return an established connection."""
-    listener = listener or listen(lab, version)
-    sock = client(lab, version, clt_port)
+    listener = listener or listen(stage, version)
+    sock = client(stage, version, offset)
     port = listener.getsockname()[1]
-    sock.connect((lab.server[version], port))
+    sock.connect((stage.server[version], port))
     accepted, _ = listener.accept()
     accepted.settimeout(8)
-    lab.open.append(accepted)
-    return Talk(lab, sock, accepted, clt_port, port)
+    stage.open.append(accepted)
+    return Talk(stage, sock, accepted, stage.clt_port + offset, port)
 
 
 def unacknowledged(sock: socket.socket) -> int:

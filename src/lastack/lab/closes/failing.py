@@ -6,17 +6,17 @@ import contextlib
 import errno
 import socket
 
-from closelab import netns
-from closelab.lab import Lab
-from closelab.packet import FIN, RST
-from closelab.recipe import Recipe, ended
-from closelab.talk import Talk, listen, talk
+from lastack.lab.closes.pattern import Pattern, ended
+from lastack.lab.closes.stage import Stage
+from lastack.lab.closes.talk import Talk, listen, talk
+from lastack.lab.packet import FIN, RST
+from lastack.lab.waiting import wait_until
 
 _TCP_USER_TIMEOUT = 18
 
 
-def _started(lab: Lab, version: int = 4) -> Talk:
-    made = talk(lab, version)
+def _started(stage: Stage, version: int = 4) -> Talk:
+    made = talk(stage, version)
     made.say("clt", 5)
     made.say("srv", 7)
     made.acknowledged("srv")
@@ -31,64 +31,66 @@ def _keepalive(sock: socket.socket, probes: int) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
-def _peer_vanished(lab: Lab) -> None:
-    made = _started(lab)
+def _peer_vanished(stage: Stage) -> None:
+    made = _started(stage)
     made.clt.setsockopt(socket.IPPROTO_TCP, _TCP_USER_TIMEOUT, 1500)
-    lab.rules("srv", rule="meta l4proto tcp drop")
+    stage.rules("srv", rule="meta l4proto tcp drop")
     made.clt.sendall(b"x" * 50)
     made.expect_error("clt", errno.ETIMEDOUT)
 
 
-def _peer_rebooted(lab: Lab) -> None:
-    made = _started(lab)
+def _peer_rebooted(stage: Stage) -> None:
+    made = _started(stage)
     made.crash("srv")
     made.clt.sendall(b"x" * 50)
     made.expect_error("clt", errno.ECONNRESET)
 
 
-def _keepalive_death(lab: Lab) -> None:
-    made = _started(lab)
-    lab.rules("srv", rule="meta l4proto tcp drop")
+def _keepalive_death(stage: Stage) -> None:
+    made = _started(stage)
+    stage.rules("srv", rule="meta l4proto tcp drop")
     _keepalive(made.clt, 2)
     made.expect_error("clt", errno.ETIMEDOUT)
 
 
-def _keepalive_rebooted(lab: Lab) -> None:
-    made = _started(lab)
+def _keepalive_rebooted(stage: Stage) -> None:
+    made = _started(stage)
     made.crash("srv")
     _keepalive(made.clt, 2)
     made.expect_error("clt", errno.ECONNRESET)
 
 
-def _keepalive_answered(lab: Lab) -> None:
-    made = _started(lab)
-    count = len(lab.wire.segments())
+def _keepalive_answered(stage: Stage) -> None:
+    made = _started(stage)
+    count = len(stage.wire.segments())
     _keepalive(made.srv, 5)
-    netns.wait_until(lambda: len(lab.wire.segments()) >= count + 4, "two keepalives and their answers")
+    wait_until(lambda: len(stage.wire.segments()) >= count + 4, "two keepalives and their answers")
 
 
-def _zero_window_death(lab: Lab) -> None:
-    made = talk(lab, listener=listen(lab, receive_buffer=4096))
+def _zero_window_death(stage: Stage) -> None:
+    made = talk(stage, listener=listen(stage, receive_buffer=4096))
     made.clt.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 16384)
     made.clt.setblocking(False)
 
     def window_closed() -> bool:
         with contextlib.suppress(BlockingIOError):
             made.clt.send(b"x" * 1024)
-        return any(segment.src == lab.server[4] and segment.window == 0 for segment in lab.wire.segments())
+        return any(
+            segment.src == stage.server[4] and segment.window == 0 for segment in stage.wire.segments()
+        )
 
-    netns.wait_until(window_closed, "the window of the reader that does not read to close")
+    wait_until(window_closed, "the window of the reader that does not read to close")
     made.clt.setsockopt(socket.IPPROTO_TCP, _TCP_USER_TIMEOUT, 2500)
-    lab.rules("srv", rule="meta l4proto tcp drop")
+    stage.rules("srv", rule="meta l4proto tcp drop")
     made.expect_error("clt", errno.ETIMEDOUT)
 
 
-def _fin_lost(lab: Lab) -> None:
-    made = _started(lab)
-    lab.rules("srv", rule="tcp flags & fin == fin drop")
+def _fin_lost(stage: Stage) -> None:
+    made = _started(stage)
+    stage.rules("srv", rule="tcp flags & fin == fin drop")
     made.shut("clt")
-    lab.wait_segments(1, lambda s: bool(s.flags & FIN), "FIN")
-    lab.rules("srv")
+    stage.wait_segments(1, lambda s: bool(s.flags & FIN), "FIN")
+    stage.rules("srv")
     made.wait_readable_end("srv")
     made.close("srv")
     made.wait_readable_end("clt")
@@ -96,33 +98,33 @@ def _fin_lost(lab: Lab) -> None:
     made.wait_state("srv", "CLOSED")
 
 
-def _last_ack_lost(lab: Lab) -> None:
+def _last_ack_lost(stage: Stage) -> None:
     # the ACK of the second FIN is lost before the observer: the server sends its FIN again
-    made = _started(lab)
+    made = _started(stage)
     made.shut("clt")
     made.wait_readable_end("srv")
     made.wait_state("clt", "FIN_WAIT_2")
-    lab.rules("clt", "output", "meta l4proto tcp drop")
+    stage.rules("clt", "output", "meta l4proto tcp drop")
     made.shut("srv")
     made.wait_state("clt", "TIME_WAIT")
-    lab.rules("clt")
+    stage.rules("clt")
     made.wait_state("srv", "CLOSED")
 
 
-def _middlebox_reset(lab: Lab) -> None:
-    made = _started(lab)
-    lab.rules("srv", rule="meta l4proto tcp reject with tcp reset")
+def _middlebox_reset(stage: Stage) -> None:
+    made = _started(stage)
+    stage.rules("srv", rule="meta l4proto tcp reject with tcp reset")
     made.clt.sendall(b"x" * 50)
     made.expect_error("clt", errno.ECONNRESET)
-    lab.wait_segments(1, lambda s: bool(s.flags & RST), "RST")
+    stage.wait_segments(1, lambda s: bool(s.flags & RST), "RST")
 
 
-def _retransmitted(lab: Lab) -> None:
-    made = _started(lab)
-    lab.rules("srv", rule="meta l4proto tcp drop")
+def _retransmitted(stage: Stage) -> None:
+    made = _started(stage)
+    stage.rules("srv", rule="meta l4proto tcp drop")
     made.clt.sendall(b"x" * 50)
-    lab.wait_segments(3, lambda s: s.payload == 50, "segment")
-    lab.rules("srv")
+    stage.wait_segments(3, lambda s: s.payload == 50, "segment")
+    stage.rules("srv")
     made.acknowledged("clt")
     made.reset("srv")
     made.expect_error("clt", errno.ECONNRESET)
@@ -162,62 +164,64 @@ _OPEN = ended(
     observed="end_missing",
 )
 
-RECIPES = (
-    Recipe(
+PATTERNS = (
+    Pattern(
         "peer_vanished",
         "the server is cut off; the client sends again and gives up after 1.5 s",
         _peer_vanished,
         (_OPEN | {"ending": "vanished", "unacked_bytes_clt": 50},),
         quick=False,
     ),
-    Recipe(
+    Pattern(
         "peer_rebooted",
         "the server has lost its state and resets what comes",
         _peer_rebooted,
         (_RESET_BY_SERVER | {"unacked_bytes_clt": 50, "rst_seq": "exact"},),
     ),
-    Recipe(
+    Pattern(
         "keepalive_death",
         "two keepalives of the client stay unanswered; it gives up with a RST",
         _keepalive_death,
         (_RESET_BY_CLIENT | {"keepalives_clt": 2, "keepalives_srv": 0},),
         quick=False,
     ),
-    Recipe(
+    Pattern(
         "keepalive_rebooted",
         "a keepalive finds that the server has lost its state",
         _keepalive_rebooted,
         (_RESET_BY_SERVER | {"keepalives_clt": 1},),
         quick=False,
     ),
-    Recipe(
+    Pattern(
         "keepalive_answered",
         "the server's keepalives are answered",
         _keepalive_answered,
         (_OPEN | {"keepalives_srv": 2, "keepalives_clt": 0},),
         quick=False,
     ),
-    Recipe(
+    Pattern(
         "zero_window_death",
         "the server stops reading, then is cut off; the client's window probes die",
         _zero_window_death,
         (_OPEN | {"ending": "vanished", "keepalives_clt": 0},),
         quick=False,
     ),
-    Recipe("fin_lost", "the client's first FIN is lost behind the observer", _fin_lost, (_CLOSED_BY_CLIENT,)),
-    Recipe(
+    Pattern(
+        "fin_lost", "the client's first FIN is lost behind the observer", _fin_lost, (_CLOSED_BY_CLIENT,)
+    ),
+    Pattern(
         "last_ack_lost",
         "the last ACK is lost before the observer; the server sends its FIN again",
         _last_ack_lost,
         (_CLOSED_BY_CLIENT,),
     ),
-    Recipe(
+    Pattern(
         "middlebox_reset",
         "a firewall in front of the server resets the session in its name",
         _middlebox_reset,
         (_RESET_BY_SERVER | {"unacked_bytes_clt": 50},),
     ),
-    Recipe(
+    Pattern(
         "retransmitted",
         "a segment of the client is sent three times, then the server resets",
         _retransmitted,
