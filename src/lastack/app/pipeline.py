@@ -24,6 +24,7 @@ from lastack.capture.series import CaptureOrder, order_captures
 from lastack.capture.source import Capture, open_capture
 from lastack.diagnosis.crowd import Crowd, crowd_of_rows
 from lastack.diagnosis.engine import diagnose
+from lastack.diagnosis.links import Links
 from lastack.kernels.ingest import SHARDS
 from lastack.tracking.rows import stray_packets
 from lastack.tracking.tracker import Run, Tracker
@@ -73,6 +74,7 @@ class _Run:
         self._progress = progress
         self._threads = threads
         self._run: Run = runner(executor)
+        self._links = Links()
         self._tracker = Tracker(options.max_sessions or default_max_sessions(), options.idle_timeout_ns)
         self._summary = RunSummary()
         self._open: list[Capture] = []
@@ -122,6 +124,7 @@ class _Run:
         self._tell()
 
     def _emit(self, batch: Any) -> None:
+        batch = self._links.resolve(batch)
         ledger = self._summary.ledger
         stray = stray_packets(batch)
         placed = int(

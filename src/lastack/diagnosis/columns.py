@@ -30,10 +30,12 @@ class Columns:
         batch: Record batch or one-chunk table; columns that it lacks are taken as empty.
         rows: Which rows, as an index array; None for all.
         crowd: The crowded places of the run (`lastack.diagnosis.crowd`), None if they are not known.
+        challenged: Whether the session that each row follows on its ports answered its SYN (`lastack.diagnosis.links`).
     """
 
-    def __init__(self, batch: Any, rows: Any = None, crowd: Any = None) -> None:
+    def __init__(self, batch: Any, rows: Any = None, crowd: Any = None, *, challenged: bool = False) -> None:
         self.crowd = crowd
+        self.challenged = challenged
         self._batch = batch
         self._rows = rows
         self.n = batch.num_rows if rows is None else len(rows)
@@ -92,6 +94,12 @@ class Columns:
         if key not in self._kept:
             self._kept[key] = self._spread("evidence", member)
         return self._kept[key]
+
+    def any_evidence(self, member: str) -> bool:
+        """Return whether any entry of evidence of the batch has a member that is not 0."""
+        values = self._entries("evidence")[2]
+        place = -1 if values is None else values.type.get_field_index(member)
+        return place >= 0 and bool(np.any(_numbers(values.field(place))))
 
     @property
     def has_evidence(self) -> Any:

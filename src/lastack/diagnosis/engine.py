@@ -48,19 +48,36 @@ def diagnose(batch: Any, crowd: Crowd | None = None) -> Any:
         batch: Rows of the session record with the kernel's simple verdict.
         crowd: The crowded places of the run; None if they are not known, then nothing is called a flood.
     """
-    replaced: dict[str, Any] = {}
     rows = np.flatnonzero(_odd(batch))
-    if len(rows):
-        said = judge(batch, rows, crowd)
-        for name, values in (("cause", said.cause), ("actor", said.actor), ("harm", said.harm)):
-            whole = codes_of(batch.column(name), BY_NAME[name].enum).copy()
-            whole[rows] = values
-            replaced[name] = _coded(name, whole)
-        confidence = batch.column("cause_confidence").to_numpy(zero_copy_only=False).copy()
-        confidence[rows] = said.percent.astype(np.float32) / np.float32(100)
-        replaced["cause_confidence"] = pa.array(confidence)
-    replaced |= {name: _coded(name, values) for name, values in translate(batch).items()}
-    columns = [replaced.get(name, batch.column(i)) for i, name in enumerate(batch.schema.names)]
+    changed = _written(batch, rows, judge(batch, rows, crowd)) if len(rows) else {}
+    return _with(batch, changed | {name: _coded(name, values) for name, values in translate(batch).items()})
+
+
+def rejudge(batch: Any, rows: Any, *, challenged: bool) -> Any:
+    """Return a record batch of judged rows with some of them judged again, by more than their own row.
+
+    Args:
+        batch: Judged rows.
+        rows: Which to judge again, as an index array.
+        challenged: Whether the session that each follows on its ports answered its SYN.
+    """
+    return _with(batch, _written(batch, rows, judge(batch, rows, challenged=challenged)))
+
+
+def _written(batch: Any, rows: Any, said: Verdicts) -> dict[str, Any]:
+    """Return the verdict columns of a batch with the verdicts of some rows in place."""
+    changed: dict[str, Any] = {}
+    for name, values in (("cause", said.cause), ("actor", said.actor), ("harm", said.harm)):
+        whole = codes_of(batch.column(name), BY_NAME[name].enum).copy()
+        whole[rows] = values
+        changed[name] = _coded(name, whole)
+    confidence = batch.column("cause_confidence").to_numpy(zero_copy_only=False).copy()
+    confidence[rows] = said.percent.astype(np.float32) / np.float32(100)
+    return changed | {"cause_confidence": pa.array(confidence)}
+
+
+def _with(batch: Any, changed: dict[str, Any]) -> Any:
+    columns = [changed.get(name, batch.column(i)) for i, name in enumerate(batch.schema.names)]
     return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
 
 
@@ -78,20 +95,21 @@ def _coded(name: str, values: Any) -> Any:
     return pa.DictionaryArray.from_arrays(pa.array(values), enum_values(BY_NAME[name]), safe=False)
 
 
-def judge(batch: Any, rows: Any, crowd: Crowd | None = None) -> Verdicts:
+def judge(batch: Any, rows: Any, crowd: Crowd | None = None, *, challenged: bool = False) -> Verdicts:
     """Return the verdicts of some rows by the rules alone.
 
     Args:
         batch: Session rows.
         rows: Which of them, as an index array.
         crowd: The crowded places of the run.
+        challenged: Whether the session that each row follows on its ports answered its SYN.
     """
     said = Verdicts(*(np.zeros(len(rows), np.uint8) for _ in range(4)))
     attempt = codes_of(batch.column("ending"), Ending)[rows] == Ending.never_opened
     for scope, some in ((Scope.attempt, attempt), (Scope.session, ~attempt)):
         places = np.flatnonzero(some)
         if len(places):
-            _ask(Columns(batch, rows[places], crowd), scope, places, said)
+            _ask(Columns(batch, rows[places], crowd, challenged=challenged), scope, places, said)
     return said
 
 
