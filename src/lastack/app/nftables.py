@@ -40,7 +40,7 @@ def apply_ruleset(rules: Ruleset, netns: str | None = None) -> Applied:
 
     Args:
         rules: The ruleset.
-        netns: Name of a network namespace (`ip netns`); this host's own when None.
+        netns: Name of a network namespace (`ip netns`), or its path (`/proc/PID/ns/net`); this host's own when None.
 
     Raises:
         AccessError: There is no privilege, or no nft.
@@ -59,7 +59,7 @@ def compare(rules: Ruleset, listing: list[dict[str, Any]]) -> Applied:
         ApplyError: It has not the same objects, values or rules.
     """
     found = {
-        item["ct timeout"]["name"]: {**DEFAULTS, **item["ct timeout"].get("policy", {})}
+        item["ct timeout"]["name"]: {**DEFAULTS, **(item["ct timeout"].get("policy") or {})}
         for item in listing
         if "ct timeout" in item
     }
@@ -94,11 +94,12 @@ def _run(command: list[str], netns: str | None, text: str = "") -> str:
             "nftables: only root may load rules; write a file with -o and load it with sudo nft -f"
         )
     if netns is not None:
-        if "/" in netns or not (Path("/run/netns") / netns).exists():
+        path = Path(netns) if "/" in netns else Path("/run/netns") / netns
+        if not path.exists():
             raise UsageError(
-                f"--netns {netns}: no such network namespace; `ip netns list` shows those that are"
+                f"--netns {netns}: no such network namespace; `ip netns list` shows those that have a name"
             )
-        command = ["ip", "netns", "exec", netns, *command]
+        command = ["nsenter", f"--net={path}", *command]
     done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=_SECONDS, check=False)
     if done.returncode != 0:
         raise ApplyError(f"nftables: nft refuses it: {done.stderr.strip() or done.returncode}")

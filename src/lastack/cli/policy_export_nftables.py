@@ -20,7 +20,7 @@ Examples:
 @click.option(
     "--apply", "load", is_flag=True, help="Load it into this host's kernel (as root), and read it back."
 )
-@click.option("--netns", metavar="NAME", help="With --apply: into this network namespace.")
+@click.option("--netns", metavar="NAME|PATH", help="With --apply: into this network namespace.")
 @click.option("--table", default="lastack_timers", show_default=True, help="Name of the nftables table.")
 @click.option(
     "--hz",
