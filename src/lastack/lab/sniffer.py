@@ -8,11 +8,13 @@ import select
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from lastack.lab.host import Host
 from lastack.lab.packet import Segment, segment_of
+from lastack.lab.waiting import wait_until
 
 LINK_ETHERNET, LINK_RAW = 1, 101
 _ETH_P_ALL, _SOL_PACKET, _PACKET_AUXDATA, _PACKET_STATISTICS = 3, 263, 8, 6
@@ -59,6 +61,7 @@ class Sniffer:
         except PermissionError:  # in a user namespace the ordinary limit holds
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _QUEUE_BYTES)
         self._socket.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        _await_timestamps(host)
         self._socket.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
         self._socket.bind((interface, _ETH_P_ALL))
         self._socket.setblocking(False)
@@ -106,6 +109,28 @@ class Sniffer:
             )
             self._socket.close()
         return self.dropped
+
+
+def _await_timestamps(host: Host) -> None:
+    """Return when packets get their time as they arrive.
+
+    The kernel begins to stamp packets a moment after the first socket has asked for it (netstamp_work); until then
+    they get the time at which they are read, which may be seconds later.
+    """
+    with host.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        probe.bind(("127.0.0.1", 0))
+        probe.connect(probe.getsockname())
+
+        def stamped_on_arrival() -> bool:
+            probe.send(b"?")
+            sent_ns = time.time_ns()
+            time.sleep(0.001)
+            _, ancillary, _, _ = probe.recvmsg(16, 64)
+            seconds, nanoseconds = struct.unpack("=qq", ancillary[0][2][:16])
+            return bool(seconds * 10**9 + nanoseconds <= sent_ns)
+
+        wait_until(stamped_on_arrival, "time stamps of the kernel")
 
 
 class Recorder:

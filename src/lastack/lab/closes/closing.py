@@ -1,24 +1,14 @@
-"""Recipes of the ways in which two healthy hosts end a session: FINs in every order, RSTs of every kind."""
+"""Patterns of two healthy hosts that end a session by FINs, in every order, or do not end it."""
 
 from __future__ import annotations
 
-import errno
 import time
 
 from lastack.lab.closes.pattern import Expected, Pattern, ended
 from lastack.lab.closes.stage import Stage
-from lastack.lab.closes.talk import Talk, listen, talk
-from lastack.lab.packet import FIN, RST
+from lastack.lab.closes.talk import Talk, greeted, listen, talk
 
 _CLEAN: Expected = {"ending": "closed", "conn_state": "SF", "phase": "closed", "half_closed_bytes": 0}
-
-
-def _greet(stage: Stage, version: int = 4) -> Talk:
-    made = talk(stage, version)
-    made.say("clt", 5)
-    made.say("srv", 7)
-    made.acknowledged("srv")
-    return made
 
 
 def _orderly(made: Talk, first: str, second: str) -> None:
@@ -33,25 +23,40 @@ def _orderly(made: Talk, first: str, second: str) -> None:
 
 
 def _client_first(stage: Stage) -> None:
-    _orderly(_greet(stage), "clt", "srv")
+    _orderly(greeted(stage), "clt", "srv")
 
 
 def _client_first_v6(stage: Stage) -> None:
-    _orderly(_greet(stage, 6), "clt", "srv")
+    _orderly(greeted(stage, 6), "clt", "srv")
 
 
 def _server_first(stage: Stage) -> None:
-    _orderly(_greet(stage), "srv", "clt")
+    _orderly(greeted(stage), "srv", "clt")
 
 
 def _simultaneous(stage: Stage) -> None:
-    made = _greet(stage)
+    made = greeted(stage)
     for side in ("clt", "srv"):
         stage.rules(side, rule="tcp flags & fin == fin drop")
     made.shut("clt")
     made.shut("srv")
     for side in ("clt", "srv"):
         stage.rules(side)
+    for side in ("clt", "srv"):
+        made.wait_state(side, "TIME_WAIT")
+
+
+def _crossing(stage: Stage) -> None:
+    # a slow line in both directions: each end's FIN waits behind its own data when the other's is sent
+    made = greeted(stage)
+    for side in ("clt", "srv"):
+        stage.host(side).run(
+            "tc qdisc add dev eth0 root tbf rate 64kbit burst 1600 latency 2s".split()  # noqa: SIM905
+        )
+    for side in ("clt", "srv"):
+        made.end(side).sendall(b"x" * 2200)
+    made.shut("clt")
+    made.shut("srv")
     for side in ("clt", "srv"):
         made.wait_state(side, "TIME_WAIT")
 
@@ -86,74 +91,14 @@ def _half_close_server(stage: Stage) -> None:
 
 
 def _half_closed_waiting(stage: Stage) -> None:
-    made = _greet(stage)
+    made = greeted(stage)
     made.shut("clt")
     made.wait_readable_end("srv")
     made.wait_state("clt", "FIN_WAIT_2")
 
 
-def _reset_by_client(stage: Stage) -> None:
-    made = _greet(stage)
-    made.reset("clt")
-    made.expect_error("srv", errno.ECONNRESET)
-
-
-def _reset_by_server(stage: Stage) -> None:
-    made = _greet(stage)
-    made.reset("srv")
-    made.expect_error("clt", errno.ECONNRESET)
-
-
-def _reset_by_server_v6(stage: Stage) -> None:
-    made = _greet(stage, 6)
-    made.reset("srv")
-    made.expect_error("clt", errno.ECONNRESET)
-
-
-def _reset_after_fin(stage: Stage) -> None:
-    made = _greet(stage)
-    made.shut("srv")
-    made.wait_readable_end("clt")
-    made.wait_state("srv", "FIN_WAIT_2")
-    made.reset("clt")
-    made.wait_state("srv", "CLOSED")
-
-
-def _reset_unread_data(stage: Stage) -> None:
-    made = _greet(stage)
-    made.srv.sendall(b"x" * 300)
-    made.acknowledged("srv")
-    made.close("clt")
-    made.expect_error("srv", errno.ECONNRESET)
-
-
-def _data_after_close(stage: Stage) -> None:
-    made = _greet(stage)
-    made.close("srv")
-    made.wait_readable_end("clt")
-    made.wait_state("srv", "FIN_WAIT_2")
-    made.clt.sendall(b"x" * 6)
-    # the reset of a connection that is already closing is EPIPE, not ECONNRESET
-    made.expect_error("clt", errno.EPIPE)
-
-
-def _reset_after_both_fins(stage: Stage) -> None:
-    # the client closes with the reply still on its way: it has sent its FIN, and answers what comes with RSTs
-    made = _greet(stage)
-    made.close("clt")
-    made.wait_readable_end("srv")
-    made.wait_state("clt", "FIN_WAIT_2")
-    stage.rules("clt", rule="tcp flags & (fin | psh) != 0 drop")
-    made.srv.sendall(b"x" * 400)
-    made.close("srv")
-    stage.wait_segments(1, lambda s: s.src == stage.server[4] and bool(s.flags & FIN), "FIN of the server")
-    stage.rules("clt")
-    stage.wait_segments(1, lambda s: s.src == stage.client[4] and bool(s.flags & RST), "RST of the client")
-    made.wait_state("srv", "CLOSED")
-
-
 def _kept_open(stage: Stage) -> None:
-    _greet(stage)
+    greeted(stage)
 
 
 def _many_on_one_server(stage: Stage) -> None:
@@ -176,19 +121,6 @@ _HALF_CLOSED_BY_CLIENT = _CLOSED_BY_CLIENT | {
     "new_bytes_clt": 100,
     "new_bytes_srv": 1000,
 }
-_RESET_BY_SERVER = ended(
-    "CLOSED",
-    "CLOSED",
-    ending="rst",
-    first_closer="server",
-    close_order="r",
-    half_closed_by="none",
-    rst_seq="exact",
-    conn_state="RSTR",
-    phase="established",
-)
-_RESET_BY_CLIENT = _RESET_BY_SERVER | {"first_closer": "client", "close_order": "R", "conn_state": "RSTO"}
-
 PATTERNS = (
     Pattern(
         "close_client_first", "both close in order, the client first", _client_first, (_CLOSED_BY_CLIENT,)
@@ -214,6 +146,28 @@ PATTERNS = (
                 fin_srv_uniq=1,
             ),
         ),
+    ),
+    Pattern(
+        "close_crossing",
+        "both send a FIN while the other's is on its way over a slow line; nothing is repeated",
+        _crossing,
+        (
+            ended(
+                "TIME_WAIT",
+                "TIME_WAIT",
+                ending="closed",
+                first_closer="both",
+                conn_state="SF",
+                phase="closed",
+                fin_clt=1,
+                fin_srv=1,
+                retx_packets_clt=0,
+                retx_packets_srv=0,
+                new_bytes_clt=2205,
+                new_bytes_srv=2207,
+            ),
+        ),
+        needs=("tc",),
     ),
     Pattern(
         "half_close_client",
@@ -252,62 +206,6 @@ PATTERNS = (
                 conn_state="S2",
                 phase="half_closed",
                 observed="end_missing",
-            ),
-        ),
-    ),
-    Pattern("reset_by_client", "the client closes with SO_LINGER 0", _reset_by_client, (_RESET_BY_CLIENT,)),
-    Pattern("reset_by_server", "the server closes with SO_LINGER 0", _reset_by_server, (_RESET_BY_SERVER,)),
-    Pattern("reset_by_server_v6", "the same over IPv6", _reset_by_server_v6, (_RESET_BY_SERVER,), version=6),
-    Pattern(
-        "reset_after_fin",
-        "the server sends its FIN, the client answers with SO_LINGER 0",
-        _reset_after_fin,
-        (
-            _RESET_BY_CLIENT
-            | {
-                "ending": "fin_rst",
-                "first_closer": "server",
-                "close_order": "fR",
-                "half_closed_by": "server",
-                "phase": "half_closed",
-            },
-        ),
-    ),
-    Pattern(
-        "reset_unread_data",
-        "the client closes with 300 unread bytes in its buffer",
-        _reset_unread_data,
-        (_RESET_BY_CLIENT | {"new_bytes_srv": 307, "unacked_bytes_srv": 0},),
-    ),
-    Pattern(
-        "data_after_close",
-        "the server has fully closed; the client sends 6 bytes more",
-        _data_after_close,
-        (
-            _RESET_BY_SERVER
-            | {
-                "ending": "fin_rst",
-                "close_order": "fr",
-                "half_closed_by": "server",
-                "half_closed_bytes": 6,
-                "unacked_bytes_clt": 6,
-                "phase": "half_closed",
-            },
-        ),
-    ),
-    Pattern(
-        "reset_after_both_fins",
-        "the client closes while 400 bytes and the server's FIN are on their way; then RST",
-        _reset_after_both_fins,
-        (
-            ended(
-                "CLOSED",
-                "CLOSED",
-                ending="closed_rst",
-                first_closer="client",
-                close_order="FfR",
-                half_closed_by="client",
-                conn_state="SF",
             ),
         ),
     ),

@@ -1,4 +1,4 @@
-"""Recipes of sessions that something breaks: lost FINs, crashed hosts, dead windows, middleboxes."""
+"""Patterns of sessions that something breaks: lost FINs, crashed hosts, dead windows, middleboxes."""
 
 from __future__ import annotations
 
@@ -8,19 +8,11 @@ import socket
 
 from lastack.lab.closes.pattern import Pattern, ended
 from lastack.lab.closes.stage import Stage
-from lastack.lab.closes.talk import Talk, listen, talk
+from lastack.lab.closes.talk import greeted, listen, talk
 from lastack.lab.packet import FIN, RST
 from lastack.lab.waiting import wait_until
 
 _TCP_USER_TIMEOUT = 18
-
-
-def _started(stage: Stage, version: int = 4) -> Talk:
-    made = talk(stage, version)
-    made.say("clt", 5)
-    made.say("srv", 7)
-    made.acknowledged("srv")
-    return made
 
 
 def _keepalive(sock: socket.socket, probes: int) -> None:
@@ -32,36 +24,65 @@ def _keepalive(sock: socket.socket, probes: int) -> None:
 
 
 def _peer_vanished(stage: Stage) -> None:
-    made = _started(stage)
+    made = greeted(stage)
     made.clt.setsockopt(socket.IPPROTO_TCP, _TCP_USER_TIMEOUT, 1500)
     stage.rules("srv", rule="meta l4proto tcp drop")
     made.clt.sendall(b"x" * 50)
     made.expect_error("clt", errno.ETIMEDOUT)
 
 
+def _peer_dead(stage: Stage) -> None:
+    made = greeted(stage)
+    made.clt.setsockopt(socket.IPPROTO_TCP, _TCP_USER_TIMEOUT, 1500)
+    made.crash("srv")
+    stage.rules("srv", rule="meta l4proto tcp drop")
+    made.clt.sendall(b"x" * 50)
+    made.expect_error("clt", errno.ETIMEDOUT)
+
+
+def _peer_unplugged(stage: Stage) -> None:
+    # without a carrier the client's kernel keeps its segments to itself: the wire is silent
+    made = greeted(stage)
+    made.clt.setsockopt(socket.IPPROTO_TCP, _TCP_USER_TIMEOUT, 1500)
+    stage.host("srv").ip("link set eth0 down")
+    client = stage.host("clt")
+    wait_until(lambda: "state UP" not in client.run(["ip", "link", "show", "eth0"]).stdout, "loss of carrier")
+    made.clt.sendall(b"x" * 50)
+    made.expect_error("clt", errno.ETIMEDOUT, errno.EHOSTUNREACH)
+
+
+def _middlebox_icmp(stage: Stage) -> None:
+    made = greeted(stage)
+    made.clt.setsockopt(socket.IPPROTO_TCP, _TCP_USER_TIMEOUT, 1500)
+    stage.rules("srv", rule="meta l4proto tcp reject with icmp type port-unreachable")
+    made.clt.sendall(b"x" * 50)
+    # an ICMP error does not end an established connection; the end goes on until its own patience ends
+    made.wait_state("clt", "CLOSED")
+
+
 def _peer_rebooted(stage: Stage) -> None:
-    made = _started(stage)
+    made = greeted(stage)
     made.crash("srv")
     made.clt.sendall(b"x" * 50)
     made.expect_error("clt", errno.ECONNRESET)
 
 
 def _keepalive_death(stage: Stage) -> None:
-    made = _started(stage)
+    made = greeted(stage)
     stage.rules("srv", rule="meta l4proto tcp drop")
     _keepalive(made.clt, 2)
     made.expect_error("clt", errno.ETIMEDOUT)
 
 
 def _keepalive_rebooted(stage: Stage) -> None:
-    made = _started(stage)
+    made = greeted(stage)
     made.crash("srv")
     _keepalive(made.clt, 2)
     made.expect_error("clt", errno.ECONNRESET)
 
 
 def _keepalive_answered(stage: Stage) -> None:
-    made = _started(stage)
+    made = greeted(stage)
     count = len(stage.wire.segments())
     _keepalive(made.srv, 5)
     wait_until(lambda: len(stage.wire.segments()) >= count + 4, "two keepalives and their answers")
@@ -86,7 +107,7 @@ def _zero_window_death(stage: Stage) -> None:
 
 
 def _fin_lost(stage: Stage) -> None:
-    made = _started(stage)
+    made = greeted(stage)
     stage.rules("srv", rule="tcp flags & fin == fin drop")
     made.shut("clt")
     stage.wait_segments(1, lambda s: bool(s.flags & FIN), "FIN")
@@ -100,7 +121,7 @@ def _fin_lost(stage: Stage) -> None:
 
 def _last_ack_lost(stage: Stage) -> None:
     # the ACK of the second FIN is lost before the observer: the server sends its FIN again
-    made = _started(stage)
+    made = greeted(stage)
     made.shut("clt")
     made.wait_readable_end("srv")
     made.wait_state("clt", "FIN_WAIT_2")
@@ -112,7 +133,7 @@ def _last_ack_lost(stage: Stage) -> None:
 
 
 def _middlebox_reset(stage: Stage) -> None:
-    made = _started(stage)
+    made = greeted(stage)
     stage.rules("srv", rule="meta l4proto tcp reject with tcp reset")
     made.clt.sendall(b"x" * 50)
     made.expect_error("clt", errno.ECONNRESET)
@@ -120,7 +141,7 @@ def _middlebox_reset(stage: Stage) -> None:
 
 
 def _retransmitted(stage: Stage) -> None:
-    made = _started(stage)
+    made = greeted(stage)
     stage.rules("srv", rule="meta l4proto tcp drop")
     made.clt.sendall(b"x" * 50)
     stage.wait_segments(3, lambda s: s.payload == 50, "segment")
@@ -171,6 +192,31 @@ PATTERNS = (
         _peer_vanished,
         (_OPEN | {"ending": "vanished", "unacked_bytes_clt": 50},),
         quick=False,
+        blind="the client's kernel has given up in silence",
+    ),
+    Pattern(
+        "peer_dead",
+        "the server has crashed and stays away; the client sends again and gives up after 1.5 s",
+        _peer_dead,
+        (_OPEN | {"ending": "vanished", "unacked_bytes_clt": 50},),
+        quick=False,
+        blind="the client's kernel has given up in silence, the server's knows nothing",
+    ),
+    Pattern(
+        "peer_unplugged",
+        "the server's cable is pulled; the client gives up after 1.5 s, and nothing of it is on the wire",
+        _peer_unplugged,
+        (_OPEN,),
+        quick=False,
+        blind="the client's kernel has given up in silence",
+    ),
+    Pattern(
+        "middlebox_icmp",
+        "a firewall answers data by ICMP port unreachable; the client sends again and gives up after 1.5 s",
+        _middlebox_icmp,
+        (_OPEN | {"ending": "vanished", "unacked_bytes_clt": 50},),
+        quick=False,
+        blind="the client's kernel has given up in silence",
     ),
     Pattern(
         "peer_rebooted",
@@ -184,6 +230,7 @@ PATTERNS = (
         _keepalive_death,
         (_RESET_BY_CLIENT | {"keepalives_clt": 2, "keepalives_srv": 0},),
         quick=False,
+        blind="the RST is lost behind the observer, the server's kernel waits on",
     ),
     Pattern(
         "keepalive_rebooted",
@@ -205,6 +252,7 @@ PATTERNS = (
         _zero_window_death,
         (_OPEN | {"ending": "vanished", "keepalives_clt": 0},),
         quick=False,
+        blind="the client's kernel has given up in silence",
     ),
     Pattern(
         "fin_lost", "the client's first FIN is lost behind the observer", _fin_lost, (_CLOSED_BY_CLIENT,)
@@ -220,6 +268,7 @@ PATTERNS = (
         "a firewall in front of the server resets the session in its name",
         _middlebox_reset,
         (_RESET_BY_SERVER | {"unacked_bytes_clt": 50},),
+        blind="the RST is forged in the server's name, its kernel never hears of it",
     ),
     Pattern(
         "retransmitted",

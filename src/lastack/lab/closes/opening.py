@@ -1,4 +1,4 @@
-"""Recipes of the ways in which a session opens or fails to: refused, dropped, aborted, half-open, reused."""
+"""Patterns of the ways in which a session opens or fails to: refused, dropped, aborted, half-open, reused."""
 
 from __future__ import annotations
 
@@ -228,6 +228,7 @@ PATTERNS = (
         _syn_dropped,
         (_SILENT,),
         quick=False,
+        blind="no word of the server's state was seen",
     ),
     Pattern(
         "rejected_icmp",
@@ -235,6 +236,7 @@ PATTERNS = (
         _rejected_icmp,
         (_SILENT | {"opening": "refused_icmp"},),
         quick=False,
+        blind="no word of the server's state was seen",
     ),
     Pattern(
         "rejected_icmp_v6",
@@ -243,6 +245,7 @@ PATTERNS = (
         (_SILENT | {"opening": "refused_icmp"},),
         version=6,
         quick=False,
+        blind="no word of the server's state was seen",
     ),
     Pattern(
         "aborted_by_client",
@@ -288,6 +291,7 @@ PATTERNS = (
         tuple(
             _HALF_OPEN | {"client_ip": f"203.0.113.{1 + n}", "client_port": 1024 + n} for n in range(_FLOOD)
         ),
+        blind="the addresses of the clients belong to nobody",
     ),
     Pattern(
         "simultaneous_open",

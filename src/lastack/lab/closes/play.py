@@ -76,9 +76,10 @@ def play(pattern: Pattern, clt_port: int = CLIENT_PORT) -> Played:
 def play_all(
     patterns: Sequence[Pattern],
     workers: int = 6,
+    apart: bool = True,
     progress: Callable[[Played], None] = lambda _played: None,
 ) -> list[Played]:
-    """Play patterns side by side, each in a lab and with client ports of its own, and return them in this order.
+    """Play patterns side by side, each in a lab of its own, and return them in this order.
 
     One that fails is played once more, alone: a busy machine can be too late for a pattern of a second. One that fails
     again has no label and says why.
@@ -86,13 +87,14 @@ def play_all(
     Args:
         patterns: Which.
         workers: How many at a time; most of them mostly wait.
+        apart: Whether each has client ports of its own, as it must when all are to go into one capture.
         progress: Called with each that is done.
     """
 
     def one(numbered: tuple[int, Pattern]) -> Played:
         number, pattern = numbered
         try:
-            played = play(pattern, CLIENT_PORT + number * _PORTS_EACH)
+            played = play(pattern, CLIENT_PORT + (number * _PORTS_EACH if apart else 0))
         except LastackError as error:
             return Played(pattern, [], 0, None, str(error))
         progress(played)

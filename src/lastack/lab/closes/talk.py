@@ -142,6 +142,15 @@ def talk(stage: Stage, version: int = 4, listener: socket.socket | None = None, 
     return Talk(stage, sock, accepted, stage.clt_port + offset, port)
 
 
+def greeted(stage: Stage, version: int = 4) -> Talk:
+    """Return an established connection on which the client has said 5 bytes and the server 7."""
+    made = talk(stage, version)
+    made.say("clt", 5)
+    made.say("srv", 7)
+    made.acknowledged("srv")
+    return made
+
+
 def unacknowledged(sock: socket.socket) -> int:
     """Return how many segments of a socket are sent and not acknowledged (TCP_INFO)."""
     info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
