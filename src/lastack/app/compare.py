@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from lastack.app.grouped import Source
 from lastack.model.errors import UsageError
 from lastack.query.ast import Node
-from lastack.query.compare import Change, Compared, Counts, can_differ, changes
+from lastack.query.compare import SECOND, Compared, Comparison, Counts, can_differ, changes
 from lastack.query.keys import Key, parse_keys
 from lastack.query.measure_text import halves, parse_measures
 from lastack.query.measures import Fold, Measure
@@ -30,7 +30,6 @@ OUTCOMES = ("cause",)
 _SUMMARY = "sessions,attempts,connections,failed_share,refused_share,cut_share,harmed_share,p50(ct),p99(ct)"
 #: Groups of a dimension that are looked at, the largest first.
 MOST_GROUPS = 100_000
-SECOND = "second"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,29 +47,6 @@ class Period:
     source: Source
     where: Node | None
     seconds: float
-
-
-@dataclass(slots=True)
-class Comparison:
-    """What came of comparing two periods.
-
-    Attributes:
-        before: Name of the first.
-        after: Name of the second.
-        seconds: Lengths of both.
-        summary: Measures of both as a whole.
-        changes: What changed, ranked.
-        tried: Comparisons made.
-        notes: What the reader must know.
-    """
-
-    before: str
-    after: str
-    seconds: tuple[float, float]
-    summary: tuple[GroupedAnswer, GroupedAnswer]
-    changes: list[Change] = field(default_factory=list)
-    tried: int = 0
-    notes: list[str] = field(default_factory=list)
 
 
 def compare(

@@ -71,9 +71,14 @@ def time_chart(
 
 
 def distribution(
-    source: Source, metric: Metric, where: Node | None = None, key: Key | None = None, top: int = 5
+    source: Source,
+    metric: Metric,
+    where: Node | None = None,
+    key: Key | None = None,
+    top: int = 5,
+    digits: tuple[int, ...] = (1, 2, 5),
 ) -> Distribution:
-    """Return how a duration, size or number is spread over sessions, in buckets of 1, 2 and 5 of each power of ten.
+    """Return how a duration, size or number is spread over sessions, in buckets that grow by a factor.
 
     Args:
         source: The sessions.
@@ -81,9 +86,10 @@ def distribution(
         where: Sessions that are looked at.
         key: Apart for each of its values, the most frequent ones.
         top: Values of the key that are shown apart.
+        digits: Where the edges are in each power of ten.
     """
     # 0 has a bucket of its own: many durations and sizes are nothing at all, and logarithms know no zero.
-    edges = (0, *log_edges(1, 5 * 10**17 if metric.kind is Kind.duration else 10**15))
+    edges = (0, *log_edges(1, 5 * 10**17 if metric.kind is Kind.duration else 10**15, digits))
     rows = source.histogram(Histogram(metric, edges, where, key))
     rows.sort(key=lambda row: -sum(row[1]))
     counts = {_text(key, value): tuple(numbers) for value, numbers in rows[:top]}

@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "table": ("table", "Any metrics of sessions by any keys."),
     "graph": ("graph", "Metrics over time, or how a quantity is spread: in the terminal, PNG, SVG, CSV."),
     "compare": ("compare", "What changed between two inputs or two periods, ranked."),
+    "report": ("report", "One HTML page to read and to mail: ledger, endings over time, causes, top lists."),
     "show": ("show", "Everything about one session."),
     "probe": ("probe", "Test a real path: does half-close survive it, and for how long?"),
     "info": ("info", "What is in a capture: interfaces, link types, times, damage."),

@@ -19,13 +19,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import NormalDist
 from typing import Any
+
+from lastack.query.questions import GroupedAnswer
 
 _ERROR = 0.05
 #: Fewer events than this in both periods together prove nothing at any ratio.
 LEAST_EVENTS = 10
+#: The base of a count that has no other: the length of the period.
+SECOND = "second"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +78,29 @@ class Change:
     low: float
     high: float
     sessions: float
+
+
+@dataclass(slots=True)
+class Comparison:
+    """What came of comparing two periods.
+
+    Attributes:
+        before: Name of the first.
+        after: Name of the second.
+        seconds: Lengths of both.
+        summary: Measures of both as a whole.
+        changes: What changed, ranked.
+        tried: Comparisons made.
+        notes: What the reader must know.
+    """
+
+    before: str
+    after: str
+    seconds: tuple[float, float]
+    summary: tuple[GroupedAnswer, GroupedAnswer]
+    changes: list[Change] = field(default_factory=list)
+    tried: int = 0
+    notes: list[str] = field(default_factory=list)
 
 
 def changes(compared: Iterable[Compared]) -> list[Change]:

@@ -9,9 +9,8 @@ import math
 import sys
 from typing import Any
 
-from lastack.app.compare import SECOND, Comparison
 from lastack.model.units import format_duration
-from lastack.query.compare import Change, Compared
+from lastack.query.compare import SECOND, Change, Compared, Comparison
 from lastack.query.keys import ALIASES, parse_keys
 from lastack.view.page import Page
 from lastack.view.quantities import keys_cells, measure_cell, plain_key, plain_value
