@@ -17,7 +17,7 @@ from lastack.prober.trial import Outcome, Sample, Side, Trial
 TALKERS = 3
 _TALK_NS = (250_000_000, 500_000_000, 1_000_000_000)
 #: A talker that outlives the silent bound by this factor shows that talk keeps the connection.
-OUTLIVES = 1.5
+OUTLIVES = 1.2
 _MAX_TALK_TRIES = 3
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from tests.unit.prober.world import MS, Box, S, explore
+
 from lastack.prober.findings import Expiry, Kind
 from lastack.prober.plan import QUESTIONS, Scope
-
-from tests.unit.prober.world import MS, Box, S, explore
 
 HALF = QUESTIONS[:2]
 EXPIRIES = ["silent", "reset_sender", "reset_both", "reset_at_expiry"]
