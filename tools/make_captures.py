@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Makes tests/captures (one small capture a pattern, with labels), and the sample, by real kernel stacks.
 
-Needs root, `ip` and `nft`, and touches nothing but network namespaces that it creates and removes:
+The patterns are those of `lastack lab close`. Needs root, `ip` and `nft`, and an installed LastACK:
 
-    sudo python3 tools/make_captures.py                 # all patterns and the sample
-    sudo python3 tools/make_captures.py refused vxlan   # some patterns
-    sudo python3 tools/make_captures.py --sample        # the sample only
+    python -m tools.make_captures                 # all patterns and the sample
+    python -m tools.make_captures refused vxlan   # some patterns
+    python -m tools.make_captures --missing       # patterns that have no capture yet
+    python -m tools.make_captures --sample        # the sample only
 """
 
 from __future__ import annotations
@@ -15,27 +16,25 @@ import sys
 import tomllib
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-
-from closelab import closing, failing, lab, labels, netns, opening, sample, wrapped
-from closelab.files import write_pcap
-from closelab.recipe import Recipe
+from lastack.capture.writer import PcapWriter
+from lastack.lab import missing
+from lastack.lab.closes import PATTERNS, Label, Played, from_toml, play_all, to_toml
 
 ROOT = Path(__file__).resolve().parent.parent
-RECIPES: dict[str, Recipe] = {
-    recipe.name: recipe for recipe in (*opening.RECIPES, *closing.RECIPES, *failing.RECIPES, *wrapped.RECIPES)
-}
+FOLDER = ROOT / "tests" / "captures"
+_NOTE = """\
+Written by tools/make_captures.py together with the captures; the words are those of
+docs/reference/definitions.md. `kernel_*` is the state that the host's own kernel reported, `causes` are the
+verdicts that are right."""
 
 
-def make(recipe: Recipe, folder: Path) -> dict[str, object]:
-    """Play a recipe, write its capture to `folder/NAME.pcap`, and return its label."""
-    with lab.built(recipe.watch) as hosts:
-        recipe.play(hosts)
-        path = folder / f"{recipe.name}.pcap"
-        outer = hosts.outer or hosts.wire
-        if not hosts.written_to(path):
-            write_pcap(path, outer.drain(), outer.link, recipe.snaplen)
-        return labels.label(recipe, hosts, hosts.wire.segments())
+def write(played: Played, folder: Path) -> Label:
+    """Write the capture of a pattern to `folder/NAME.pcap` and return its label."""
+    assert played.label is not None, played.failure
+    with PcapWriter(folder / f"{played.pattern.name}.pcap", played.link, played.pattern.snaplen) as out:
+        for frame in played.frames:
+            out.write(frame.ts_ns, frame.data, frame.wirelen)
+    return played.label
 
 
 def main() -> int:
@@ -43,41 +42,42 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Make captures of close patterns (root).")
     parser.add_argument("names", nargs="*", help="patterns; default: all of them and the sample")
     parser.add_argument("--sample", action="store_true", help="make samples/closes.pcapng only")
-    parser.add_argument("--list", action="store_true", help="print the patterns and stop")
+    parser.add_argument("--missing", action="store_true", help="only patterns without a capture")
     arguments = parser.parse_args()
-    if arguments.list:
-        for recipe in RECIPES.values():
-            print(f"{recipe.name:24} {recipe.about}")
-        return 0
-    unknown = [name for name in arguments.names if name not in RECIPES]
+    unknown = [name for name in arguments.names if name not in PATTERNS]
     if unknown:
-        parser.error(f"no such pattern: {', '.join(unknown)} (--list prints them)")
-    if reason := netns.missing_requirements():
+        parser.error(f"no such pattern: {', '.join(unknown)} (`lastack lab close --list` prints them)")
+    if reason := missing():
         print(f"make_captures: {reason}", file=sys.stderr)
         return 4
     failed = 0
+    names = arguments.names or list(PATTERNS)
+    if arguments.missing:
+        names = [name for name in names if not (FOLDER / f"{name}.pcap").exists()]
     if not arguments.sample:
-        failed = _make_patterns(arguments.names or list(RECIPES))
-    if arguments.sample or not arguments.names:
-        count = sample.make(ROOT / "samples" / "closes.pcapng")
-        print(f"samples/closes.pcapng: {count} frames")
+        failed = _make_patterns(names)
+    if arguments.sample or not (arguments.names or arguments.missing):
+        from tools.sample.play import make
+
+        print(f"samples/closes.pcapng: {make(ROOT / 'samples' / 'closes.pcapng')} frames")
     return 1 if failed else 0
 
 
 def _make_patterns(names: list[str]) -> int:
-    folder = ROOT / "tests" / "captures"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "labels.toml"
-    known = tomllib.loads(path.read_text()) if path.exists() else {}
+    path = FOLDER / "labels.toml"
+    known = from_toml(tomllib.loads(path.read_text(encoding="utf-8")))
     failed = 0
-    for name in names:
-        try:
-            known[name] = make(RECIPES[name], folder)
-            print(f"{name}: {known[name]['tcp_packets']} TCP packets")
-        except (netns.LabError, OSError, AssertionError) as error:
+    # one at a time: what one pattern does to the machine must not be seen in the times of another
+    for played in play_all([PATTERNS[name] for name in names], workers=1, apart=False):
+        name = played.pattern.name
+        if played.failure:
             failed += 1
-            print(f"{name}: FAILED: {error}", file=sys.stderr)
-    path.write_text(labels.as_toml({name: entry for name, entry in known.items() if name in RECIPES}))
+            print(f"{name}: FAILED: {played.failure}", file=sys.stderr)
+        else:
+            known[name] = write(played, FOLDER)
+            print(f"{name}: {known[name].tcp_packets} TCP packets")
+    kept = {name: entry for name, entry in known.items() if name in PATTERNS}
+    path.write_text(to_toml(kept, _NOTE), encoding="utf-8")
     return failed
 
 

@@ -12,6 +12,7 @@ A line is a packet, an `expect`, a setting or a comment (`#`):
     2.000 < ICMP type=3 code=1           an ICMP error that quotes the other end's SYN
     expect opening=refused ending=never_opened
     expect 2 previous=1                  the second row, when there are several; `expect rows=2` counts them
+    verdict cause=refused actor=server   what the rules say at the end of the script; `a|b` allows either
 
 An `expect` speaks of the packets above it, as if the capture ended there. Numbers continue by themselves: seq is what
 the end has sent, ack what it got. More settings of a packet: `port=` (port of the first end, with numbers of its own),
@@ -84,6 +85,7 @@ class Script:
 
     packets: list[Packet] = field(default_factory=list)
     expectations: list[Expectation] = field(default_factory=list)
+    verdicts: list[Expectation] = field(default_factory=list)
 
 
 class Reader:
@@ -116,11 +118,13 @@ class Reader:
         elif words[0] == "isn":
             self.isns["><".index(words[1])] = int(words[2]) % MOD
         elif words[0] == "expect":
-            self._expect(words[1:])
+            self.script.expectations.append(self._expectation(words[1:]))
+        elif words[0] == "verdict":
+            self.script.verdicts.append(self._expectation(words[1:]))
         else:
             self._packet(words)
 
-    def _expect(self, words: list[str]) -> None:
+    def _expectation(self, words: list[str]) -> Expectation:
         row = int(words.pop(0)) if "=" not in words[0] else None
         values = dict(word.split("=", 1) for word in words)
         members = {f"evidence.{member.name}" for member in EVIDENCE_MEMBERS}
@@ -128,7 +132,7 @@ class Reader:
         unknown = [name for name in values if name not in known]
         if unknown:
             raise ValueError(f"no field {unknown[0]}")
-        self.script.expectations.append(Expectation(self.line, len(self.script.packets), row, values))
+        return Expectation(self.line, len(self.script.packets), row, values)
 
     def _packet(self, words: list[str]) -> None:
         time, arrow, letters, *rest = words

@@ -9,17 +9,7 @@ from typing import Any
 import pytest
 from tests.system.own_captures import CAPTURES, LABELS, Row, product_rows, twin_rows
 
-#: Why the host's own kernel may know another state than an observer of the wire can.
-KERNEL_KNOWS_BETTER = {
-    "keepalive_death": "the RST is lost behind the observer, the server's kernel waits on",
-    "middlebox_reset": "the RST is forged in the server's name, its kernel never hears of it",
-    "peer_vanished": "the client's kernel has given up in silence",
-    "zero_window_death": "the client's kernel has given up in silence",
-    "rejected_icmp": "no word of the server's state was seen",
-    "rejected_icmp_v6": "no word of the server's state was seen",
-    "syn_dropped": "no word of the server's state was seen",
-    "syn_flood": "the addresses of the clients belong to nobody",
-}
+from lastack.lab.closes import PATTERNS
 
 
 @pytest.mark.parametrize("rows_of", [product_rows, twin_rows])
@@ -43,7 +33,7 @@ def test_capture__each_packet_has_a_session(path: Path) -> None:
     assert sum(row["packets_clt"] + row["packets_srv"] for row in rows) == LABELS[path.stem]["tcp_packets"]
 
 
-@pytest.mark.parametrize("name", [name for name in LABELS if name not in KERNEL_KNOWS_BETTER])
+@pytest.mark.parametrize("name", [name for name in LABELS if not PATTERNS[name].blind])
 def test_label__states_are_those_of_the_kernels(name: str) -> None:
     for session in LABELS[name]["sessions"]:
         for side in ("clt", "srv"):

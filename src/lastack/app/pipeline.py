@@ -22,6 +22,9 @@ from lastack.app.options import (
 )
 from lastack.capture.series import CaptureOrder, order_captures
 from lastack.capture.source import Capture, open_capture
+from lastack.diagnosis.crowd import Crowd, crowd_of_rows
+from lastack.diagnosis.engine import diagnose
+from lastack.diagnosis.links import Links
 from lastack.kernels.ingest import SHARDS
 from lastack.tracking.rows import stray_packets
 from lastack.tracking.tracker import Run, Tracker
@@ -71,6 +74,7 @@ class _Run:
         self._progress = progress
         self._threads = threads
         self._run: Run = runner(executor)
+        self._links = Links()
         self._tracker = Tracker(options.max_sessions or default_max_sessions(), options.idle_timeout_ns)
         self._summary = RunSummary()
         self._open: list[Capture] = []
@@ -116,10 +120,11 @@ class _Run:
                 self._emit(batch)
         if self._options.follow:
             for batch in self._tracker.drain():
-                self._emit(batch)
+                self._emit(diagnose(batch, crowd_of_rows(batch)))
         self._tell()
 
     def _emit(self, batch: Any) -> None:
+        batch = self._links.resolve(batch)
         ledger = self._summary.ledger
         stray = stray_packets(batch)
         placed = int(
@@ -134,8 +139,9 @@ class _Run:
         """End all sessions, write their rows and say what was done."""
         waiting: list[Any] = []
         self._ending = self._tracker.live + self._summary.sessions
+        crowd = Crowd(self._tracker.half_open(), self._tracker.attempts_on)
         for job in self._tracker.flush(self._run):
-            waiting.append(job)
+            waiting.append(_Judged(job, crowd))
             if len(waiting) == self._threads:
                 self._write(waiting)
                 waiting = []
@@ -196,8 +202,20 @@ class _Feed:
         batches: list[Any] = []
         for address, n, before in self._pieces:
             if n:
-                batches.extend(self._tracker.feed(self._shard, address, n, before))
+                rows = self._tracker.feed(self._shard, address, n, before)
+                batches.extend(diagnose(batch, crowd_of_rows(batch)) for batch in rows)
         return batches
+
+
+class _Judged:
+    """The rows of a job, with their verdicts."""
+
+    def __init__(self, job: Callable[[], Any], crowd: Crowd) -> None:
+        self._job = job
+        self._crowd = crowd
+
+    def __call__(self) -> Any:
+        return diagnose(self._job(), self._crowd)
 
 
 class _InTurn:

@@ -25,9 +25,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sessions": ("sessions", "One row for each session of captures or datasets, filtered, in any format."),
     "top": ("top", "Servers, clients, zones, ports ... with most of a metric, the others and the total."),
     "table": ("table", "Any metrics of sessions by any keys."),
+    "graph": ("graph", "Metrics over time, or how a quantity is spread: in the terminal, PNG, SVG, CSV."),
+    "compare": ("compare", "What changed between two inputs or two periods, ranked."),
+    "report": ("report", "One HTML page to read and to mail: ledger, endings over time, causes, top lists."),
     "show": ("show", "Everything about one session."),
     "probe": ("probe", "Test a real path: does half-close survive it, and for how long?"),
     "info": ("info", "What is in a capture: interfaces, link types, times, damage."),
+    "profiles": ("profiles", "What is known of firewalls, NATs and hosts: timers, sources, open questions."),
+    "policy": ("policy", "Check a timer policy, compare it with the running one, export it to Linux."),
     "fields": ("fields", "Names that filters and columns use, with type, unit and meaning."),
 }
 

@@ -8,8 +8,8 @@ from lastack.firewall.compile import resolved
 from lastack.firewall.policy import Effective, Policy, effective
 from lastack.firewall.problems import Problem, Severity
 from lastack.firewall.profile import Profile
+from lastack.firewall.text import duration_text
 from lastack.firewall.words import Confidence, Mode, Phase
-from lastack.model.units import format_duration
 
 
 def commit_check(policy: Policy, profile: Profile) -> list[Problem]:
@@ -37,11 +37,6 @@ def scope_path(place: int) -> str:
 def scope_name(policy: Policy, place: int) -> str:
     """Return what people call a scope: `global`, or the application."""
     return policy.overrides[place - 1].application.name if place else "global"
-
-
-def duration_text(ns: int | None) -> str:
-    """Return a duration for people, `never` for None."""
-    return "never" if ns is None else format_duration(ns)
 
 
 def _warn(path: str, message: str, remedy: str = "") -> Problem:

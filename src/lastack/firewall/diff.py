@@ -91,10 +91,8 @@ def _overrides(running: Policy, old: Profile, candidate: Policy, new: Profile) -
             text = application.text()
             changes.append(Change(name, "override", "", text if was else None, text if now else None))
         elif running.overrides[was - 1].application != candidate.overrides[now - 1].application:
-            texts = [
-                running.overrides[was - 1].application.text(),
-                candidate.overrides[now - 1].application.text(),
-            ]
+            old_text = running.overrides[was - 1].application.text()
+            new_text = candidate.overrides[now - 1].application.text()
             changes.append(Change(name, "override", "matches", old_text, new_text))
         changes += _timers(name, effective(old, running, was), effective(new, candidate, now))
     common = [name for name in names if name in before and name in after]

@@ -48,7 +48,7 @@ class Problem:
 
 def near(word: str, names: Iterable[str]) -> str:
     """Return `did you mean X?` for the nearest name, else the list of all names."""
-    known = sorted(names)
+    known = sorted(set(names))
     close = get_close_matches(word, known, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]}?"

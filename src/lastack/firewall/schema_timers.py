@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from lastack.firewall.document import Node
 from lastack.firewall.problems import near
 from lastack.firewall.profile import Cap, Clamp, PhaseTimer, Timer, Transition
+from lastack.firewall.text import duration_text
 from lastack.firewall.words import (
     BOOKKEEPING,
     By,
@@ -20,7 +21,7 @@ from lastack.firewall.words import (
     RefreshBy,
     RstCheck,
 )
-from lastack.model.units import NS_PER_S, format_duration
+from lastack.model.units import NS_PER_S
 
 #: Events that start a timer, in the words of vendors' documents; the machine derives its own from the phases.
 STARTS = (
@@ -100,7 +101,7 @@ def _check_limits(node: Node, timer: Timer) -> None:
     elif timer.ns is not None and (
         (low is not None and timer.ns < low) or (high is not None and timer.ns > high)
     ):
-        node.error("seconds", f"{format_duration(timer.ns)} is outside of {range_text(timer)}")
+        node.error("seconds", f"{duration_text(timer.ns)} is outside of {range_text(timer)}")
     if timer.mode is Mode.absolute and timer.refresh_by is not RefreshBy.none:
         node.error(
             "refresh_by", "an absolute timer is not restarted by packets", 'leave it out, or mode = "idle"'
@@ -111,10 +112,10 @@ def range_text(timer: Timer) -> str:
     """Return a timer's documented range: `1 s to 10 min 0 s`, `at least 30 s`, or `any value`."""
     low, high = timer.minimum_ns, timer.maximum_ns
     if low is not None and high is not None:
-        return f"{format_duration(low)} to {format_duration(high)}"
+        return f"{duration_text(low)} to {duration_text(high)}"
     if low is not None:
-        return f"at least {format_duration(low)}"
-    return f"at most {format_duration(high)}" if high is not None else "any value"
+        return f"at least {duration_text(low)}"
+    return f"at most {duration_text(high)}" if high is not None else "any value"
 
 
 def read_phases(

@@ -19,9 +19,10 @@ from lastack.firewall.problems import near
 from lastack.firewall.profile import Profile, Timer
 from lastack.firewall.schema import turned
 from lastack.firewall.schema_timers import range_text
+from lastack.firewall.text import duration_text
 from lastack.firewall.words import Phase
 from lastack.model.errors import UsageError
-from lastack.model.units import format_duration, parse_duration_ns
+from lastack.model.units import parse_duration_ns
 
 #: What every box has, by the phases in which it shows; other words for it.
 ROLES: Mapping[str, tuple[tuple[Phase, ...], tuple[str, ...]]] = {
@@ -96,7 +97,7 @@ def check_value(profile: Profile, timer: Timer, ns: int | None, scope: str) -> s
     """
     if scope not in timer.scopes:
         if not timer.scopes:
-            return f"{timer.name} cannot be configured on {profile.title}; it is {_text(timer.ns)}"
+            return f"{timer.name} cannot be configured on {profile.title}; it is {duration_text(timer.ns)}"
         return f"{timer.name} is global on {profile.title}: it has no value for one application"
     low, high = timer.minimum_ns, timer.maximum_ns
     if ns == 0 and timer.zero_is_never:
@@ -105,7 +106,7 @@ def check_value(profile: Profile, timer: Timer, ns: int | None, scope: str) -> s
         never = timer.zero_is_never or timer.ns is None or (low is None and high is None)
         return "" if never else f"never is not a value of {timer.name}: its range is {range_text(timer)}"
     if (low is not None and ns < low) or (high is not None and ns > high):
-        return f"{_text(ns)} is outside of the range of {timer.name}, {range_text(timer)}"
+        return f"{duration_text(ns)} is outside of the range of {timer.name}, {range_text(timer)}"
     return ""
 
 
@@ -246,7 +247,3 @@ def _table_size(value: str) -> int:
 
 def _said(role: str) -> str:
     return role.replace("_", " ")
-
-
-def _text(ns: int | None) -> str:
-    return "never" if ns is None else format_duration(ns)

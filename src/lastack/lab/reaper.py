@@ -31,7 +31,7 @@ class Reaper:
 
     Args:
         fds: Descriptors of the lab's namespaces.
-        files: Folder of the lab's own files, to be removed in the end.
+        files: Folder to be removed in the end, empty for none.
     """
 
     def __init__(self, fds: Sequence[int], files: str) -> None:
@@ -107,7 +107,8 @@ def _main(arguments: list[str]) -> None:
         waiting.register(os.pidfd_open(builder), select.POLLIN)
         waiting.poll()
     kill_all(inodes, {builder, os.getpid()})
-    shutil.rmtree(files, ignore_errors=True)
+    if files:
+        shutil.rmtree(files, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -73,12 +73,18 @@ class TrialEnd:
         self._look_ns = _FIRST_LOOK_NS
         self._pending = False  # data sent and not known to be acknowledged
         self._last_sent = False
+        self._lived_ns = 0
         self._ready = side is Side.server
 
     @property
     def waiting(self) -> bool:
         """Whether the wait has begun."""
         return self._start_ns is not None
+
+    @property
+    def lived_ns(self) -> int:
+        """How long into the wait data is known to have come through: acknowledged (sender) or received."""
+        return self._lived_ns if self._sends else self.report.waited_ns
 
     def begin(self, now_ns: int) -> list[Command]:
         """Server: the request was read, say ok and, as the closer, send FIN."""
@@ -203,6 +209,7 @@ class TrialEnd:
             self._pending = False
             self._look_ns = _FIRST_LOOK_NS
             self.report.chunks += 1
+            self._lived_ns = self._sent_ns - self._start_ns
             if not self._last_sent:
                 return []
             self.report.outcome = Outcome.kept

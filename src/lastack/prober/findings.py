@@ -35,6 +35,7 @@ class Expiry(StrEnum):
 
 #: Shares below this are noise beside the outcome that most samples had.
 _MAJORITY = 0.8
+_EDGE_NS = 50_000_000
 #: How far a talker's death may lie from the silent bound, as a share of it, to be of the same timer.
 _SAME = 0.25
 
@@ -95,7 +96,7 @@ def conclude(inquiry: Inquiry, longest_ns: int, rtt_ns: int | None = None) -> Fi
         title=inquiry.question.title,
         bound=bound,
         kind=kind,
-        expiry=_expiry(broken),
+        expiry=_expiry(_clearly(broken, bound)),
         longest_ns=max((s.waited_ns for s in good), default=0) if bound.broken_ns is None else longest_ns,
         samples=len(good),
         bad=dict(bad.most_common(5)),
@@ -127,7 +128,8 @@ def _kind(inquiry: Inquiry, bound: Bound) -> tuple[Kind, str]:
     ]
     # a talk interval near the bound or above it dies of an idle timer as well
     telling = [s for s in with_timer if s.trial.talk_ns < bound.broken_ns / 2]
-    if lived and not telling:
+    # no absolute timer can be outlived, but loss can kill a talker
+    if lived and len(lived) >= len(telling):
         return Kind.idle, f"{len(lived)} of {len(inquiry.talkers)} talking connections outlived it"
     if telling and not lived:
         return (
@@ -138,6 +140,12 @@ def _kind(inquiry: Inquiry, bound: Bound) -> tuple[Kind, str]:
         Kind.unknown,
         f"of {len(inquiry.talkers)} talking connections {len(lived)} outlived it, {len(dead)} died",
     )
+
+
+def _clearly(broken: list[Sample], bound: Bound) -> list[Sample]:
+    """Return the samples well beyond the bound: close to it a packet and the expiry may pass each other."""
+    edge = (bound.broken_ns or 0) + max(_EDGE_NS, (bound.broken_ns or 0) // 100)
+    return [sample for sample in broken if sample.trial.wait_ns > edge] or broken
 
 
 def _expiry(broken: list[Sample]) -> Expiry:

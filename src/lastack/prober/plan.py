@@ -17,7 +17,7 @@ from lastack.prober.trial import Outcome, Sample, Side, Trial
 TALKERS = 3
 _TALK_NS = (250_000_000, 500_000_000, 1_000_000_000)
 #: A talker that outlives the silent bound by this factor shows that talk keeps the connection.
-OUTLIVES = 1.5
+OUTLIVES = 1.2
 _MAX_TALK_TRIES = 3
 
 
@@ -198,18 +198,22 @@ class Plan:
             inquiry = self.inquiries[trial.question]
             if trial.talk_ns:
                 enough = inquiry.outlived_ns
-                if enough and number in started and now_ns - started[number] > enough + GRACE_NS:
+                if (
+                    enough
+                    and number in started
+                    and now_ns - started[number] > enough + 2 * trial.talk_ns + GRACE_NS
+                ):
                     out.append(number)
             elif inquiry.search.useless(trial.wait_ns):
                 out.append(number)
         return out
 
     def abandon(self, number: int, talked_ns: int = 0) -> None:
-        """Take a trial back; a talker that lived so long counts as kept so far.
+        """Take a trial back; a talker counts by how long its data came through.
 
         Args:
             number: Of the trial.
-            talked_ns: For how long a talker was answered.
+            talked_ns: For how long a talker was answered; 0 when nobody knows.
         """
         trial = self._live.pop(number, None)
         if trial is None:
@@ -218,7 +222,12 @@ class Plan:
         if trial.talk_ns:
             inquiry.talking -= 1
             if talked_ns:
-                sample = Sample(trial, Outcome.kept, talked_ns)
+                lives = talked_ns >= inquiry.outlived_ns
+                sample = (
+                    Sample(trial, Outcome.kept, talked_ns)
+                    if lives
+                    else Sample(trial, Outcome.silent, talked_ns, died_ns=talked_ns + trial.talk_ns)
+                )
                 inquiry.talkers.append(sample)
                 inquiry.samples.append(sample)
         else:

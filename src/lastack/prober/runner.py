@@ -200,7 +200,7 @@ class Runner:
             self._pump()
         self.facts.most = max(self.facts.most, len(self._open))
         for number in self.plan.superfluous(self._began, now):
-            self._give_up(number, now)
+            self._give_up(number)
         if self._told is not None:
             self._told(Status(elapsed, len(self._open), self._samples))
         if self._problem or (not self._queue and self.plan.finished(elapsed) and not self._lingering(now)):
@@ -304,13 +304,12 @@ class Runner:
         self._last_offer = self._loop.now()
         self.plan.offer(sample)
 
-    def _give_up(self, number: int, now: int) -> None:
+    def _give_up(self, number: int) -> None:
         one = self._open.get(number)
-        began = self._began.get(number)
         trial = self._trials.pop(number, None)
         talked = 0
-        if trial is not None and trial.talk_ns and began is not None and isinstance(one, TrialSocket):
-            talked = now - began if one.end.report.chunks else 0
+        if trial is not None and trial.talk_ns and isinstance(one, TrialSocket):
+            talked = one.end.lived_ns
         self.plan.abandon(number, talked)
         self._queue = [waiting for waiting in self._queue if waiting.number != number]
         if one is not None:

@@ -90,6 +90,8 @@ class Search:
     ) -> None:
         self._tries: dict[int, _Try] = {}
         self._queue = geometric(shortest_ns, longest_ns, coarse)
+        self._bound: Bound | None = None  # until the next sample
+        self._useless_from_ns: int | None = None
         self._fine = fine
         self._rounds = 0
         self._target_ns = target_ns
@@ -113,11 +115,13 @@ class Search:
             kept: Whether the path still worked.
         """
         self._tries.setdefault(wait_ns, _Try(started=1)).measured.append((waited_ns, kept))
+        self._bound = None
 
     def correct(self, wait_ns: int, waited_ns: int) -> None:
         """Take back a wait's good outcome: its data was acknowledged, but never arrived."""
         one = self._tries[wait_ns]
         one.measured = [(waited, kept and waited != waited_ns) for waited, kept in one.measured]
+        self._bound = None
 
     def skip(self, wait_ns: int) -> bool:
         """Take a sample that proves nothing; return whether it will be tried again."""
@@ -136,13 +140,8 @@ class Search:
 
     def useless(self, wait_ns: int) -> bool:
         """Return whether a wait lies so far beyond broken ones that its outcome teaches nothing."""
-        broken = sorted(one.waited_ns for one in self._tries.values() if one.measured and not one.kept)
-        if len(broken) < WITNESSES:
-            return False
-        bound = self.bound()
-        # the witnesses must lie above the bound themselves: a lost packet far below it is none
-        above = [waited for waited in broken if bound.kept_ns is None or waited > bound.kept_ns]
-        return len(above) >= WITNESSES and wait_ns > above[WITNESSES - 1]
+        self.bound()
+        return self._useless_from_ns is not None and wait_ns > self._useless_from_ns
 
     @property
     def pending(self) -> int:
@@ -152,6 +151,19 @@ class Search:
 
     def bound(self) -> Bound:
         """Return the bound that the fewest samples contradict."""
+        if self._bound is None:
+            self._bound = self._find_bound()
+            kept_ns = self._bound.kept_ns or 0
+            # the witnesses must lie above the bound themselves: a lost packet far below it is none
+            above = sorted(
+                one.waited_ns
+                for one in self._tries.values()
+                if one.measured and not one.kept and one.waited_ns > kept_ns
+            )
+            self._useless_from_ns = above[WITNESSES - 1] if len(above) >= WITNESSES else None
+        return self._bound
+
+    def _find_bound(self) -> Bound:
         rows = sorted((one.waited_ns, one.kept) for one in self._tries.values() if one.measured)
         total_kept = sum(kept for _, kept in rows)
         best, cut, wrong = len(rows) + 1, 0, 0

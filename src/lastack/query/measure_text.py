@@ -66,7 +66,7 @@ def read_measure(text: str) -> Measure:
         UsageError: A filter in it is wrong.
     """
     text = text.strip()
-    above, slash, below = _halves(text)
+    above, slash, below = halves(text)
     measure = _single(above)
     if not slash:
         return measure
@@ -102,7 +102,7 @@ def split_list(text: str) -> list[tuple[int, str]]:
     return parts if start > len(text) else [*parts, (start, text[start:].strip())]
 
 
-def _halves(text: str) -> tuple[str, str, str]:
+def halves(text: str) -> tuple[str, str, str]:
     """Return what is left and right of a `/` outside of parentheses."""
     depth = 0
     for place, letter in enumerate(text):

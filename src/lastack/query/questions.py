@@ -173,9 +173,21 @@ def parse_sort(
     return Sort(measure.name, ascending=sign == "+"), more
 
 
-def log_edges(low: int = 1, high: int = 10**15) -> tuple[int, ...]:
-    """Return edges at 1, 2 and 5 of each power of ten, from the one at or above `low` to the one at or above `high`."""
-    edges = [digit * 10**power for power in range(len(str(high)) + 1) for digit in (1, 2, 5)]
+def log_edges(low: int = 1, high: int = 10**15, digits: tuple[int, ...] = (1, 2, 5)) -> tuple[int, ...]:
+    """Return edges at some digits of each power of ten, from the first at or above `low` to that above `high`.
+
+    Args:
+        low: The first edge is at or above it.
+        high: The last edge is at or above it.
+        digits: Rising, all of one length: (1, 2, 5), or (10, 12, 16, 20 …) for edges between these.
+    """
+    scale = 10 ** (len(str(digits[0])) - 1)
+    edges = [digit * 10**power // scale for power in range(len(str(high)) + 2) for digit in digits]
+    edges = sorted({edge for edge in edges if edge > 0})
     start = next(i for i, edge in enumerate(edges) if edge >= low)
     end = next(i for i, edge in enumerate(edges) if edge >= high)
     return tuple(edges[start : end + 1])
+
+
+#: Ten edges for each power of ten, nearly the same factor apart (the Renard series R10, ISO 3), for charts.
+FINE = (10, 12, 16, 20, 25, 32, 40, 50, 63, 80)

@@ -86,3 +86,9 @@ def shared(name: str) -> Measure | None:
     assert top is not None, f"{name} divides {above}, which is not declared"
     assert bottom is not None, f"{name} divides by {below}, which is not declared"
     return Measure(name, Kind.ratio, top.above, bottom.above, percent=True, help=help_)
+
+
+def name_of(atom: Atom) -> str | None:
+    """Return the name of the declared count that an atom is, None if it is none."""
+    found = (name for name in COUNTS if (measure := counted(name)) is not None and measure.above == atom)
+    return next(found, None)

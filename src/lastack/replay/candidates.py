@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lastack.replay.columns import NEVER
-from lastack.replay.lanes import STAGES, Lanes, Stage
+from lastack.replay.lanes import SHORTEST, STAGES, Lanes, Meeting, Meets, Stage
 from lastack.replay.past import Past
 
 #: Stages in the order of a session's life that can begin at a known moment.
@@ -52,6 +52,12 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.row)
 
+    def chosen(self, which: NDArray[np.bool_]) -> Candidates:
+        """Return some of them."""
+        if which.all():
+            return self
+        return Candidates(*(getattr(self, name)[which] for name in Candidates.__dataclass_fields__))
+
 
 @dataclass(frozen=True, slots=True)
 class Runs:
@@ -78,71 +84,96 @@ def candidates_of(past: Past, lanes: Lanes, harsh: bool) -> tuple[Candidates, Ru
     shortest = lanes.ns[:, 0]
     parts = [
         _silences(past, lanes, offset, shortest),
-        _opening(past, lanes, Stage.syn_sent, harsh),
-        _opening(past, lanes, Stage.syn_recv, harsh),
+        *_opening(past, lanes, Stage.syn_sent, harsh),
+        *_opening(past, lanes, Stage.syn_recv, harsh),
         _repeats(past, lanes),
     ]
     runs = _runs(past, lanes, offset, shortest, parts)
-    merged = _joined(parts)
-    if lanes.recreates:
-        merged = _recreated(past, merged)
-    return merged, runs
+    return _met(past, _sure(past, _joined(parts), lanes, harsh), lanes.meeting, harsh), runs
 
 
 def _silences(past: Past, lanes: Lanes, offset: NDArray[np.int64], shortest: NDArray[np.int64]) -> Candidates:
     s = past.silences
     lane = s.stage + offset[s.row]
-    wanted = (s.gap_ns >= shortest[lane]) & ~lanes.absolute[lane]
-    # The silences of the opening stages are what `_opening` makes of them: most of them end with another SYN.
-    wanted &= s.stage >= Stage.established
-    i = np.flatnonzero(wanted)
-    i = i[s.gap_ns[i] >= shortest[lane[i]]]
-    nothing = np.zeros(len(i), np.bool_)
-    ends = s.start_ns[i] + s.gap_ns[i]
-    return Candidates(s.row[i], lane[i], s.start_ns[i], s.gap_ns[i], ends, s.sent[i], nothing)
+    i = np.flatnonzero((s.gap_ns >= shortest[lane]) & ~lanes.absolute[lane])
+    # The silences of the opening stages are what `_opening` makes of them.
+    i = i[s.stage[i] >= Stage.established]
+    return _of_silences(past, i, lane[i], returns=False)
+
+
+def _of_silences(
+    past: Past, which: NDArray[np.int64], lane: NDArray[np.int64], *, returns: bool
+) -> Candidates:
+    s = past.silences
+    start, gap = s.start_ns[which], s.gap_ns[which]
+    back = np.full(len(which), returns, np.bool_)
+    return Candidates(s.row[which], lane, start, gap, start + gap, s.sent[which], back)
 
 
 def _repeats(past: Past, lanes: Lanes) -> Candidates:
     """Return the silences of unanswered SYNs that end with another SYN: it makes the entry again."""
     s = past.silences
-    i = np.flatnonzero(s.stage == Stage.syn_sent)
-    if lanes.absolute[Stage.syn_sent]:
-        i = i[:0]
-    i = i[s.gap_ns[i] >= lanes.ns[Stage.syn_sent, 0]]
-    ends = s.start_ns[i] + s.gap_ns[i]
-    i = i[ends < past.enters[s.row[i], Stage.syn_recv :].min(axis=1)]
-    lane = np.full(len(i), int(Stage.syn_sent), np.int64)
-    ends = s.start_ns[i] + s.gap_ns[i]
-    return Candidates(s.row[i], lane, s.start_ns[i], s.gap_ns[i], ends, s.sent[i], np.ones(len(i), np.bool_))
+    stage = int(Stage.syn_sent)
+    i = np.flatnonzero((s.stage == stage) & (s.gap_ns >= lanes.ns[stage, 0]) & ~lanes.absolute[stage])
+    i = i[past.repeated_syn[s.row[i]]]
+    i = i[s.start_ns[i] + s.gap_ns[i] < past.enters[s.row[i], Stage.syn_recv :].min(axis=1)]
+    return _of_silences(past, i, np.full(len(i), stage, np.int64), returns=True)
 
 
-def _opening(past: Past, lanes: Lanes, stage: Stage, harsh: bool) -> Candidates:
-    """Return one candidate a session: the silence before the answer (or the handshake's last ACK) that the box awaits.
+def _opening(past: Past, lanes: Lanes, stage: Stage, harsh: bool) -> list[Candidates]:
+    """Return the silences before the answer to a SYN, or before the ACK that completes the handshake.
 
-    SYNs that are repeated make a new entry, so that only the last silence counts; it is known when nothing was
-    repeated, or when it is long enough to be in the gap profile.
+    The moments of both are kept, so that a silence between them is known below the floor of the gap profile, unless
+    something was repeated. A SYN that is repeated makes an entry again, and which packet ends a silence is not kept:
+    then the kind reading knows the last silence at most, and the harsh one takes the whole stage for one.
     """
     begin = past.enters[:, stage]
     later = past.enters[:, stage + 1 :].min(axis=1)
-    rows = np.flatnonzero((begin != NEVER) & (later != NEVER) & ~past.met)
-    whole = later[rows] - begin[rows]
-    rows = rows[whole >= lanes.ns[stage, 0]]
-    whole = later[rows] - begin[rows]
-    base = begin[rows]
-    repeated = np.flatnonzero(past.repeated_syn[rows])
-    if len(repeated):
-        at = rows[repeated]
-        last, known = _last_silence(past, stage, at, later[at])
-        if lanes.absolute[stage] and stage is Stage.syn_recv:
-            known[:] = False
-        unknown = whole[repeated] if harsh else np.zeros(len(at), np.int64)
-        whole[repeated] = np.where(known, last, unknown)
-        base[repeated] = later[at] - whole[repeated]
-    enough = whole >= lanes.ns[stage, 0]
-    rows, whole, base = rows[enough], whole[enough], base[enough]
+    waits = stage is Stage.syn_recv
+    goes_on = waits | lanes.absolute[stage] | (past.repeated_syn & ~past.only_syns)
+    until = np.where((later == NEVER) & goes_on & ~past.only_syns, past.end, later)
+    rows = np.flatnonzero((begin != NEVER) & (until != NEVER))
+    if lanes.absolute[stage]:
+        unknown = past.unseen_open & (begin == NEVER)
+        begin = np.where(unknown, past.start, begin)
+        until = np.where(past.unseen_open, past.end, until)
+        rows = np.flatnonzero((begin != NEVER) & (until != NEVER))
+    rows = rows[until[rows] - begin[rows] >= lanes.ns[stage, 0]]
+    again = past.repeated_syn[rows]
+    found = []
+    if lanes.absolute[stage]:
+        # When such a session was established is not known: it may have been at its end.
+        unseen = past.unseen_open[rows]
+        once = rows[~again & ~unseen]
+        if harsh:
+            found.append(_whole(stage, rows[unseen], begin[rows[unseen]], until[rows[unseen]]))
+    else:
+        s = past.silences
+        i = np.flatnonzero((s.stage == stage) & (s.gap_ns >= lanes.ns[stage, 0]))
+        i = i[~past.repeated_syn[s.row[i]]]
+        found.append(_of_silences(past, i, np.full(len(i), int(stage), np.int64), returns=False))
+        several = again | (waits & (past.repeated_answer[rows] | (later[rows] == NEVER)))
+        once = rows[~several]
+        once = once[until[once] - begin[once] < _FLOOR_NS]
+    found.append(_whole(stage, once, begin[once], until[once]))
+    open_ = rows[again]
+    if harsh and waits:
+        found.append(_whole(stage, open_, begin[open_], until[open_]))
+    elif len(open_):
+        last, known = _last_silence(past, stage, open_, later[open_])
+        last = np.where(known, last, until[open_] - begin[open_] if harsh else 0)
+        enough = last >= lanes.ns[stage, 0]
+        open_, last = open_[enough], last[enough]
+        found.append(_whole(stage, open_, until[open_] - last, until[open_]))
+    return found
+
+
+def _whole(
+    stage: Stage, rows: NDArray[np.int64], base: NDArray[np.int64], until: NDArray[np.int64]
+) -> Candidates:
     lane = np.full(len(rows), int(stage), np.int64)
     sent = np.full((len(rows), 4), -1, np.int64)
-    return Candidates(rows, lane, base, whole, later[rows], sent, np.zeros(len(rows), np.bool_))
+    return Candidates(rows, lane, base, until - base, until, sent, np.zeros(len(rows), np.bool_))
 
 
 def _last_silence(
@@ -228,13 +259,47 @@ def _joined(parts: list[Candidates]) -> Candidates:
     return Candidates(*(column[order] for column in columns))
 
 
-def _recreated(past: Past, found: Candidates) -> Candidates:
-    """Mark what a box with loose pickup survives: the packet that meets no entry is neither FIN nor RST."""
-    closing = np.zeros(len(found), np.bool_)
-    for stage in (Stage.fin1, Stage.fin2, Stage.rst, Stage.rst_unverified):
-        closing |= past.enters[found.row, stage] == found.lost_ns
-    opening = found.lane % STAGES < Stage.established
-    returns = found.returns | (~closing & ~opening)
+def _sure(past: Past, found: Candidates, lanes: Lanes, harsh: bool) -> Candidates:
+    """Replace the candidates of odd sessions: none for the kind reading, the whole session for the harsh one."""
+    if not past.odd.any():
+        return found
+    kept = found.chosen(~past.odd[found.row])
+    if not harsh:
+        return kept
+    rows = np.flatnonzero(past.odd)
+    rows = rows[past.end[rows] - past.start[rows] >= lanes.ns[SHORTEST, 0]]
+    lane = np.full(len(rows), SHORTEST, np.int64)
+    nothing = np.zeros((len(rows), 4), np.int64)
+    length = past.end[rows] - past.start[rows]
+    none = np.zeros(len(rows), np.bool_)
+    return _joined([kept, Candidates(rows, lane, past.start[rows], length, past.start[rows], nothing, none)])
+
+
+def _met(past: Past, found: Candidates, meeting: Meeting, harsh: bool) -> Candidates:
+    """Mark the candidates after which nothing is lost, as the packet that meets no entry is let pass or makes one.
+
+    What an entry that was made anew is in is not known any more, so the kind reading loses nothing after it; the
+    harsh one takes it as never made if a later packet of another class may be refused.
+    """
+    classes = (meeting.syn_ack, meeting.other, meeting.fin, meeting.rst)
+    if set(classes) == {Meets.refused}:
+        return found
+    fate = np.full(len(found), meeting.other, np.int64)
+    fate[found.lane % STAGES == Stage.syn_sent] = meeting.syn_ack
+    for stage, met in (
+        (Stage.fin1, meeting.fin), (Stage.fin2, meeting.fin), (Stage.rst, meeting.rst),
+        (Stage.rst_unverified, meeting.rst),
+    ):  # fmt: skip
+        fate[past.enters[found.row, stage] == found.lost_ns] = met
+    if harsh:
+        saved = (fate == Meets.passed) & np.bool_(set(classes) == {Meets.passed})
+    else:
+        saved = fate != Meets.refused
+        # All that follows a saved one of the same session is saved as well.
+        starts = np.searchsorted(found.row, found.row)
+        so_far = np.cumsum(saved) - saved
+        saved |= so_far - so_far[starts] > 0
+    returns = found.returns | saved
     return Candidates(
         found.row, found.lane, found.base_ns, found.length_ns, found.lost_ns, found.sent, returns
     )

@@ -31,6 +31,12 @@ def whole_numbers(array: Any, absent: int = 0) -> NDArray[Any]:
     return result
 
 
+def valid(array: Any) -> NDArray[np.bool_]:
+    """Return which values of an array are not null."""
+    result: NDArray[np.bool_] = array.is_valid().to_numpy(zero_copy_only=False)
+    return result
+
+
 def moments(batch: Any, name: str) -> NDArray[np.int64]:
     """Return a column of times, `NEVER` where it is null."""
     return whole_numbers(one_array(batch, name), NEVER).astype(np.int64, copy=False)

@@ -51,9 +51,9 @@ def fates_of(past: Past, lanes: Lanes, harsh: bool = False) -> Fates:
     ends = _settings_that_end(found, lanes)
     survives = np.zeros(len(past), np.int64)
     fatal = ~found.returns
-    passed, passed_until = _chosen(found, ~fatal), ends[~fatal]
+    passed, passed_until = found.chosen(~fatal), ends[~fatal]
     if not fatal.all():
-        found, ends = _chosen(found, fatal), ends[fatal]
+        found, ends = found.chosen(fatal), ends[fatal]
     if len(found) == 0:
         return Fates(found, ends, ends, survives, runs, passed, passed_until)
     # A running maximum within each session: rows ascend, so a row's number times more than any setting separates them.
@@ -63,7 +63,7 @@ def fates_of(past: Past, lanes: Lanes, harsh: bool = False) -> Fates:
     since = np.maximum(before - found.row * step, 0)
     first = ends > since
     survives[found.row] = reach - found.row * step  # the last of a row's values stays
-    return Fates(_chosen(found, first), since[first], ends[first], survives, runs, passed, passed_until)
+    return Fates(found.chosen(first), since[first], ends[first], survives, runs, passed, passed_until)
 
 
 def _settings_that_end(found: Candidates, lanes: Lanes) -> NDArray[np.int64]:
@@ -77,9 +77,3 @@ def _settings_that_end(found: Candidates, lanes: Lanes) -> NDArray[np.int64]:
         if here.any():
             ends[here] = np.searchsorted(lanes.ns[lane], found.length_ns[here], "right")
     return ends
-
-
-def _chosen(found: Candidates, which: NDArray[np.bool_]) -> Candidates:
-    if which.all():
-        return found
-    return Candidates(*(getattr(found, name)[which] for name in Candidates.__dataclass_fields__))

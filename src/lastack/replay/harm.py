@@ -1,31 +1,48 @@
-"""What it costs a session that a box forgets it, from the packets that the record says came later.
+"""What it costs a session that a box forgets it, from what the record says came later.
 
-The words are those of `lastack.model.enums.Harm`: data lost; the close lost, so that an end hangs; stalled (the
-session went on, without data); the open failed; and none, when only a late ACK or a repeat was lost.
+The words and their order are those of `lastack.replay.outcome.Harm`; here they are numbers, for arrays.
 """
 
 from __future__ import annotations
 
+from enum import IntEnum
+
 import numpy as np
 from numpy.typing import NDArray
 
-from lastack.model.enums import EndpointState, Harm
+from lastack.model.enums import EndpointState
 from lastack.replay.columns import NEVER
 from lastack.replay.lanes import STAGES, Stage
 from lastack.replay.past import Past
 
-#: Harms by weight, heaviest first: the order of tables.
-HARMS = (Harm.data_lost, Harm.close_lost, Harm.open_failed, Harm.stalled, Harm.none)
+
+class Loss(IntEnum):
+    """What was lost; the worst that applies.
+
+    `data_lost`: payload. `close_lost`: a FIN or RST, before the close had passed, so that an end hangs. `open_failed`:
+    the handshake was not complete. `late_ack`: nothing of these. `none`: the session lives.
+    """
+
+    none = 0
+    late_ack = 1
+    close_lost = 2
+    data_lost = 3
+    open_failed = 4
 
 
-def harm_of(
+#: Stages in which the close has passed.
+_OVER = (Stage.fin2, Stage.closed, Stage.rst)
+_CLOSES = (Stage.fin1, Stage.fin2, Stage.rst, Stage.rst_unverified)
+
+
+def loss_of(
     past: Past,
     rows: NDArray[np.int64],
     lanes: NDArray[np.int64],
     lost_ns: NDArray[np.int64],
     bytes_lost: NDArray[np.int64],
 ) -> NDArray[np.uint8]:
-    """Return the harm to sessions that a box forgot.
+    """Return what sessions lost that a box forgot.
 
     Args:
         past: The sessions.
@@ -36,18 +53,14 @@ def harm_of(
     """
     stage = lanes % STAGES
     enters = past.enters[rows]
-    fin1, fin2 = (enters[:, s] != NEVER for s in (Stage.fin1, Stage.fin2))
-    closes = (fin1 & (enters[:, Stage.fin1] >= lost_ns)) | (fin2 & (enters[:, Stage.fin2] >= lost_ns))
-    for s in (Stage.rst, Stage.rst_unverified):
+    closes = np.zeros(len(rows), np.bool_)
+    for s in _CLOSES:
         closes |= (enters[:, s] != NEVER) & (enters[:, s] >= lost_ns)
-    harm = np.full(len(rows), Harm.none, np.uint8)
-    harm[stage == Stage.established] = Harm.stalled
-    alive = stage <= Stage.fin1_acked
-    harm[alive & closes] = Harm.close_lost
-    # After both FINs were acknowledged nothing new can be lost; before, a repeat may be the first that arrives.
-    harm[(stage <= Stage.fin2) & (bytes_lost > 0)] = Harm.data_lost
-    harm[stage <= Stage.syn_recv] = Harm.open_failed
-    return harm
+    loss = np.full(len(rows), Loss.late_ack, np.uint8)
+    loss[closes & ~np.isin(stage, _OVER)] = Loss.close_lost
+    loss[bytes_lost > 0] = Loss.data_lost
+    loss[stage <= Stage.syn_recv] = Loss.open_failed
+    return loss
 
 
 def hanging(

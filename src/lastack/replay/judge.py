@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from lastack.replay.columns import NEVER
 from lastack.replay.fates import Fates, fates_of
-from lastack.replay.harm import harm_of
+from lastack.replay.harm import loss_of
 from lastack.replay.known import sent_by
 from lastack.replay.lanes import FOREVER_NS, Lanes, Readings
 from lastack.replay.past import Past
@@ -25,7 +25,7 @@ class Verdicts:
         lane: Lane it was forgotten in, or that it ended in.
         lost_least: Payload lost for certain, client's and server's, then packets; shape (sessions, 4).
         lost_most: The most that may have been lost.
-        harm: `lastack.model.enums.Harm`; `none` for what lives.
+        loss: `lastack.replay.harm.Loss`.
         removed_ns: When the entry went in the end, `NEVER` for never.
     """
 
@@ -34,7 +34,7 @@ class Verdicts:
     lane: NDArray[np.int64]
     lost_least: NDArray[np.int64]
     lost_most: NDArray[np.int64]
-    harm: NDArray[np.uint8]
+    loss: NDArray[np.uint8]
     removed_ns: NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -67,7 +67,7 @@ def judge(past: Past, readings: Readings) -> Judged:
     harsh = _verdicts(past, readings.harsh, harsh=True)
     agree = (kind.broken == harsh.broken) & (kind.died_ns == harsh.died_ns)
     agree &= (kind.lost_least[:, :2] == harsh.lost_most[:, :2]).all(axis=1)
-    return Judged(kind, harsh, agree & ~past.full)
+    return Judged(kind, harsh, agree & ~past.odd)
 
 
 def _verdicts(past: Past, lanes: Lanes, harsh: bool) -> Verdicts:
@@ -82,10 +82,10 @@ def _verdicts(past: Past, lanes: Lanes, harsh: bool) -> Verdicts:
     lane[what.row] = what.lane
     low, high = sent_before(past, fates, died[what.row])
     least[what.row], most[what.row] = past.sent[what.row] - high, past.sent[what.row] - low
-    harm = np.full(n, 1, np.uint8)
+    loss = np.zeros(n, np.uint8)
     lost = (most if harsh else least)[what.row, :2].sum(axis=1)
-    harm[what.row] = harm_of(past, what.row, what.lane, what.lost_ns, lost)
-    return Verdicts(died != NEVER, died, lane, least, most, harm, _removed(fates, lanes, died))
+    loss[what.row] = loss_of(past, what.row, what.lane, what.lost_ns, lost)
+    return Verdicts(died != NEVER, died, lane, least, most, loss, _removed(fates, lanes, died))
 
 
 def sent_before(

@@ -32,8 +32,32 @@ class Stage(IntEnum):
 
 
 STAGES = len(Stage)
-#: Lanes: the stages with the client as first closer (or nobody), then with the server.
-LANES = 2 * STAGES
+#: Lanes: the stages with the client as first closer (or nobody), then with the server; and the shortest of them all.
+SHORTEST = 2 * STAGES
+LANES = SHORTEST + 1
+
+
+class Meets(IntEnum):
+    """What becomes of a packet that meets no entry: refused, let pass (or taken up as a new entry), or it depends."""
+
+    refused = 0
+    passed = 1
+    open = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """What becomes of packets that meet no entry, by class; a SYN always makes one."""
+
+    syn_ack: int = Meets.refused
+    other: int = Meets.refused
+    fin: int = Meets.refused
+    rst: int = Meets.refused
+
+    @property
+    def open(self) -> bool:
+        """Whether any class depends on what the record does not keep, or an entry may come again."""
+        return {self.syn_ack, self.other, self.fin, self.rst} not in ({0}, {1})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +69,13 @@ class Lanes:
         absolute: Whether the lane's timer counts time since it was started, shape (LANES,); else silence.
         timer: Number of the timer that runs in each lane, shape (LANES,): an absolute clock goes on through lanes
             that have the same one.
-        recreates: Whether a data segment that meets no entry makes a new one (loose pickup), so that nothing is lost.
+        meeting: What becomes of packets that meet no entry.
     """
 
     ns: NDArray[np.int64]
     absolute: NDArray[np.bool_]
     timer: NDArray[np.int64]
-    recreates: bool = False
+    meeting: Meeting = Meeting()
 
     def __post_init__(self) -> None:
         assert self.ns.shape[0] == LANES, "one row for each lane"
@@ -64,7 +88,7 @@ class Lanes:
 
     def only(self, setting: int) -> Lanes:
         """Return one of the settings alone."""
-        return Lanes(self.ns[:, setting : setting + 1], self.absolute, self.timer, self.recreates)
+        return Lanes(self.ns[:, setting : setting + 1], self.absolute, self.timer, self.meeting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +117,18 @@ class Readings:
 
 
 def lanes_of(
-    seconds: dict[Stage, float], absolute: frozenset[Stage] = frozenset(), recreates: bool = False
+    seconds: dict[Stage, float], absolute: frozenset[Stage] = frozenset(), meeting: Meeting | None = None
 ) -> Lanes:
     """Return one setting in which each stage has a timer of its own, for tests and examples.
 
     Args:
         seconds: Length for each stage; a stage that is not named has no limit.
         absolute: Stages whose timer counts from their start.
-        recreates: See `Lanes`.
+        meeting: See `Lanes`.
     """
     ns = np.full((LANES, 1), FOREVER_NS, np.int64)
     for stage, length in seconds.items():
         ns[[stage, STAGES + stage], 0] = round(length * 1e9)
+    ns[SHORTEST] = ns[:SHORTEST].min(axis=0)
     flags = np.array([Stage(lane % STAGES) in absolute for lane in range(LANES)])
-    return Lanes(ns, flags, np.arange(LANES, dtype=np.int64) % STAGES, recreates)
+    return Lanes(ns, flags, np.arange(LANES, dtype=np.int64) % STAGES, meeting or Meeting())

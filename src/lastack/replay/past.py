@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from lastack.model.enums import Closer, EndpointState, Opening, RstSeq, TimerPhase
 from lastack.model.fields import BY_NAME
-from lastack.replay.columns import NEVER, codes, list_rows, moments, one_array, whole_numbers
+from lastack.replay.columns import NEVER, codes, list_rows, moments, one_array, valid, whole_numbers
 from lastack.replay.lanes import STAGES, Stage
 
 #: Entries of a gap profile that a session keeps at most (docs/reference/definitions.md, section 5).
@@ -22,9 +22,9 @@ MOST_GAPS = 64
 
 _COLUMNS = (
     "session_id", "start_ns", "end_ns", "syn_to_synack_ns", "ct_ns", "first_fin_ns", "second_fin_ns", "closed_ns",
-    "first_rst_ns", "opening", "half_closed_by", "first_closer", "rst_seq", "state_clt", "state_srv",
+    "first_rst_ns", "opening", "half_closed_by", "rst_seq", "state_clt", "state_srv",
     "bytes_clt", "bytes_srv", "packets_clt", "packets_srv", "syn_clt", "syn_srv", "synack_clt", "synack_srv",
-    "fin_clt", "fin_srv", "rst_clt", "rst_srv", "gaps",
+    "fin_clt", "fin_srv", "rst_clt", "rst_srv", "previous_id", "gaps",
 )  # fmt: skip
 
 #: Columns to read for a what-if, in the record's order; those of a newer record are read when they are there.
@@ -73,10 +73,14 @@ class Past:
         closer: 0 when the client closed first or nobody did, 1 for the server.
         sent: All that was sent: payload of client and server, packets of both; shape (sessions, 4).
         met: The box has known the session before the capture did (mid-stream, SYN-ACK only).
-        repeated_syn: A SYN, or an answer to one, came more than once, so that only silences from 1 s on are known.
+        repeated_syn: A SYN came more than once: it makes an entry again, and its time is not kept.
+        only_syns: Nothing but SYNs came, so that every packet makes the entry that it may need.
+        repeated_answer: A SYN-ACK came more than once.
         repeated_fin: A FIN came more than once.
-        doubtful: A RST came whose worth depends on who checks it.
-        full: Its gap profile has no room left; more silences may have been there.
+        unseen_open: It was established, but not by a handshake that was seen whole: when is not known.
+        odd: A box may read its packets differently: a RST of doubtful worth or in one packet with a FIN, ports that
+            were in use, a simultaneous open, a start in the middle with a RST; or it had more silences than its gap
+            profile holds.
         silences: Gap profiles.
         marks: Ages of half-closes; empty when the record has none.
     """
@@ -90,9 +94,11 @@ class Past:
     sent: NDArray[np.int64]
     met: NDArray[np.bool_]
     repeated_syn: NDArray[np.bool_]
+    only_syns: NDArray[np.bool_]
+    repeated_answer: NDArray[np.bool_]
     repeated_fin: NDArray[np.bool_]
-    doubtful: NDArray[np.bool_]
-    full: NDArray[np.bool_]
+    unseen_open: NDArray[np.bool_]
+    odd: NDArray[np.bool_]
     silences: Silences
     marks: Marks
 
@@ -115,7 +121,6 @@ def past_of(batch: Any) -> Past:
     sent = np.concatenate([_pairs(batch, "bytes"), _pairs(batch, "packets")], axis=1)
     counts = {name: _pairs(batch, name) for name in ("syn", "synack", "fin", "rst")}
     closer = codes(one_array(batch, "half_closed_by"), Closer)
-    closer = np.where(closer == Closer.none, codes(one_array(batch, "first_closer"), Closer), closer)
     met = (opening == Opening.midstream) | (opening == Opening.synack_only)
     rst_seq = codes(one_array(batch, "rst_seq"), RstSeq)
     reset = _both_closed(batch)
@@ -123,20 +128,28 @@ def past_of(batch: Any) -> Past:
     enters = _enters(batch, start, opening, reset, rst, rst_seq)
     rows, entries = list_rows(one_array(batch, "gaps"))
     more = ~reset | ((counts["rst"].sum(axis=1) > 1) & (rst_seq != RstSeq.exact))
-    doubtful = np.asarray((rst != NEVER) & (more | (rst_seq == RstSeq.unknown)))
+    odd = (rst != NEVER) & (more | (rst_seq == RstSeq.unknown) | (met & (rst == start)))
+    odd |= opening == Opening.simultaneous
+    fins = [moments(batch, name) for name in ("first_fin_ns", "second_fin_ns")]
+    odd |= (rst != NEVER) & ((rst == fins[0]) | (rst == fins[1]))
+    last = _last(enters, n, _acknowledged(batch))
+    odd |= _in_use(batch, start, end, last, odd, met) | (np.bincount(rows, minlength=n) >= MOST_GAPS)
     return Past(
         whole_numbers(one_array(batch, "session_id")),
         start,
         end,
         enters,
-        _last(enters, n, _acknowledged(batch)),
+        last,
         (closer == Closer.server).astype(np.uint8),
         sent,
         met,
-        (counts["syn"].sum(axis=1) > 1) | (counts["synack"].sum(axis=1) > 1),
+        counts["syn"].sum(axis=1) > 1,
+        sent[:, 2:].sum(axis=1) == counts["syn"].sum(axis=1),
+        counts["synack"].sum(axis=1) > 1,
         (counts["fin"] > 1).any(axis=1),
-        doubtful,
-        np.bincount(rows, minlength=n) >= MOST_GAPS,
+        ((opening == Opening.established) | (opening == Opening.simultaneous))
+        & ~valid(one_array(batch, "ct_ns")),
+        np.asarray(odd),
         _silences(rows, entries, rst_seq),
         _marks(batch, n),
     )
@@ -205,6 +218,36 @@ def _last(enters: NDArray[np.int64], n: int, acknowledged: NDArray[np.int64]) ->
     last[(last == Stage.fin1) & (acknowledged > 0)] = Stage.fin1_acked
     last[(last == Stage.fin2) & (acknowledged > 1)] = Stage.closed
     return last
+
+
+def _in_use(
+    batch: Any,
+    start: NDArray[np.int64],
+    end: NDArray[np.int64],
+    last: NDArray[np.uint8],
+    doubtful: NDArray[np.bool_],
+    met: NDArray[np.bool_],
+) -> NDArray[np.bool_]:
+    """Return which sessions began on ports whose earlier session was not over, and which went on beside a later one.
+
+    To a box both may be one session: only a SYN begins a new one, and only when the earlier one is over. An earlier
+    one that is not in the batch is not known to be over.
+    """
+    odd = np.zeros(len(start), np.bool_)
+    previous = one_array(batch, "previous_id")
+    reused = np.flatnonzero(valid(previous))
+    if len(reused) == 0:
+        return odd
+    ids = whole_numbers(one_array(batch, "session_id"))
+    order = np.argsort(ids)
+    wanted = whole_numbers(previous)[reused]
+    place = order[np.minimum(np.searchsorted(ids, wanted, sorter=order), len(ids) - 1)]
+    found = ids[place] == wanted
+    over = np.isin(last[place], (Stage.fin2, Stage.closed, Stage.rst, Stage.rst_unverified))
+    beside = found & (end[place] >= start[reused])
+    odd[reused] = ~found | ~over | beside | doubtful[place] | met[reused]
+    odd[place[beside]] = True
+    return odd
 
 
 def _silences(rows: NDArray[np.int64], entries: Any, rst_seq: NDArray[np.uint8]) -> Silences:

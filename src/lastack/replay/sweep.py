@@ -13,9 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lastack.model.enums import Harm
 from lastack.replay.fates import Fates, fates_of
-from lastack.replay.harm import harm_of
+from lastack.replay.harm import Loss, loss_of
 from lastack.replay.holding import Holding, Window
 from lastack.replay.lanes import Readings
 from lastack.replay.past import Past
@@ -32,7 +31,7 @@ class Outcome:
         broken_most: Under the harshest.
         lost_least: Payload lost for certain, in bytes, shape (G, J).
         lost_most: The most that may be lost.
-        harms: Broken sessions by harm (`Harm` values), kindest reading, shape (6, J).
+        losses: Broken sessions by `Loss`, kindest reading, shape (len(Loss), J).
         area_s: Entries times seconds within the window, shape (G, J).
         entries: Entries at each moment of `SAMPLES`, shape (J, SAMPLES).
         window: The time it is about.
@@ -43,7 +42,7 @@ class Outcome:
     broken_most: NDArray[np.int64]
     lost_least: NDArray[np.int64]
     lost_most: NDArray[np.int64]
-    harms: NDArray[np.int64]
+    losses: NDArray[np.int64]
     area_s: NDArray[np.float64]
     entries: NDArray[np.float64]
     window: Window
@@ -81,7 +80,7 @@ class Sweep:
         self._sessions = np.zeros(groups, np.int64)
         self._broken = [Steps(groups, settings), Steps(groups, settings)]
         self._least, self._most = Steps(groups, settings), Steps(groups, settings)
-        self._harms = Steps(max(Harm) + 1, settings)
+        self._losses = Steps(len(Loss), settings)
         self._holding = Holding(groups, readings.kind, window)
 
     def add(self, past: Past, groups: NDArray[np.int64]) -> None:
@@ -97,7 +96,7 @@ class Sweep:
         readings = self._readings
         kind = fates_of(past, readings.kind, harsh=False)
         # One pass serves both readings when neither the timers nor the record leave anything open.
-        single = readings.exact and not past.repeated_syn.any()
+        single = readings.exact and not (past.repeated_syn | past.odd).any()
         harsh = kind if single else fates_of(past, readings.harsh, harsh=True)
         surely, _ = add_lost(past, kind, readings.kind, groups, self._least, self._most if single else None)
         if not single:
@@ -105,16 +104,16 @@ class Sweep:
         for steps, fates in zip(self._broken, (kind, harsh), strict=True):
             hit = np.flatnonzero(fates.survives_from)
             steps.add(groups[hit], np.zeros(len(hit), np.int64), fates.survives_from[hit])
-        self._add_harms(past, kind, surely)
+        self._add_losses(past, kind, surely)
         self._holding.add(past, kind, groups)
 
-    def _add_harms(self, past: Past, fates: Fates, surely: NDArray[np.int64]) -> None:
-        """Add each piece to its harm: up to some setting data is lost, from there on something less."""
+    def _add_losses(self, past: Past, fates: Fates, surely: NDArray[np.int64]) -> None:
+        """Add each piece to what it loses: up to some setting data is lost, from there on something less."""
         what = fates.what
         for lost, since, until in ((1, fates.since, surely), (0, surely, fates.until)):
             bytes_lost = np.full(len(what), lost, np.int64)
-            harm = harm_of(past, what.row, what.lane, what.lost_ns, bytes_lost).astype(np.int64)
-            self._harms.add(harm, since, until)
+            loss = loss_of(past, what.row, what.lane, what.lost_ns, bytes_lost).astype(np.int64)
+            self._losses.add(loss, since, until)
 
     def merge(self, other: Sweep) -> None:
         """Take in what another part of the input added up under the same timers."""
@@ -124,7 +123,7 @@ class Sweep:
         self._holding.merge(other._holding)
 
     def _steps(self) -> tuple[Steps, ...]:
-        return (*self._broken, self._least, self._most, self._harms)
+        return (*self._broken, self._least, self._most, self._losses)
 
     def outcome(self) -> Outcome:
         """Return the answer."""
@@ -135,7 +134,7 @@ class Sweep:
             broken[1],
             _whole(self._least),
             _whole(self._most),
-            _whole(self._harms),
+            _whole(self._losses),
             self._holding.area_s(),
             self._holding.entries(),
             self._window,

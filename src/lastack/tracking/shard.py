@@ -88,6 +88,12 @@ class Shard:
             else:
                 return start
 
+    def records(self) -> tuple[Any, Any]:
+        """Return the HOT and KEY records as arrays that share the table's memory; free ones have no SYN."""
+        count = int(self.control["records"][0]) + 1
+        hot, key = self._reserves[:2]
+        return hot.array(layout.HOT, count), key.array(layout.KEY, count)
+
     @property
     def live(self) -> int:
         """Sessions held, those whose row is still to be written included."""

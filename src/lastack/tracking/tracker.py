@@ -15,6 +15,7 @@ import numpy as np
 from lastack.kernels.evict import merge_runs
 from lastack.kernels.ingest import SHARDS
 from lastack.kernels.layout import NO_LIMIT_NS
+from lastack.tracking.attempts import Attempts, attempts_on, half_open
 from lastack.tracking.rows import RowBuffer
 from lastack.tracking.shard import Shard
 
@@ -101,6 +102,14 @@ class Tracker:
         buffer = RowBuffer(len(owners))
         buffer.write(self._addresses, owners, indices)
         return buffer.batch(self.sensors)
+
+    def half_open(self) -> Attempts:
+        """Return the attempts held that were answered by a SYN-ACK and never completed or reset."""
+        return half_open(shard.records() for shard in self.shards)
+
+    def attempts_on(self, ports: Any) -> Attempts:
+        """Return every attempt held to open a session on some server ports."""
+        return attempts_on((shard.records() for shard in self.shards), ports)
 
     @property
     def live(self) -> int:

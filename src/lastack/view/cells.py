@@ -37,6 +37,11 @@ def instant(ns: int, *, date: bool = True, digits: int = 6) -> str:
     return f"{text}.{rest:09}"[: len(text) + 1 + digits] if digits else text
 
 
+def offset(ns: int) -> str:
+    """Return a time after some other as `+12 ms`, one before it as `-12 ms`."""
+    return format_duration(ns) if ns < 0 else f"+{format_duration(ns)}"
+
+
 def words(member: str) -> str:
     """Return an enum member as words: `half_closed` becomes `half closed`."""
     return member.replace("_", " ") if member.islower() else member

@@ -13,7 +13,8 @@ from lastack.view.cells import UNKNOWN, count, endpoint, instant, plural, share,
 from lastack.view.findings import findings_of
 from lastack.view.page import Page
 
-_OPENINGS = {
+#: What each way of opening means.
+OPENINGS = {
     "established": "handshake completed",
     "refused": "answered by a RST: no listener, or a firewall",
     "refused_icmp": "answered by ICMP: unreachable, prohibited",
@@ -22,7 +23,8 @@ _OPENINGS = {
     "aborted": "reset before it was established",
     "pending": "SYN in the last second: too early to tell",
 }
-_ENDINGS = {
+#: What each ending means.
+ENDINGS = {
     "closed": "a FIN from each end: the normal end",
     "closed_rst": "a FIN from each end, then a RST",
     "fin_rst": "one FIN, then a RST",
@@ -120,7 +122,7 @@ def _openings(page: Page, overview: Overview) -> None:
     page.heading("How they opened", plural(ledger.attempts, "attempt"))
     numbers = {"established": ledger.established, **{name: ledger.failures.get(name, 0) for name in FAILURES}}
     rows = [
-        [words(name), count(n), share(n, ledger.attempts), _OPENINGS[name]]
+        [words(name), count(n), share(n, ledger.attempts), OPENINGS[name]]
         for name, n in numbers.items()
         if n or name == "established"
     ]
@@ -146,7 +148,7 @@ def _endings(page: Page, overview: Overview) -> None:
     )
     page.heading("How they ended", aside)
     rows = []
-    for name, meaning in _ENDINGS.items():
+    for name, meaning in ENDINGS.items():
         total = ledger.endings.get(name, 0) + ledger.midstream.get(name, 0)
         closers = overview.closers.get(name, {})
         if total:

@@ -12,7 +12,6 @@ from tests.unit.query.rows import rows
 
 from lastack.cli import docs
 from lastack.cli.main import COMMANDS, run
-from lastack.cli.show import filter_of
 from lastack.store.manifest import Run
 from lastack.store.writer import DatasetWriter
 
@@ -177,33 +176,6 @@ def test_analyze__partial_dataset_is_told(tmp_path: Path, capsys: pytest.Capture
         writer.write(rows({}))
     assert run(["analyze", str(tmp_path / "data")]) == 0
     assert "not complete: the run that wrote it stopped early" in capsys.readouterr().err
-
-
-# --- show -------------------------------------------------------------------------------------------------
-
-
-def test_show__by_id(dataset: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["show", "2", "-i", dataset]) == 0
-    assert capsys.readouterr().out.startswith("10.0.0.1:40000 → 192.0.2.1:443")
-
-
-def test_show__by_ends_in_either_order(dataset: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["show", "192.0.2.1:80-10.0.0.1:40000", "-i", dataset, "--format", "json"]) == 0
-    assert [row["session_id"] for row in json.loads(capsys.readouterr().out)] == [1]
-
-
-def test_show__v6_ends_have_brackets() -> None:
-    assert "client.ip = 2001:db8::1 and client.port = 5" in filter_of("[2001:db8::1]:5-[2001:db8::2]:80")
-
-
-@pytest.mark.parametrize("text", ["x", "10.0.0.1-10.0.0.2", "", "-5", "1:2:3"])
-def test_show__nonsense_is_refused(text: str, dataset: str) -> None:
-    assert run(["show", "-i", dataset, "--", text]) == 2
-
-
-def test_show__unknown_session(dataset: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["show", "99", "-i", dataset]) == 2
-    assert "no session 99" in capsys.readouterr().err
 
 
 # --- fields and the reference -----------------------------------------------------------------------------

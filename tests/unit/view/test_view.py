@@ -6,17 +6,13 @@ from typing import Any
 import pytest
 from tests.unit.query.rows import random_rows, rows
 
-from lastack.model.enums import Cause
-from lastack.model.fields import FIELDS
 from lastack.model.units import NS_PER_S
 from lastack.query.survey import Survey
 from lastack.store.manifest import Run
 from lastack.view.cells import endpoint, instant, share
 from lastack.view.findings import findings_of
 from lastack.view.overview import render_overview
-from lastack.view.session import ELSEWHERE, GROUPS, PAIRS, render_session
 from lastack.view.table import SessionTable
-from lastack.view.verdict import SENTENCES, verdict
 
 T0 = 1_700_000_000 * NS_PER_S
 
@@ -109,29 +105,6 @@ def test_page__empty_capture() -> None:
 
 def test_page__without_colour_has_no_escape() -> None:
     assert "\x1b" not in page(overview(*refused(3)))
-
-
-# --- one session ------------------------------------------------------------------------------------------
-
-
-def test_session__every_field_is_on_the_page() -> None:
-    shown = {name for _, names in GROUPS for name in names} | {name for pair in PAIRS for name in pair[1:]}
-    assert shown | set(ELSEWHERE) == {field.name for field in FIELDS}
-
-
-def test_session__random_rows_are_shown() -> None:
-    for row in random_rows(100, 3, extreme=True).to_pylist():
-        assert "→" in render_session(row, 80, False)
-
-
-def test_verdict__every_cause_has_a_sentence() -> None:
-    assert set(SENTENCES) == {cause.name for cause in Cause}
-
-
-def test_verdict__accusation_is_only_consistent_with() -> None:
-    row = rows({"cause": "injected_reset", "cause_confidence": 0.7, "harm": "unknown"}).to_pylist()[0]
-    assert verdict(row).startswith("Consistent with: the RST does not fit its alleged sender")
-    assert "confidence 70 %" in verdict(row)
 
 
 # --- the table --------------------------------------------------------------------------------------------

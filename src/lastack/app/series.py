@@ -1,0 +1,125 @@
+"""Makes the numbers of charts: measures over time, for the largest groups and the others, and distributions."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from lastack.app.grouped import Source
+from lastack.query.ast import Node
+from lastack.query.keys import Key, time_key
+from lastack.query.measures import Measure
+from lastack.query.metrics import Kind, Metric
+from lastack.query.questions import Grouped, Histogram, log_edges
+from lastack.query.series import (
+    Distribution,
+    TimeChart,
+    all_of,
+    filled,
+    key_filter,
+    line,
+    nice_width,
+    none_of,
+)
+from lastack.view.quantities import keys_cells
+
+_OTHERS = "others"
+
+
+def time_chart(
+    source: Source, question: Grouped, every_ns: int | None = None, time: str = "time"
+) -> TimeChart:
+    """Return the measures of a question over time.
+
+    Args:
+        source: The sessions.
+        question: Its measures; with keys, a line for each of its first `top` groups and one for the others. Its keys
+            are none of time.
+        every_ns: Width of the buckets, None for one that suits the span.
+        time: The time that counts, one of `query.keys.TIMES`.
+    """
+    width = every_ns or nice_width(source.run.first_ns, source.run.last_ns)
+    bucket = time_key(width, time)
+    if not question.keys:
+        found = _by_time(source, question, bucket, question.where)
+        lines = [found.get((), {measure.name: {} for measure in question.measures})]
+        starts = filled(list(lines[0].values()), width)
+        series = [line(m.name, m, lines[0][m.name], starts) for m in question.measures]
+        return TimeChart(starts, width, tuple(series), len(series) == 1 and series[0].measure.adds_up)
+    ranked = source.grouped(question)
+    groups = [row.keys for row in ranked.rows]
+    if not groups:
+        return TimeChart((), width, ())
+    among = key_filter(question.keys, groups)
+    by_group = _by_time(source, question, bucket, all_of(question.where, among))
+    rest: dict[str, dict[int, Any]] = {}
+    if ranked.others is not None:
+        plain = dataclasses.replace(question, keys=())
+        rest = _by_time(source, plain, bucket, all_of(question.where, none_of(among))).get((), {})
+    starts = filled([values for found in [*by_group.values(), rest] for values in found.values()], width)
+    series = []
+    for measure in question.measures:
+        for group in groups:
+            name = _name(question, group, measure)
+            series.append(line(name, measure, by_group.get(group, {}).get(measure.name, {}), starts))
+        if rest:
+            name = _OTHERS if len(question.measures) == 1 else f"{measure.name} {_OTHERS}"
+            series.append(line(name, measure, rest[measure.name], starts))
+    return TimeChart(
+        starts, width, tuple(series), len(question.measures) == 1 and question.measures[0].adds_up
+    )
+
+
+def distribution(
+    source: Source,
+    metric: Metric,
+    where: Node | None = None,
+    key: Key | None = None,
+    top: int = 5,
+    digits: tuple[int, ...] = (1, 2, 5),
+) -> Distribution:
+    """Return how a duration, size or number is spread over sessions, in buckets that grow by a factor.
+
+    Args:
+        source: The sessions.
+        metric: The quantity; sessions for which it is unknown are left out.
+        where: Sessions that are looked at.
+        key: Apart for each of its values, the most frequent ones.
+        top: Values of the key that are shown apart.
+        digits: Where the edges are in each power of ten.
+    """
+    # 0 has a bucket of its own: many durations and sizes are nothing at all, and logarithms know no zero.
+    edges = (0, *log_edges(1, 5 * 10**17 if metric.kind is Kind.duration else 10**15, digits))
+    rows = source.histogram(Histogram(metric, edges, where, key))
+    rows.sort(key=lambda row: -sum(row[1]))
+    counts = {_text(key, value): tuple(numbers) for value, numbers in rows[:top]}
+    if rows[top:]:
+        counts[_OTHERS] = tuple(map(sum, zip(*(numbers for _, numbers in rows[top:]), strict=True)))
+    return (
+        Distribution(metric.name, metric.kind, edges, counts).trimmed()
+        if counts
+        else Distribution(metric.name, metric.kind, (), {})
+    )
+
+
+def _by_time(
+    source: Source, question: Grouped, bucket: Key, where: Node | None
+) -> dict[tuple[Any, ...], dict[str, dict[int, Any]]]:
+    """Return group -> measure -> start of bucket -> value."""
+    asked = Grouped(question.measures, (bucket, *question.keys), where, strays=question.strays)
+    found: dict[tuple[Any, ...], dict[str, dict[int, Any]]] = {}
+    for row in source.grouped(asked).rows:
+        start, *group = row.keys
+        lines = found.setdefault(tuple(group), {measure.name: {} for measure in question.measures})
+        for name, value in row.values.items():
+            lines[name][start] = value
+    return found
+
+
+def _name(question: Grouped, group: tuple[Any, ...], measure: Measure) -> str:
+    text = " → ".join(text for _, text in keys_cells(question.keys, group))
+    return text if len(question.measures) == 1 else f"{measure.name} {text}"
+
+
+def _text(key: Key | None, value: Any) -> str:
+    return "sessions" if key is None else keys_cells((key,), (value,))[0][1]

@@ -1,0 +1,66 @@
+"""What the two causes `aborted_by_client` and `aborted_by_server` share: a RST with no better explanation."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lastack.diagnosis.case import Case, count, other_end, the
+from lastack.diagnosis.columns import Columns
+from lastack.diagnosis.facts import by_rst, in_flight, is_code, resetter, unacked
+from lastack.diagnosis.rule import EITHER, Claim, Rule, Story, claim
+from lastack.diagnosis.verdict import Alternative
+from lastack.model.enums import Actor, Cause, Closer, Harm, Opening
+
+
+def abort_rule(code: Cause, side: Closer, actor: Actor) -> Rule:
+    """Return the rule for RSTs of one end that no other rule explains."""
+    end = side.name
+
+    def check(cols: Columns) -> Claim:
+        tried = is_code(cols, "opening", Opening.aborted)
+        mine, yours = in_flight(cols)
+        lost = unacked(cols) | (mine > 0) | (yours > 0)
+        harm = np.where(tried, int(Harm.open_failed), np.where(lost, int(Harm.data_lost), int(Harm.unknown)))
+        sure = np.where(lost, 70, 60)
+        return claim((by_rst(cols) | tried) & (resetter(cols) == side), sure, actor, harm)
+
+    def explain(case: Case) -> Story:
+        if case["opening"] == "aborted":
+            sentence = f"{the(end)} reset the attempt after the SYN-ACK: it gave up, or closed before it was complete"
+            return Story(sentence, case.opened_proof() + case.rst_proof(), _ALTERNATIVES[:1])
+        lost = {x: case.of("unacked_bytes", x) for x in ("client", "server")}
+        told = [f"{count(n, 'byte')} of {the(x)}" for x, n in lost.items() if n]
+        sentence = f"{the(end)} reset it in mid-session"
+        if told:
+            sentence += f"; {' and '.join(told)} were never acknowledged"
+        return Story(sentence, case.fin_proof() + case.rst_proof(), _ALTERNATIVES, (_advice(end),))
+
+    return Rule(
+        code=code,
+        title=f"aborted by the {end}",
+        shape=f"A RST of the {end} before both FINs, with no shape that explains it better.",
+        limits="Whose wish it was, the application's or its kernel's, cannot be seen on the wire.",
+        needs=("ending", "opening", "evidence.rst_by", "evidence.in_flight_clt", "evidence.in_flight_srv"),
+        check=check,
+        explain=explain,
+        scope=EITHER,
+    )
+
+
+_ALTERNATIVES = (
+    Alternative(
+        Cause.injected_reset,
+        False,
+        "fewer than two signs that the RST was made by somebody else (TTL, IP-ID, race)",
+    ),
+    Alternative(
+        Cause.reset_close, True, "some applications always end by a RST: look at the same server's sessions"
+    ),
+)
+
+
+def _advice(end: str) -> str:
+    return (
+        f"look at the log of the application on {the(end)} at that time; on Linux, "
+        f"`perf trace -e tcp:tcp_send_reset` names the reason ({the(other_end(end))} saw ECONNRESET)"
+    )

@@ -1,0 +1,219 @@
+"""Session columns as NumPy arrays for rules: some rows of a batch, the nested evidence laid flat, nothing copied twice.
+
+A column is fetched when a rule first asks for it. Enum columns come as the member's value whatever dictionary the
+batch has, so that rows from a dataset and rows from the tracker look the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from lastack.model.arrow import arrow_type
+from lastack.model.enums import Closer
+from lastack.model.fields import BY_NAME, FIELDS
+
+#: Fields of the entries of the list columns, by name.
+_MEMBERS = {
+    field.name: {member.name: member for member in field.members} for field in FIELDS if field.type == "list"
+}
+
+
+class Columns:
+    """Some rows of a record batch of the session record.
+
+    Args:
+        batch: Record batch or one-chunk table; columns that it lacks are taken as empty.
+        rows: Which rows, as an index array; None for all.
+        crowd: The crowded places of the run (`lastack.diagnosis.crowd`), None if they are not known.
+        challenged: Whether the session that each row follows on its ports answered its SYN (`lastack.diagnosis.links`).
+    """
+
+    def __init__(self, batch: Any, rows: Any = None, crowd: Any = None, *, challenged: bool = False) -> None:
+        self.crowd = crowd
+        self.challenged = challenged
+        self._batch = batch
+        self._rows = rows
+        self.n = batch.num_rows if rows is None else len(rows)
+        self._kept: dict[str, Any] = {}
+
+    def _whole(self, name: str) -> Any:
+        place = self._batch.schema.get_field_index(name)
+        return None if place < 0 else self._batch.column(place)
+
+    def _some(self, values: Any) -> Any:
+        return values if self._rows is None else values[self._rows]
+
+    def code(self, name: str) -> Any:
+        """Return an enum column as uint8 values of its members; 0 where the batch has no such column."""
+        if name not in self._kept:
+            column = self._whole(name)
+            vocabulary = BY_NAME[name].enum if name in BY_NAME else None
+            self._kept[name] = (
+                np.zeros(self.n, np.uint8) if column is None else self._some(codes_of(column, vocabulary))
+            )
+        return self._kept[name]
+
+    def number(self, name: str) -> Any:
+        """Return a number column; 0 where a value is absent."""
+        if name not in self._kept:
+            column = self._whole(name)
+            if column is None:
+                values = np.zeros(self.n, np.int64)
+            else:
+                values = self._some(_numbers(column))
+            self._kept[name] = values
+        return self._kept[name]
+
+    def present(self, name: str) -> Any:
+        """Return which rows have a value in a nullable column."""
+        key = f"{name}?"
+        if key not in self._kept:
+            column = self._whole(name)
+            if column is None:
+                self._kept[key] = np.zeros(self.n, bool)
+            elif column.null_count == 0:
+                self._kept[key] = np.ones(self.n, bool)
+            else:
+                self._kept[key] = self._some(column.is_valid().to_numpy(zero_copy_only=False))
+        return self._kept[key]
+
+    def address(self, name: str) -> Any:
+        """Return an address column as 16 bytes a row (dtype S16)."""
+        column = self._whole(name)
+        raw = np.frombuffer(column.buffers()[1], "S16")[column.offset : column.offset + len(column)]
+        return self._some(raw)
+
+    def evidence(self, member: str) -> Any:
+        """Return a member of the evidence for each row; 0 (or False) where a row has none."""
+        key = f"evidence.{member}"
+        if key not in self._kept:
+            self._kept[key] = self._spread("evidence", member)
+        return self._kept[key]
+
+    def any_evidence(self, member: str) -> bool:
+        """Return whether any entry of evidence of the batch has a member that is not 0."""
+        values = self._entries("evidence")[2]
+        place = -1 if values is None else values.type.get_field_index(member)
+        return place >= 0 and bool(np.any(_numbers(values.field(place))))
+
+    @property
+    def has_evidence(self) -> Any:
+        """Which rows have evidence."""
+        return self._entries("evidence")[1] > 0
+
+    def _entries(self, name: str) -> tuple[Any, Any, Any]:
+        """Return (place of the last entry, number of entries, struct array) of a list column."""
+        key = f"{name}[]"
+        if key not in self._kept:
+            column = self._whole(name)
+            if column is None:
+                nothing = np.zeros(self.n, np.int64)
+                self._kept[key] = (nothing, nothing, None)
+            else:
+                offsets = np.asarray(column.offsets)
+                first, after = self._some(offsets[:-1]), self._some(offsets[1:])
+                # `values` ignores the slice of the parent, as do its offsets
+                self._kept[key] = (after.astype(np.int64) - 1, after - first, column.values)
+        entries: tuple[Any, Any, Any] = self._kept[key]
+        return entries
+
+    def _spread(self, name: str, member: str) -> Any:
+        last, count, values = self._entries(name)
+        place = -1 if values is None else values.type.get_field_index(member)
+        if place < 0 or len(values) == 0:
+            return np.zeros(self.n, np.int64)
+        flat = values.field(place)
+        vocabulary = _MEMBERS[name][member].enum if member in _MEMBERS[name] else None
+        flat = codes_of(flat, vocabulary) if hasattr(flat, "dictionary") else _numbers(flat)
+        found = flat[np.maximum(last, 0)]
+        return np.where(count > 0, found, np.zeros(1, flat.dtype))
+
+    def evidence_present(self, member: str) -> Any:
+        """Return which rows have a value in a member of the evidence that can be absent."""
+        last, count, values = self._entries("evidence")
+        place = -1 if values is None else values.type.get_field_index(member)
+        if place < 0 or len(values) == 0:
+            return np.zeros(self.n, bool)
+        flat = values.field(place)
+        valid = (
+            flat.is_valid().to_numpy(zero_copy_only=False) if flat.null_count else np.ones(len(flat), bool)
+        )
+        return (count > 0) & valid[np.maximum(last, 0)]
+
+    def last_gap(self, member: str) -> Any:
+        """Return a member of the latest entry of the gap profile for each row; 0 where it is empty."""
+        key = f"gaps.{member}"
+        if key not in self._kept:
+            self._kept[key] = self._spread("gaps", member)
+        return self._kept[key]
+
+    @property
+    def has_gap(self) -> Any:
+        """Which rows have an entry in the gap profile."""
+        return self._entries("gaps")[1] > 0
+
+    def derived(self, key: str, make: Callable[[Columns], Any]) -> Any:
+        """Return what `make` derives from the columns, made once for all rules that ask."""
+        name = f"={key}"
+        if name not in self._kept:
+            self._kept[name] = make(self)
+        return self._kept[name]
+
+    def of(self, stem: str, side: Any, *, evidence: bool = False) -> Any:
+        """Return `stem_clt` or `stem_srv`, by what `side` (`Closer` codes) says of each row; 0 for neither.
+
+        Args:
+            stem: Name without its suffix.
+            side: Which end, one code for each row.
+            evidence: Whether it is a pair of the evidence.
+        """
+        get = self.evidence if evidence else self.number
+        clt, srv = get(f"{stem}_clt"), get(f"{stem}_srv")
+        return np.where(
+            side == Closer.client, clt, np.where(side == Closer.server, srv, np.zeros(1, clt.dtype))
+        )
+
+
+def other(side: Any) -> Any:
+    """Return the other end: client for server and the reverse, none for anything else."""
+    return _OTHER[side]
+
+
+_OTHER = np.array([Closer.none, Closer.server, Closer.client, Closer.none], np.uint8)
+
+
+def batch_of(rows: Sequence[Mapping[str, Any]]) -> Any:
+    """Return rows given as dicts as a record batch of the session record; columns that they lack are left out."""
+    names = [name for name in BY_NAME if rows and name in rows[0]]
+    kinds = [arrow_type(BY_NAME[name]) for name in names]
+    arrays = [pa.array([row[name] for row in rows], kind) for name, kind in zip(names, kinds, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, names)
+
+
+def _numbers(column: Any) -> Any:
+    if column.null_count:
+        column = column.fill_null(False if str(column.type) == "bool" else 0)
+    return column.to_numpy(zero_copy_only=False)
+
+
+def codes_of(column: Any, vocabulary: type[IntEnum] | None) -> Any:
+    """Return the values of an enum column's members, uint8.
+
+    Args:
+        column: Dictionary-coded column.
+        vocabulary: The enum; None takes the dictionary as ordered by value.
+    """
+    indices = column.indices.to_numpy(zero_copy_only=False)
+    if vocabulary is None:
+        return indices.astype(np.uint8, copy=False)
+    words = column.dictionary.to_pylist()
+    known = [member.name for member in vocabulary]
+    if words == known:
+        return indices.astype(np.uint8, copy=False)
+    table = np.array([vocabulary[word].value for word in words] or [0], np.uint8)
+    return table[indices]

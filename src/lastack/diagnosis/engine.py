@@ -1,0 +1,130 @@
+"""Gives every session row its verdict: the kernel's simple one where nothing speaks against it, the rules elsewhere.
+
+A row is *plain* when the kernel's verdict needs no second look: no evidence, seen well enough, and one of the endings
+that the simple verdict gets right. The rules, asked about a plain row, say the same; a test holds them to it. So they
+run on the few rows that closed oddly, and a plain row costs some nanoseconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from lastack.diagnosis.columns import Columns, codes_of
+from lastack.diagnosis.crowd import Crowd
+from lastack.diagnosis.rule import VERDICT_FROM, Scope
+from lastack.diagnosis.rules import RULES
+from lastack.diagnosis.translate import translate
+from lastack.model.arrow import enum_values
+from lastack.model.enums import Cause, Ending, Observed
+from lastack.model.fields import BY_NAME
+
+_PLAIN = np.zeros((len(Cause), len(Observed)), bool)
+for _cause in (Cause.clean_close, Cause.refused, Cause.refused_icmp, Cause.unanswered, Cause.still_open):
+    _PLAIN[_cause, [Observed.lossy, Observed.end_missing, Observed.complete]] = True
+_PLAIN[Cause.clean_close, [Observed.evicted, Observed.one_way, Observed.start_missing]] = True
+_PLAIN[Cause.unknown, Observed.start_missing] = True  # strays
+_PLAIN[Cause.half_closed_waiting, [Observed.end_missing, Observed.complete]] = True
+_ODD_CODES = ~_PLAIN.ravel()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """Verdict columns of some rows, all uint8: codes of `Cause`, `Actor` and `Harm`, and the confidence in percent."""
+
+    cause: Any
+    percent: Any
+    actor: Any
+    harm: Any
+
+
+def diagnose(batch: Any, crowd: Crowd | None = None) -> Any:
+    """Return a record batch of session rows with its verdicts and translations filled in.
+
+    Args:
+        batch: Rows of the session record with the kernel's simple verdict.
+        crowd: The crowded places of the run; None if they are not known, then nothing is called a flood.
+    """
+    rows = np.flatnonzero(_odd(batch))
+    changed = _written(batch, rows, judge(batch, rows, crowd)) if len(rows) else {}
+    return _with(batch, changed | {name: _coded(name, values) for name, values in translate(batch).items()})
+
+
+def rejudge(batch: Any, rows: Any, *, challenged: bool) -> Any:
+    """Return a record batch of judged rows with some of them judged again, by more than their own row.
+
+    Args:
+        batch: Judged rows.
+        rows: Which to judge again, as an index array.
+        challenged: Whether the session that each follows on its ports answered its SYN.
+    """
+    return _with(batch, _written(batch, rows, judge(batch, rows, challenged=challenged)))
+
+
+def _written(batch: Any, rows: Any, said: Verdicts) -> dict[str, Any]:
+    """Return the verdict columns of a batch with the verdicts of some rows in place."""
+    changed: dict[str, Any] = {}
+    for name, values in (("cause", said.cause), ("actor", said.actor), ("harm", said.harm)):
+        whole = codes_of(batch.column(name), BY_NAME[name].enum).copy()
+        whole[rows] = values
+        changed[name] = _coded(name, whole)
+    confidence = batch.column("cause_confidence").to_numpy(zero_copy_only=False).copy()
+    confidence[rows] = said.percent.astype(np.float32) / np.float32(100)
+    return changed | {"cause_confidence": pa.array(confidence)}
+
+
+def _with(batch: Any, changed: dict[str, Any]) -> Any:
+    columns = [changed.get(name, batch.column(i)) for i, name in enumerate(batch.schema.names)]
+    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
+
+
+def _odd(batch: Any) -> Any:
+    """Return which rows are not plain."""
+    cause = codes_of(batch.column("cause"), Cause).astype(np.intp)
+    odd = _ODD_CODES[cause * len(Observed) + codes_of(batch.column("observed"), Observed)]
+    if (at := batch.schema.get_field_index("evidence")) >= 0:
+        offsets = np.asarray(batch.column(at).offsets)
+        odd |= offsets[1:] > offsets[:-1]
+    return odd
+
+
+def _coded(name: str, values: Any) -> Any:
+    return pa.DictionaryArray.from_arrays(pa.array(values), enum_values(BY_NAME[name]), safe=False)
+
+
+def judge(batch: Any, rows: Any, crowd: Crowd | None = None, *, challenged: bool = False) -> Verdicts:
+    """Return the verdicts of some rows by the rules alone.
+
+    Args:
+        batch: Session rows.
+        rows: Which of them, as an index array.
+        crowd: The crowded places of the run.
+        challenged: Whether the session that each row follows on its ports answered its SYN.
+    """
+    said = Verdicts(*(np.zeros(len(rows), np.uint8) for _ in range(4)))
+    attempt = codes_of(batch.column("ending"), Ending)[rows] == Ending.never_opened
+    for scope, some in ((Scope.attempt, attempt), (Scope.session, ~attempt)):
+        places = np.flatnonzero(some)
+        if len(places):
+            _ask(Columns(batch, rows[places], crowd, challenged=challenged), scope, places, said)
+    return said
+
+
+def _ask(cols: Columns, scope: Scope, places: Any, said: Verdicts) -> None:
+    """Ask each rule of a scope in turn; the first that is sure enough decides a row."""
+    waiting = np.ones(cols.n, bool)
+    for rule in RULES:
+        if scope not in rule.scope:
+            continue
+        claimed = rule.check(cols)
+        won = waiting & (claimed.confidence >= VERDICT_FROM)
+        if won.any():
+            at = places[won]
+            said.cause[at], said.percent[at] = rule.code, claimed.confidence[won]
+            said.actor[at], said.harm[at] = claimed.actor[won], claimed.harm[won]
+            waiting &= ~won
+            if not waiting.any():
+                return

@@ -1,0 +1,42 @@
+"""Resets by the end that had sent its FIN: what `stopped_reading` and `data_after_close` share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lastack.diagnosis.columns import Columns, other
+from lastack.diagnosis.facts import is_code, resetter
+from lastack.model.enums import Closer, Ending
+
+
+def after_the_fin(cols: Columns) -> tuple[Any, Any]:
+    """Return (who sent the first FIN, which rows that end reset while the other end's data was unacknowledged)."""
+
+    def make(cols: Columns) -> tuple[Any, Any]:
+        closer = cols.code("half_closed_by")
+        ours = is_code(cols, "ending", Ending.fin_rst) & (closer != Closer.none) & (resetter(cols) == closer)
+        late = cols.of("unacked_bytes", other(closer)) > 0
+        return closer, ours & (late | (cols.number("half_closed_bytes") > 0))
+
+    pair: tuple[Any, Any] = cols.derived("after_the_fin", make)
+    return pair
+
+
+def was_sending(cols: Columns) -> Any:
+    """Return where the other end was in the middle of sending when the FIN came.
+
+    Some of what was never acknowledged was sent before its sender knew of the FIN; or that end had sent most of the
+    session's bytes already, and went on.
+    """
+
+    def make(cols: Columns) -> Any:
+        closer, _ = after_the_fin(cols)
+        left = cols.of("unacked_bytes", other(closer)).astype(np.int64)
+        knowing = cols.number("half_closed_bytes").astype(np.int64)
+        theirs = cols.of("new_bytes", other(closer)).astype(np.int64) - np.maximum(left, knowing)
+        mine = cols.of("new_bytes", closer).astype(np.int64)
+        return (left > knowing) | (theirs > 2 * mine)
+
+    return cols.derived("was_sending", make)

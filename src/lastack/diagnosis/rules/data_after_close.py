@@ -1,0 +1,51 @@
+"""Data reached an end that had fully closed, and its host answered with a RST."""
+
+from __future__ import annotations
+
+from lastack.diagnosis.case import Case, count, other_end, span, the
+from lastack.diagnosis.columns import Columns, other
+from lastack.diagnosis.late import after_the_fin, was_sending
+from lastack.diagnosis.rule import Claim, Rule, Story, claim
+from lastack.diagnosis.verdict import Alternative
+from lastack.model.enums import Cause, Harm
+
+
+def check(cols: Columns) -> Claim:
+    """Claim resets by an end that had sent its FIN, of data that began after the FIN was known."""
+    closer, answered = after_the_fin(cols)
+    return claim(answered & ~was_sending(cols), 75, other(closer), Harm.data_lost)
+
+
+def explain(case: Case) -> Story:
+    """Say how much was sent to nobody."""
+    closer = str(case["half_closed_by"])
+    sender = other_end(closer)
+    left = case.of("unacked_bytes", sender)
+    sentence = (
+        f"{the(sender)} sent {count(left, 'byte')} to {the(closer)}, which had closed {span(case['half_closed_ns'])} "
+        "before and answered with a RST: nobody read them"
+    )
+    alternatives = (
+        Alternative(Cause.stopped_reading, False, f"{the(sender)} had nothing under way when the FIN came"),
+        Alternative(
+            Cause.middlebox_half_closed_timeout,
+            True,
+            "a box that forgot the half-closed session and rejects looks the same, if the RST is not the host's",
+        ),
+    )
+    advice = (
+        f"if {the(sender)} is a connection pool: its idle time is longer than the time after which "
+        f"{the(closer)} closes; lower the one or raise the other",
+    )
+    return Story(sentence, case.fin_proof() + case.rst_proof(), alternatives, advice)
+
+
+RULE = Rule(
+    code=Cause.data_after_close,
+    title="data after close",
+    shape="A FIN, acknowledged; then data from the other end; then a RST without ACK from who had sent the FIN.",
+    limits="Whether the closer meant shutdown() or close() shows only in this RST.",
+    needs=("ending", "half_closed_by", "half_closed_bytes", "unacked_bytes_clt", "unacked_bytes_srv"),
+    check=check,
+    explain=explain,
+)

@@ -1,0 +1,47 @@
+"""A RST that came when both ends had closed."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lastack.diagnosis.case import Case, count, the
+from lastack.diagnosis.columns import Columns
+from lastack.diagnosis.facts import is_code
+from lastack.diagnosis.rule import Claim, Rule, Story, claim
+from lastack.diagnosis.verdict import Alternative
+from lastack.model.enums import Cause, Closer, Ending, Harm
+
+
+def check(cols: Columns) -> Claim:
+    """Claim sessions with a RST after both FINs."""
+    closer = cols.code("first_closer")
+    actor = np.where(closer == Closer.both, 0, closer)
+    return claim(is_code(cols, "ending", Ending.closed_rst), 90, actor, Harm.none)
+
+
+def explain(case: Case) -> Story:
+    """Say that the RST changed nothing, and what the resetter had not read."""
+    sentence = (
+        f"closed cleanly; the RST of {the(case.resetter)} came when both ends had said FIN and ended nothing"
+    )
+    alternatives = []
+    left = int(case["unacked_bytes_clt"] or 0) + int(case["unacked_bytes_srv"] or 0)
+    if left:
+        sentence += f", but {count(left, 'byte')} were never acknowledged: who reset no longer wanted them"
+        alternatives.append(
+            Alternative(
+                Cause.stopped_reading, True, "an end that closes while data is on its way resets what comes"
+            )
+        )
+    return Story(sentence, case.fin_proof() + case.rst_proof(), tuple(alternatives))
+
+
+RULE = Rule(
+    code=Cause.reset_after_close,
+    title="closed cleanly, then a RST",
+    shape="A FIN from each end, then a RST.",
+    limits="Many stacks and load balancers do this to save TIME_WAIT; firewalls log such sessions as reset.",
+    needs=("ending", "first_closer"),
+    check=check,
+    explain=explain,
+)

@@ -1,0 +1,111 @@
+"""What a middlebox's timer leaves behind: a silence longer than any before, and then nothing is as it was.
+
+Only two shapes accuse a box from a single session, for a host that died leaves nearly the same packets:
+*both talk*: after the silence each end sends, and neither is answered; *foreign reset*: the RSTs that come
+after it do not fit the ends (two signs), or come for both ends at once with nothing that they could answer.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lastack.diagnosis.case import Case, span
+from lastack.diagnosis.columns import Columns
+from lastack.diagnosis.facts import after_silence, by_rst, is_code, seen_whole, silence_ns, waits_for_ack
+from lastack.diagnosis.foreign import accused
+from lastack.diagnosis.verdict import Proof
+from lastack.model.enums import Ending, TimerPhase
+from lastack.model.units import NS_PER_S
+
+#: Shortest silence that a timer of a box may be blamed for, by what the box would call the session.
+IDLE_FROM_NS = 30 * NS_PER_S
+HALF_FROM_NS = 5 * NS_PER_S
+_AT_ONCE_NS = NS_PER_S
+_REPEATS = 2  # of each end, in vain
+
+
+def half_closed_silence(cols: Columns) -> Any:
+    """Return which rows have a long silence while half-closed, the latest of the profile."""
+    return _silence(cols, (TimerPhase.fin1, TimerPhase.fin1_acked), HALF_FROM_NS)
+
+
+def idle_silence(cols: Columns) -> Any:
+    """Return which rows have a long silence while established, the latest of the profile."""
+    return _silence(cols, (TimerPhase.established, TimerPhase.midstream), IDLE_FROM_NS)
+
+
+def _silence(cols: Columns, phases: tuple[TimerPhase, ...], floor_ns: int) -> Any:
+    table = np.zeros(256, bool)
+    table[list(phases)] = True
+    return cols.has_gap & table[cols.last_gap("phase")] & (cols.last_gap("gap_ns") >= floor_ns)
+
+
+def both_talk_in_vain(cols: Columns) -> Any:
+    """Return where both ends sent after the silence, repeated themselves, and neither was acknowledged."""
+
+    def make(cols: Columns) -> Any:
+        talk = (after_silence(cols, "clt") > _REPEATS) & (after_silence(cols, "srv") > _REPEATS)
+        vain = waits_for_ack(cols, "clt") & waits_for_ack(cols, "srv")
+        again = (cols.number("retx_packets_clt") >= _REPEATS) & (cols.number("retx_packets_srv") >= _REPEATS)
+        unfinished = ~by_rst(cols) & ~is_code(cols, "ending", Ending.closed_rst, Ending.never_opened)
+        return unfinished & talk & vain & again & seen_whole(cols)
+
+    return cols.derived("both_talk", make)
+
+
+def both_reset(cols: Columns) -> Any:
+    """Return where the silence ends with RSTs for both ends at once, and nothing else."""
+
+    def make(cols: Columns) -> Any:
+        resets = cols.number("rst_clt").astype(np.int64) + cols.number("rst_srv")
+        after = after_silence(cols, "clt") + after_silence(cols, "srv")
+        each = (cols.number("rst_clt") > 0) & (cols.number("rst_srv") > 0)
+        once = cols.number("end_ns") - cols.number("first_rst_ns") <= _AT_ONCE_NS
+        return by_rst(cols) & each & once & (after == resets) & (silence_ns(cols) >= IDLE_FROM_NS)
+
+    return cols.derived("both_reset", make)
+
+
+def reset_after_silence(cols: Columns) -> Any:
+    """Return where a foreign RST comes after a long silence, with no progress in between."""
+
+    def make(cols: Columns) -> Any:
+        long = half_closed_silence(cols) | idle_silence(cols)
+        resets = cols.number("rst_clt").astype(np.int64) + cols.number("rst_srv")
+        later = cols.evidence("after_rst_clt").astype(np.int64) + cols.evidence("after_rst_srv")
+        after = after_silence(cols, "clt") + after_silence(cols, "srv")
+        woke = after - np.maximum(later + 1, resets) <= _WOKE  # packets that ran into the RST
+        ended = cols.last_gap("start_ns") + cols.last_gap("gap_ns") <= cols.number("first_rst_ns")
+        return long & by_rst(cols) & ended & ((accused(cols) & woke) | both_reset(cols))
+
+    return cols.derived("reset_after_silence", make)
+
+
+_WOKE = 4
+
+
+def silence_proof(case: Case) -> tuple[Proof, ...]:
+    """Return the silence as proof."""
+    gap = case.gap
+    if not gap.get("gap_ns"):
+        return ()
+    phase = str(gap["phase"]).replace("_", " ")
+    return (Proof(0, gap["start_ns"], f"silence of {span(gap['gap_ns'])} begins, the longest while {phase}"),)
+
+
+def box_sentence(case: Case, what: str) -> str:
+    """Say how the session was cut after its silence."""
+    if case.ev("rst_packet") and case["ending"] in ("rst", "fin_rst"):
+        how = (
+            "RSTs came for both ends at once"
+            if case["rst_clt"] and case["rst_srv"]
+            else "a RST came that fits no end"
+        )
+    else:
+        how = "both ends went on sending, and neither was answered"
+    return (
+        f"consistent with a firewall or NAT that {what}: after a silence of {span(case.gap.get('gap_ns'))}, longer "
+        f"than any before in that phase, {how}"
+    )

@@ -1,0 +1,103 @@
+"""Attempts to open a session, read from the flow table before its rows are written: what a verdict needs of others.
+
+A pass over one word of each record; the addresses of the few half-open ones are then fetched.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lastack.kernels.layout import CLIENT_HI, ESTABLISHED, RST_SEEN, SYN_SEEN, SYNACK_SEEN
+
+_STRETCH = 1 << 18  # records looked at together
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """Attempts to open a session, as columns.
+
+    Attributes:
+        server_ip: 16 bytes each (S16).
+        server_port: uint16.
+        client_ip: 16 bytes each (S16).
+        start_ns: int64, ns since epoch.
+    """
+
+    server_ip: Any
+    server_port: Any
+    client_ip: Any
+    start_ns: Any
+
+    def __len__(self) -> int:
+        return len(self.start_ns)
+
+
+def half_open(tables: Iterable[tuple[Any, Any]]) -> Attempts:
+    """Return the sessions held with SYN and SYN-ACK that nobody established or reset.
+
+    Args:
+        tables: (HOT, KEY) records of each shard.
+    """
+    wanted, unwanted = (SYN_SEEN, SYNACK_SEEN), ESTABLISHED | 3 * RST_SEEN
+
+    def pick(bits: Any, _: Any) -> Any:
+        found = (bits & unwanted) == 0
+        for flag in wanted:
+            found &= (bits & (3 * flag)) != 0
+        return found
+
+    return _gather(tables, pick)
+
+
+def attempts_on(tables: Iterable[tuple[Any, Any]], ports: Any) -> Attempts:
+    """Return every session held that began with a SYN to one of some server ports.
+
+    Args:
+        tables: (HOT, KEY) records of each shard.
+        ports: Server ports.
+    """
+    wanted = np.zeros(1 << 16, bool)
+    wanted[ports] = True
+
+    def pick(bits: Any, keys: Any) -> Any:
+        both = keys["ports"]
+        server = np.where((bits & CLIENT_HI) != 0, both >> np.uint32(16), both & np.uint32(0xFFFF))
+        return ((bits & (3 * SYN_SEEN)) != 0) & wanted[server]
+
+    return _gather(tables, pick)
+
+
+def _gather(tables: Iterable[tuple[Any, Any]], pick: Any) -> Attempts:
+    parts = list(_parts(tables, pick))
+    if not parts:
+        nothing = np.empty(0, "S16")
+        return Attempts(nothing, np.empty(0, np.uint16), nothing, np.empty(0, np.int64))
+    return Attempts(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+
+def _parts(tables: Iterable[tuple[Any, Any]], pick: Any) -> Iterator[tuple[Any, Any, Any, Any]]:
+    for hot, key in tables:
+        for first in range(0, len(hot), _STRETCH):
+            bits, keys = hot["bits"][first : first + _STRETCH], key[first : first + _STRETCH]
+            found = np.flatnonzero(pick(bits, keys))
+            if len(found):
+                yield _columns(bits[found], keys[found])
+
+
+def _columns(bits: Any, keys: Any) -> tuple[Any, Any, Any, Any]:
+    high = (bits & CLIENT_HI) != 0
+    lo, hi = _address(keys["lo0"], keys["lo1"]), _address(keys["hi0"], keys["hi1"])
+    lo_port, hi_port = keys["ports"] >> np.uint32(16), keys["ports"] & np.uint32(0xFFFF)
+    port = np.where(high, lo_port, hi_port).astype(np.uint16)
+    return np.where(high, lo, hi), port, np.where(high, hi, lo), keys["start_ns"].copy()
+
+
+def _address(high: Any, low: Any) -> Any:
+    """Return addresses as the 16 bytes that a row has."""
+    words = np.empty((len(high), 2), ">u8")
+    words[:, 0], words[:, 1] = high, low
+    return words.view("S16")[:, 0]

@@ -1,0 +1,1 @@
+"""The sample capture: a little network of real kernels, its people, and what is wrong in it."""
