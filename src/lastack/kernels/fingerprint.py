@@ -50,49 +50,42 @@ def number_at(i: Any, place: Any) -> Any:
 
 
 @helper
-def _next_step(n: Any, last: Any, ipid: Any) -> Any:
-    """Return a nibble of KEY.steps after one more IPv4 packet."""
-    if n == 0:
-        return i64(1)
-    step = (ipid - last) & 0xFFFF
-    orderly = 0 < step <= _LARGEST_STEP
-    zero = step == 0 and ipid == 0
-    if n == 1:
-        return 2 if orderly else (_TWO_ZEROS if zero else _TWO_DISORDERLY)
-    if n <= COUNTING:
-        return COUNTING if orderly else NOT_COUNTING
-    return _ZEROS if zero and n <= _ZEROS else NOT_COUNTING
-
-
-@helper
 def note_ipid(k: Any, d: Any, g: Any) -> Any:
     """Remember the IP-ID of a packet without SYN that comes before any RST."""
-    if i64(g.meta) & META_HAS_IPID:
+    # Linux sends its SYN-ACK with 0 and counts from there (net/ipv4/ip_output.c, ip_build_and_send_pkt)
+    if (i64(g.meta) & META_HAS_IPID) != 0 and (i64(g.tcp_flags) & SYN) == 0:
         steps = i64(k.steps)
         n = (steps >> (4 * d)) & 7
-        if n != NOT_COUNTING:
-            following = _next_step(n, i64(k.ipid[d]), i64(g.ipid))
-            if following != n:
-                k.steps = (steps & ~(7 << (4 * d))) | (following << (4 * d))
-        k.ipid[d] = g.ipid
+        ipid = i64(g.ipid)
+        step = (ipid - i64(k.ipid[d])) & 0xFFFF
+        orderly = 0 < step <= _LARGEST_STEP
+        if n != NOT_COUNTING and not (n == COUNTING and orderly):
+            zero = step == 0 and ipid == 0
+            following = NOT_COUNTING
+            if n == 0:
+                following = 1
+            elif orderly and n <= COUNTING:
+                following = n + 1
+            elif n == 1:
+                following = _TWO_ZEROS if zero else _TWO_DISORDERLY
+            elif zero and (n == _TWO_ZEROS or n == _ZEROS):
+                following = _ZEROS
+            k.steps = (steps & ~(7 << (4 * d))) | (following << (4 * d))
+        k.ipid[d] = ipid
 
 
 @helper
-def note_fingerprint(t: Any, k: Any, i: Any, d: Any, g: Any, first: Any) -> Any:
-    """Remember TTL and IP-ID of a packet that comes before any RST; `first` of its end without RST."""
-    ttl = i64(g.ttl)
-    last = i64(k.ttl[d])
-    if not first and ttl != last:
-        r = need_rare(t, i)
-        if r.ttl_high[d] == 0:
-            r.ttl_low[d] = last
-            r.ttl_high[d] = last
-        r.ttl_low[d] = min(i64(r.ttl_low[d]), ttl)
-        r.ttl_high[d] = max(i64(r.ttl_high[d]), ttl)
-    k.ttl[d] = ttl
-    if (i64(g.tcp_flags) & SYN) == 0:
-        # Linux sends its SYN-ACK with 0 and counts from there (net/ipv4/ip_output.c, ip_build_and_send_pkt)
-        note_ipid(k, d, g)
+def note_oddity(t: Any, k: Any, i: Any, d: Any, g: Any, other_ttl: Any) -> Any:
+    """Count a window of 0, and widen the range of TTLs if this one is another than the last."""
+    r = need_rare(t, i)
+    if g.window == 0:
+        r.zero[d] = i64(r.zero[d]) + 1
+    if other_ttl:
+        low = high = i64(k.ttl[d])
+        if r.ttl_high[d] != 0:
+            low, high = i64(r.ttl_low[d]), i64(r.ttl_high[d])
+        r.ttl_low[d] = min(low, i64(g.ttl))
+        r.ttl_high[d] = max(high, i64(g.ttl))
 
 
 @helper

@@ -73,8 +73,9 @@ CLOSE = np.dtype(
         ("proof", "u4"),         # index into the PROOF pool
         ("mark", "u4"),          # index of the newest MARK node
         ("count", "u1", 4),      # FIN, RST of both directions; carries go to RARE
-        ("marked", "u1"),        # ages that are marked or were passed
-        ("pad", "u1", 3),
+        ("marked", "u1"),        # ages that are marked
+        ("mark_full", "u1"),     # no room for further ones
+        ("pad", "u2"),
     ]
 )  # fmt: skip
 assert CLOSE.itemsize == 80
@@ -159,7 +160,7 @@ RARE = np.dtype(
         ("ttl_low", "u1", 2),        # where TTLs before any RST differ
         ("ttl_high", "u1", 2),
         ("tail_kind", "u1"),
-        ("pad", "u1", 3),
+        ("pad", "u1", 5),
     ]
 )  # fmt: skip
 

@@ -52,15 +52,16 @@ def note_marks(t: Any, h: Any, k: Any, i: Any, now_ns: Any) -> Any:
     low = i64(c.marked)
     age_ns = now_ns - c.fin1_ns
     high = low
-    while high < N_AGES and age_ns > AGES[high] * NS_PER_S:
+    while high < N_AGES and c.mark_full == 0 and age_ns > AGES[high] * NS_PER_S:
         high += 1
     if high == low:
         return
-    c.marked = high
     index = take(t.mark)
     if index == 0:
-        t.lost_marks = t.lost_marks + 1
+        t.lost_marks = t.lost_marks + high - low
+        c.mark_full = 1
         return
+    c.marked = high
     m = mark_of(t, index)
     r = rare_of(t, i)
     for d in range(2):
@@ -71,16 +72,3 @@ def note_marks(t: Any, h: Any, k: Any, i: Any, now_ns: Any) -> Any:
     m.high = high
     m.next = c.mark
     c.mark = index
-
-
-@helper
-def count_marks(t: Any, k: Any) -> Any:
-    """Return how many ages of a session are marked."""
-    n = i64(0)
-    if k.close != 0:
-        index = i64(close_of(t, k).mark)
-        while index != 0:
-            m = mark_of(t, index)
-            n += i64(m.high) - i64(m.low)
-            index = i64(m.next)
-    return n

@@ -90,22 +90,25 @@ def note_after(t: Any, k: Any, i: Any, d: Any, g: Any, new: Any) -> Any:
     a.new[d] += new
     known = i64(p.known)
     from_sender = d == (1 if known & RST_FROM_HI else 0)
+    place = place_of(t, i, g)
+    step = ahead(g.seq, p.seq)
     if (i64(g.tcp_flags) & RST) == 0:
         if from_sender and (known & RACED) == 0:
-            a.race = place_of(t, i, g)
-            a.race_step = ahead(g.seq, p.seq)
+            a.race = place
+            a.race_step = step
             a.race_payload = g.payload
             a.race_ttl = g.ttl
             a.race_ns = g.ts_ns
-            p.known = known | RACED
+            known |= RACED
     elif not from_sender:
         if (known & RST_BOTH) == 0:
-            a.other = place_of(t, i, g)
-            p.known = known | RST_BOTH
-    elif g.seq != p.seq:
+            a.other = place
+            known |= RST_BOTH
+    elif step != 0:
         a.more = i64(a.more) + 1
         if (known & RST_TWICE) == 0:
-            a.rst2 = place_of(t, i, g)
-            a.rst2_step = ahead(g.seq, p.seq)
+            a.rst2 = place
+            a.rst2_step = step
             a.rst2_ns = g.ts_ns
-            p.known = known | RST_TWICE
+            known |= RST_TWICE
+    p.known = known

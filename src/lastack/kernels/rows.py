@@ -46,7 +46,6 @@ from lastack.kernels.layout import (
     SYNACK_FIRST,
     table_at,
 )
-from lastack.kernels.marks import count_marks
 from lastack.kernels.outcome import (
     O_STRAY,
     client_by,
@@ -350,5 +349,5 @@ def write_rows(tables: Any, owners: Any, indices: Any, n: Any, columns: Any, evi
         if k.gap != 0:
             count = i64(gap_of(t, i64(k.gap)).place) + 1
         put_u8(columns, A_GAPS, row, count)
-        put_u8(columns, A_MARKS, row, count_marks(t, k))
+        put_u8(columns, A_MARKS, row, i64(close_of(t, k).marked))
         put_u8(columns, A_EVIDENCE, row, has_evidence(h, r))

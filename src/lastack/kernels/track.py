@@ -43,7 +43,7 @@ from lastack.kernels.lifecycle import acks_syn, is_over
 from lastack.kernels.pool import hot_of, info_of, key_of, need_rare, rare_of
 from lastack.kernels.sequence import ahead, between
 from lastack.kernels.sessionid import session_id
-from lastack.kernels.update import full_step, is_bare_ack, note_challenge, quiet_step
+from lastack.kernels.update import full_step, quiet_step
 from lastack.model.batch import ACK, FIN, META_FROM_HI, META_ICMP, RST, SYN
 
 BATCH = 256
@@ -220,6 +220,7 @@ def _place(t: Any, g: Any, index: Any) -> Any:
     """Account for one segment, given the current session of its key (or 0); return False if there is no room."""
     tcp = i64(g.tcp_flags)
     d = 1 if i64(g.meta) & META_FROM_HI else 0
+    challenging = False
     if index != 0 and g.ts_ns - hot_of(t, index).end_ns > t.idle_ns:
         if not _room(t):
             return False
@@ -254,11 +255,10 @@ def _place(t: Any, g: Any, index: Any) -> Any:
             if _belongs_to_shadow(h, i, d, g):
                 client = 1 if i64(h.bits) & CLIENT_HI else 0
                 index = i64(rare_of(t, i).shadow)
-                if d != client and is_bare_ack(g):
-                    note_challenge(t, info_of(t, index), g)
+                challenging = d != client and (tcp & (SYN | FIN | RST | ACK)) == ACK and g.payload == 0
             else:
                 _end_shadow(t, h, i)
-    full_step(t, hot_of(t, index), key_of(t, index), info_of(t, index), d, g)
+    full_step(t, hot_of(t, index), key_of(t, index), info_of(t, index), d, g, challenging)
     return True
 
 
@@ -306,7 +306,9 @@ def track(table: Any, segments: Any, start: Any, n: Any) -> Any:
                     prefetch(info)
                     prefetch(info + S_INFO - 1)
                     if flags & ANY_FIN_RST:
-                        prefetch(pool_at(t.close).address + i64(key_of(t, index).close) * S_CLOSE)
+                        closing = pool_at(t.close).address + i64(key_of(t, index).close) * S_CLOSE
+                        prefetch(closing)
+                        prefetch(closing + S_CLOSE - 1)
         for j in range(size):
             g = segment_at(base + j * S_SEGMENT)
             index = i64(load_le32(t.found + j * 4))

@@ -9,7 +9,7 @@ from typing import Any
 
 from lastack.kernels._jit import helper
 from lastack.kernels.decode_words import i64
-from lastack.kernels.fingerprint import note_fingerprint, note_ipid, place_of, stamp
+from lastack.kernels.fingerprint import note_ipid, note_oddity, place_of, stamp
 from lastack.kernels.history import note_letter
 from lastack.kernels.layout import (
     ACK_SENT,
@@ -116,18 +116,6 @@ def _is_probe(h: Any, d: Any, g: Any, before: Any) -> Any:
 
 
 @helper
-def _tail_kind(tcp: Any, keepalive: Any, probe: Any, g: Any) -> Any:
-    """Return the TailKind of a packet that only repeats."""
-    if tcp & SYN:
-        return _T_SYN
-    if keepalive:
-        return _T_KEEPALIVE
-    if probe:
-        return _T_PROBE
-    return _T_DATA if g.payload > 0 else _T_FIN
-
-
-@helper
 def _repeats(
     t: Any, h: Any, i: Any, d: Any, g: Any, before: Any, probe: Any, all_seen: Any, latest_ns: Any
 ) -> Any:
@@ -155,7 +143,12 @@ def _repeats(
             r.tail_ns = g.ts_ns
             r.progress_ns = latest_ns
         r.tail = i64(r.tail) + 1
-        r.tail_kind = _tail_kind(tcp, keepalive, probe, g)
+        kind = _T_DATA if g.payload > 0 else _T_FIN
+        if tcp & SYN:
+            kind = _T_SYN
+        elif probe:
+            kind = _T_KEEPALIVE if keepalive else _T_PROBE
+        r.tail_kind = kind
         r.odd = (i64(r.odd) & ~16) | (d << 4)
         h.bits = i64(h.bits) | REPEATING
     elif before & (REPEATING | 3 * RST_SEEN) and i.rare != 0:
@@ -213,24 +206,25 @@ def _stream(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any, before: Any, latest_
 
 
 @helper
-def is_bare_ack(g: Any) -> Any:
-    """Return whether a segment has ACK, no SYN, FIN, RST and no payload."""
-    return (i64(g.tcp_flags) & (SYN | FIN | RST | ACK)) == ACK and g.payload == 0
+def _answer(t: Any, i: Any, d: Any, g: Any, challenging: Any) -> Any:
+    """Note a challenge ACK: known as one, or answering a RST or SYN that was the packet before it."""
+    r = rare_of(t, i)
+    provoked = i64(r.marks) & (3 * PROVOKED)
+    if provoked:
+        r.marks = i64(r.marks) & ~(3 * PROVOKED)
+        bare = (i64(g.tcp_flags) & (SYN | FIN | RST | ACK)) == ACK and g.payload == 0
+        challenging = challenging or (bare and provoked == PROVOKED << (1 - d))
+    if challenging:
+        r = need_rare(t, i)
+        marks = i64(r.marks)
+        if (marks & CHALLENGED) == 0:
+            r.marks = marks | CHALLENGED
+            r.challenge = place_of(t, i, g)
 
 
 @helper
-def note_challenge(t: Any, i: Any, g: Any) -> Any:
-    """Remember the first challenge ACK of a session."""
-    r = need_rare(t, i)
-    marks = i64(r.marks)
-    if (marks & CHALLENGED) == 0:
-        r.marks = marks | CHALLENGED
-        r.challenge = place_of(t, i, g)
-
-
-@helper
-def full_step(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any) -> Any:
-    """Account for any packet of a session."""
+def full_step(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any, challenging: Any) -> Any:
+    """Account for any packet of a session; `challenging` says that it is known to be a challenge ACK."""
     before = i64(h.bits)
     tcp = i64(g.tcp_flags)
     silence = NEVER
@@ -240,12 +234,10 @@ def full_step(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any) -> Any:
         note_marks(t, h, k, i, g.ts_ns)
         latest_ns = h.end_ns
         silence = max(g.ts_ns - latest_ns, i64(0))
-    provoked = i64(rare_of(t, i).marks) & (3 * PROVOKED)
-    if provoked:
-        r = need_rare(t, i)
-        r.marks = i64(r.marks) & ~(3 * PROVOKED)
-        if provoked == PROVOKED << (1 - d) and is_bare_ack(g):
-            note_challenge(t, i, g)
+    already = i64(0)
+    if challenging or before & (REPEATING | 3 * RST_SEEN):
+        _answer(t, i, d, g, challenging)
+        already = rare_of(t, i).seen_again[d]
     if tcp & RST and (before & (3 * RST_SEEN)) == 0:
         start_closing(t, h, k, silence)
         take_proof(t, h, k, i, d, g, latest_ns)
@@ -258,7 +250,6 @@ def full_step(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any) -> Any:
         # never 0 again: 0 packets means that the end was not seen
         n = i64(1)
     h.packets[d] = n
-    already = rare_of(t, i).seen_again[d]
     new_fin = False
     new_rst = False
     if tcp & SYN:
@@ -273,9 +264,9 @@ def full_step(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any) -> Any:
         h.bytes[d] += payload
         opener = (tcp & (SYN | FIN)) == SYN
         position = _stream(t, h, k, i, d, g, before, latest_ns)
-        if g.window == 0:
-            r = need_rare(t, i)
-            r.zero[d] = i64(r.zero[d]) + 1
+        other_ttl = (before & (SEQ_SENT << d)) != 0 and (before & (3 * RST_SEEN)) == 0 and g.ttl != k.ttl[d]
+        if g.window == 0 or other_ttl:
+            note_oddity(t, k, i, d, g, other_ttl)
         if opener:
             if (before & (ISN << d)) == 0:
                 learn_isn(t, h, i, d, g.seq)
@@ -311,5 +302,6 @@ def full_step(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any) -> Any:
             new = i64(g.payload) - (rare_of(t, i).seen_again[d] - already)
         note_after(t, k, i, d, g, new)
     elif (tcp & RST) == 0:
-        note_fingerprint(t, k, i, d, g, (before & (SEQ_SENT << d)) == 0)
+        k.ttl[d] = g.ttl
+        note_ipid(k, d, g)
     k.last = stamp(t, g, d)

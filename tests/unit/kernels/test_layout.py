@@ -22,3 +22,8 @@ def test_layout__segments_hide_no_field_either() -> None:
 
 def test_layout__hot_and_key_are_one_cache_line_each() -> None:
     assert layout.HOT.itemsize == layout.KEY.itemsize == 64
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_layout__records_are_whole_words_as_clearing_them_needs(name: str) -> None:
+    assert getattr(layout, name).itemsize % 8 == 0
