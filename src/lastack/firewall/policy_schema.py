@@ -14,7 +14,7 @@ from lastack.firewall.schema import turned
 from lastack.firewall.settings import check_value, named_application, timers_of
 from lastack.model.errors import UsageError
 
-_KEYS = ("ports", "zone", "client_zone")
+_KEYS = ("ports", "zone", "server_zone", "client_zone")
 
 
 def parse_policy(

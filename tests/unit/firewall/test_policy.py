@@ -77,6 +77,26 @@ def test_policy__knows_zones_and_ports() -> None:
     assert [str(network) for network in batch.servers] == ["10.2.0.0/16", "2001:db8:2::/48"]
 
 
+def test_policy__knows_the_zones_of_a_configuration_file() -> None:
+    text = """
+    profile = "panos"
+    [zones.dmz]
+    cidr = ["10.2.0.0/16"]
+    priority = 10
+    [zones.lab]
+    cidr = ["10.3.0.0/16"]
+    [apps.web]
+    ports = [80, 443]
+    server_zone = ["dmz", "lab"]
+    client_zone = "lab"
+    [[override]]
+    app = "web"
+    timers.tcp = "2h"
+    """
+    application = policy(text).overrides[0].application
+    assert application.text() == "port 80, 443, clients 10.3.0.0/16, servers 10.2.0.0/16, 10.3.0.0/16"
+
+
 def test_policy__takes_applications_of_another_document() -> None:
     applications = tomllib.loads('[zones]\nlab = ["10.9.0.0/16"]\n[apps.sync]\nports = 873\nzone = "lab"')
     found, problems = parse('profile = "panos"\n[[override]]\napp = "sync"\ntimers.tcp = "2h"', applications)
