@@ -29,12 +29,12 @@ class Columns:
     Args:
         batch: Record batch or one-chunk table; columns that it lacks are taken as empty.
         rows: Which rows, as an index array; None for all.
-        crowd: The crowded places of the run (`lastack.diagnosis.crowd`), None if they are not known.
+        around: The run around the rows (`lastack.diagnosis.around`), None if nothing is known of it.
         challenged: Whether the session that each row follows on its ports answered its SYN (`lastack.diagnosis.links`).
     """
 
-    def __init__(self, batch: Any, rows: Any = None, crowd: Any = None, *, challenged: bool = False) -> None:
-        self.crowd = crowd
+    def __init__(self, batch: Any, rows: Any = None, around: Any = None, *, challenged: bool = False) -> None:
+        self.around = around
         self.challenged = challenged
         self._batch = batch
         self._rows = rows

@@ -30,6 +30,13 @@ def ttl(cols: Columns) -> Any:
     return has_rst(cols) & (low > 0) & outside
 
 
+def a_hop_off(cols: Columns) -> Any:
+    """Return which RSTs have a TTL that their sender never used, by one hop or more: no sign, but a doubt."""
+    me = resetter(cols)
+    low, high = cols.of("ttl_low", me, evidence=True), cols.of("ttl_high", me, evidence=True)
+    return has_rst(cols) & (low > 0) & ((cols.evidence("rst_ttl") < low) | (cols.evidence("rst_ttl") > high))
+
+
 def ipid(cols: Columns) -> Any:
     """Return which RSTs do not continue their sender's IP-ID. Innocent: RSTs without a socket count by themselves.
 
@@ -126,3 +133,13 @@ def sign_words(case: Case) -> tuple[Proof, ...]:
         text = f"a second RST {case.ev('rst2_seq_step'):+,} away, where {the(end)} never was"
         found.append(Proof(int(case.ev("rst2_packet")), case.ev("rst2_ns"), text))
     return tuple(found)
+
+
+def hop_words(case: Case) -> str:
+    """Return what speaks for somebody else having made the RST, to be put behind a clause; empty if nothing does."""
+    if not case.resetter or not a_hop_off(case.columns)[0]:
+        return ""
+    return (
+        f"; its TTL is {case.ev('rst_ttl')}, which {the(case.resetter)} did not use before, "
+        "and that speaks for a box (or a second host at the address)"
+    )

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from lastack.kernels.layout import CLIENT_HI, ESTABLISHED, RST_SEEN, SYN_SEEN, SYNACK_SEEN
+from lastack.kernels.layout import CLIENT_HI, DETACHED, ESTABLISHED, RST_SEEN, SYN_SEEN, SYNACK_SEEN
 
 _STRETCH = 1 << 18  # records looked at together
 
@@ -69,6 +69,19 @@ def attempts_on(tables: Iterable[tuple[Any, Any]], ports: Any) -> Attempts:
         return ((bits & (3 * SYN_SEEN)) != 0) & wanted[server]
 
     return _gather(tables, pick)
+
+
+def both_ways(tables: Iterable[tuple[Any, Any]]) -> bool:
+    """Return whether any session held has packets of both ends."""
+    for hot, _ in tables:
+        for first in range(0, len(hot), _STRETCH):
+            packets = hot["packets"][first : first + _STRETCH]
+            live = (
+                hot["bits"][first : first + _STRETCH] & DETACHED
+            ) == 0  # a free record links to the next there
+            if bool(((packets[:, 0] > 0) & (packets[:, 1] > 0) & live).any()):
+                return True
+    return False
 
 
 def _gather(tables: Iterable[tuple[Any, Any]], pick: Any) -> Attempts:
