@@ -27,6 +27,7 @@ from lastack.diagnosis.crowd import Crowd
 from lastack.diagnosis.engine import diagnose
 from lastack.diagnosis.links import Links
 from lastack.kernels.ingest import SHARDS
+from lastack.query.classify import Classifier
 from lastack.tracking.rows import stray_packets
 from lastack.tracking.tracker import Run, Tracker
 
@@ -76,6 +77,7 @@ class _Run:
         self._threads = threads
         self._run: Run = runner(executor)
         self._links = Links()
+        self._classify = Classifier(options.classes) if options.classes is not None else None
         self._tracker = Tracker(options.max_sessions or default_max_sessions(), options.idle_timeout_ns)
         self._summary = RunSummary()
         self._open: list[Capture] = []
@@ -134,7 +136,7 @@ class _Run:
         ledger.stray += stray
         ledger.segments += placed - stray
         self._summary.sessions += batch.num_rows
-        self._sink(batch)
+        self._sink(batch if self._classify is None else self._classify(batch))
 
     def finish(self) -> RunSummary:
         """End all sessions, write their rows and say what was done."""

@@ -30,9 +30,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("report", "One HTML page to read and to mail: ledger, endings over time, causes, top lists."),
     "show": ("show", "Everything about one session."),
     "probe": ("probe", "Test a real path: does half-close survive it, and for how long?"),
+    "lab": ("lab", "Client, box and server of real kernels on this machine; every way to close; traffic."),
     "info": ("info", "What is in a capture: interfaces, link types, times, damage."),
     "profiles": ("profiles", "What is known of firewalls, NATs and hosts: timers, sources, open questions."),
     "policy": ("policy", "Check a timer policy, compare it with the running one, export it to Linux."),
+    "config": ("config", "Zones and applications: check them, show them, explain who gets which."),
     "fields": ("fields", "Names that filters and columns use, with type, unit and meaning."),
 }
 

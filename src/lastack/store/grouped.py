@@ -10,7 +10,7 @@ from lastack.model.errors import InputError
 from lastack.query.emit import grouped_sql, histogram_sql
 from lastack.query.measures import Atom, Measure
 from lastack.query.questions import Grouped, GroupedAnswer, GroupedRow, Histogram
-from lastack.store.dataset import Dataset, connect, empty_batch
+from lastack.store.dataset import Dataset, connect, empty_batch, source_of
 
 if TYPE_CHECKING:  # loading DuckDB takes longer than a small capture does
     import duckdb
@@ -52,9 +52,8 @@ class _Session:
     def __init__(self, datasets: Sequence[Dataset], threads: int | None) -> None:
         self._datasets = datasets
         self._connection: duckdb.DuckDBPyConnection = connect(threads)
-        files = [str(d.path / segment.file) for d in datasets for segment in d.manifest.segments]
-        if files:
-            self.source: tuple[str, list[Any]] = ("read_parquet(?)", [files])
+        if any(dataset.manifest.segments for dataset in datasets):
+            self.source: tuple[str, list[Any]] = source_of(datasets)
         else:
             from lastack.model.fields import FIELDS
 
