@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from lastack.app.grouped import Source
+from lastack.app.profiles import load_profile, profile_names
 from lastack.app.series import distribution, time_chart
 from lastack.diagnosis.explain import explain
 from lastack.query.ast import Comparison, Node, Span
@@ -21,6 +22,16 @@ from lastack.view.reportdata import CauseGroup, Example, ReportData
 
 _SHARES = "failed_share,cut_share,syn/attempt,rst.clt/connection,rst.srv/connection"
 _ENDS = f"sessions,attempts,{_SHARES},p50(ct),harmed,bytes"
+#: Boxes whose half-closed timers are drawn into the distribution, as people meet them most.
+_BOXES = (
+    "gcp_cloud_nat",
+    "linux_conntrack",
+    "panos",
+    "azure_load_balancer",
+    "aws_nlb",
+    "cisco_asa",
+    "checkpoint",
+)
 _TOP = 10
 _EXAMPLES = 2
 
@@ -63,8 +74,14 @@ def gather(
             name: distribution(source, METRICS[name], where, digits=FINE)
             for name in ("ct", "half_closed", "idle_before_close")
         },
+        timers=_timers(),
         notes=list(source.notes),
     )
+
+
+def _timers() -> dict[str, int]:
+    timers = {name: load_profile(name).half_closed() for name in _BOXES if name in profile_names()}
+    return {name: timer.ns for name, timer in timers.items() if timer is not None and timer.ns is not None}
 
 
 def _tables(source: Source, where: Node | None) -> dict[str, GroupedAnswer]:

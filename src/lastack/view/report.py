@@ -34,16 +34,12 @@ _OPENING_CLASSES = {
 }  # fmt: skip
 #: Shares from which a cell is marked.
 _ALARMING = 0.2
-#: Half-closed times after which common boxes forget a session, in seconds; see docs/reference for their sources.
-_TIMERS = {"30 s": 30, "2 min": 120, "10 min": 600, "1 h": 3600}
-
-
 #: Distribution -> its title, and what it is.
 _SPREADS = {
     "ct": ("Handshake time", "first SYN to the ACK that completes the handshake"),
     "half_closed": (
         "Half-closed time",
-        "first FIN to second FIN, first RST or last packet; the lines are timers that common firewalls and hosts have",
+        "first FIN to second FIN, first RST or last packet; a line is where such a box forgets it unless told otherwise",
     ),
     "idle_before_close": (
         "Silence before the end",
@@ -291,12 +287,20 @@ def _times(data: ReportData) -> list[dict[str, Any]]:
     found = []
     for name, spread in data.times.items():
         title, aside = _SPREADS[name]
-        marks = {text: seconds * 10**9 for text, seconds in _TIMERS.items()} if name == "half_closed" else {}
+        marks = _marks(data.timers) if name == "half_closed" else {}
         known = sum(sum(counts) for counts in spread.counts.values())
         if known:
             svg = Markup(distribution_bars(spread, title, marks))
             found.append({"title": title, "aside": aside, "sessions": known, "svg": svg})
     return found
+
+
+def _marks(timers: dict[str, int]) -> dict[str, int]:
+    """Return one line for each length, with the boxes that have it."""
+    named: dict[int, list[str]] = {}
+    for name, ns in sorted(timers.items(), key=lambda item: item[1]):
+        named.setdefault(ns, []).append(name.replace("_", " "))
+    return {f"{format_duration(ns)}: {', '.join(names)}": ns for ns, names in named.items()}
 
 
 def _waiting(data: ReportData) -> list[dict[str, Any]]:

@@ -50,6 +50,7 @@ class ReportData:
         tables: Title -> grouped rows.
         causes: Every cause, those with harm first.
         times: Distributions of handshake and half-closed times.
+        timers: Name of a box -> how long it keeps a half-closed session, ns.
         notes: What the reader must know of the input.
     """
 
@@ -63,4 +64,5 @@ class ReportData:
     tables: dict[str, GroupedAnswer]
     causes: list[CauseGroup]
     times: dict[str, Distribution]
+    timers: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
