@@ -162,6 +162,23 @@ def stale() -> list[Path]:
     return found
 
 
+def leftovers() -> list[tuple[Path, list[int]]]:
+    """Return the folder of each lab whose process and reaper are gone, with the processes that it left running."""
+    return [(folder, _processes_of(folder.name)) for folder in stale()]
+
+
+def _processes_of(name: str) -> list[int]:
+    """Return processes that were started in a lab, by the mark in their environment."""
+    mark = f"LASTACK_LAB={name}".encode()
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit() and int(process.name) != os.getpid():
+            with contextlib.suppress(OSError):  # it has ended meanwhile, or is somebody else's
+                if mark in (process / "environ").read_bytes().split(b"\0"):
+                    found.append(int(process.name))
+    return found
+
+
 def remove(folder: Path) -> None:
     """Remove a lab's folder; one that is gone already is fine."""
     shutil.rmtree(folder, ignore_errors=True)

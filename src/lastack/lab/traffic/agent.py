@@ -191,7 +191,7 @@ class Agent:
         except TimeoutError:
             steps.outcome = "unanswered"
         except OSError as error:
-            steps.outcome, steps.detail = "refused", error.strerror or str(error)
+            steps.outcome, steps.detail = "refused", wire.reason(error)
         else:
             steps.opened_ns = time.monotonic_ns()
             await asyncio.get_running_loop().sock_sendall(sock, wire.data_preamble(session.identity, flow))
