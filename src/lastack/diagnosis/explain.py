@@ -39,6 +39,7 @@ def explain(row: Mapping[str, Any]) -> Verdict:
     cause = Cause[row["cause"]]
     rule = BY_CAUSE[cause]
     story = rule.explain(case)
+    proof = story.proof if any(fact.packet for fact in story.proof) else (*case.opened_proof(), *story.proof)
     return Verdict(
         cause=cause,
         title=rule.title,
@@ -47,7 +48,7 @@ def explain(row: Mapping[str, Any]) -> Verdict:
         actor=Actor[row["actor"]],
         harm=Harm[row["harm"]],
         cost=_COST.get(row["harm"], ""),
-        proof=_in_order(story.proof),
+        proof=_in_order(proof),
         alternatives=_alternatives(case, cause, story.alternatives),
         advice=story.advice,
     )

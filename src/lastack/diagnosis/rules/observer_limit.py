@@ -10,6 +10,7 @@ from lastack.diagnosis.case import Case, the
 from lastack.diagnosis.columns import Columns
 from lastack.diagnosis.facts import by_rst, is_code, mere_answer, resetter, sent_fin
 from lastack.diagnosis.rule import EITHER, Claim, Rule, Story, claim
+from lastack.diagnosis.silence import both_talk_in_vain
 from lastack.diagnosis.tail import MANY
 from lastack.model.enums import Cause, Ending, Observed, Opening, TailKind
 
@@ -59,7 +60,7 @@ def _packets(cols: Columns) -> Any:
 def _repeating(cols: Columns) -> Any:
     """Return where the capture ends while an end repeats itself: whether it was heard in the end is not there."""
     repeats = cols.evidence("tail_packets")
-    live = is_code(cols, "ending", Ending.open, Ending.half_closed)
+    live = is_code(cols, "ending", Ending.open, Ending.half_closed) & ~both_talk_in_vain(cols)
     return live & (repeats > 0) & (repeats < MANY) & (cols.evidence("tail_kind") != TailKind.syn)
 
 
