@@ -42,7 +42,7 @@ class Running:
 
     def alive(self) -> bool:
         """Return whether the process that holds the lab still runs."""
-        return process_start(self.pid) == self.pid_start
+        return self.pid_start >= 0 and process_start(self.pid) == self.pid_start
 
     def path(self, host: str) -> str:
         """Return where the namespace of a host is found.
