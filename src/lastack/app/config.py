@@ -262,7 +262,7 @@ def _application(node: Node, name: str, zones: list[str]) -> Application:
         if node.has("server_zone"):
             node.error("zone", "is another word for server_zone", "keep one of them")
         server = _names(node, "zone", zones)
-    if not ports and not client and not server and isinstance(node.values, Mapping) and not node.has("ports"):
+    if not node.values:
         node.error("", "has neither ports nor zones: it would be everything", "write ports = [443]")
     node.finish()
     return Application(name, tuple(dict.fromkeys(ports)), client, server, node.path)
