@@ -39,7 +39,7 @@ _SPREADS = {
     "ct": ("Handshake time", "first SYN to the ACK that completes the handshake"),
     "half_closed": (
         "Half-closed time",
-        "first FIN to second FIN, first RST or last packet; a line is where such a box forgets it unless told otherwise",
+        "first FIN to second FIN, first RST or last packet; a line is where such a box forgets it by default",
     ),
     "idle_before_close": (
         "Silence before the end",
