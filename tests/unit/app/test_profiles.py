@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lastack.app.policies import check_policy, load_policy
-from lastack.app.profiles import all_profiles, check_profile, load_profile, profile_names
+from lastack.app.profiles import all_profiles, check_profile, load_profile, own_profiles, profile_names
 from lastack.firewall.profile import single_readings
 from lastack.firewall.schema import parse_profile
 from lastack.model.errors import InputError, UsageError
@@ -118,3 +118,16 @@ def test_policy__warnings_are_told_under_the_key_that_the_file_has(tmp_path: Pat
     assert candidate.usable
     (warning,) = [p for p in candidate.problems if p.severity == "warning"]
     assert warning.text(path, candidate.source).startswith(f"{path}:4: timers.time_wait: 1 min is accepted")
+
+
+def test_own_profiles__are_found_by_name_in_the_folders_of_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path, 'base = "panos"\ntitle = "Ours"\n', "ours.toml")
+    written(tmp_path, 'base = "checkpoint"\ntitle = "Not PAN-OS"\n', "panos.toml")
+    monkeypatch.setenv("LASTACK_PROFILES", f"{tmp_path / 'missing'}:{tmp_path}")
+    assert load_profile("ours").title == "Ours"
+    assert load_profile("panos").title == "Palo Alto Networks PAN-OS, two closing timers"
+    assert list(own_profiles()) == ["ours"]
+    with pytest.raises(UsageError, match=r"did you mean ours\?"):
+        load_profile("our")
