@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from queue import Empty, SimpleQueue
 from typing import Any
 
@@ -14,72 +14,20 @@ from lastack.app.pasts import Groups, each_past, groups_of, window_of
 from lastack.app.profiles import load_profile
 from lastack.firewall.compile import compile_box, resolved
 from lastack.firewall.policy import Policy
-from lastack.firewall.profile import Profile, single_readings
+from lastack.firewall.profile import single_readings
 from lastack.firewall.settings import timers_of
-from lastack.firewall.table import Box
+from lastack.firewall.table import FOREVER_NS, PHASE_CODE, Box, Ct
+from lastack.firewall.words import Phase
 from lastack.model.errors import UsageError
 from lastack.query.ast import Node
 from lastack.replay.holding import Window
 from lastack.replay.lanes import Readings
+from lastack.replay.load import Load, load, scaled
 from lastack.replay.past import Past
 from lastack.replay.readings import readings_of
+from lastack.replay.scenario import Answer, Scenario, Whatif
 from lastack.replay.scopes import places_of
 from lastack.replay.sweep import Outcome, Sweep, together
-
-
-@dataclass(frozen=True, slots=True)
-class Scenario:
-    """One box in J settings, from short to long timers.
-
-    Attributes:
-        name: For tables: the profile, or what differs.
-        profile: The system.
-        policy: Its configuration.
-        boxes: The box in each setting; they differ in lengths of timers only.
-        settings: The swept timer's value in each setting, in ns; empty when nothing is swept.
-        swept: Name of the swept timer.
-    """
-
-    name: str
-    profile: Profile
-    policy: Policy
-    boxes: tuple[Box, ...]
-    settings: tuple[int, ...] = ()
-    swept: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came of a scenario.
-
-    Attributes:
-        scenario: What was asked.
-        outcome: Sums by group and setting.
-        groups: Names of the groups.
-        why: What the session record leaves open about this box; empty when all of it is exact.
-    """
-
-    scenario: Scenario
-    outcome: Outcome
-    groups: tuple[str, ...]
-    why: tuple[str, ...]
-
-
-@dataclass(slots=True)
-class Whatif:
-    """Answers to all scenarios, over the same sessions.
-
-    Attributes:
-        answers: One for each scenario.
-        window: The time they are about.
-        odd: Sessions that a box may read differently than the record does.
-        notes: What a person must know of the input.
-    """
-
-    answers: list[Answer]
-    window: Window
-    odd: int = 0
-    notes: list[str] = field(default_factory=list)
 
 
 def scenario(
@@ -260,3 +208,36 @@ def run_whatif(
     for runner in runners:
         answer.answers.append(Answer(runner.scenario, runner.outcome(), groups.names, runner.why()))
     return answer
+
+
+def loads_of(
+    answer: Answer, growth: float | None, flood_per_s: float | None, table_size: int | None
+) -> list[tuple[str, Load]]:
+    """Return what more sessions, or SYNs that nobody completes, do to the table of a setting.
+
+    Args:
+        answer: The outcome under one setting.
+        growth: Times the sessions.
+        flood_per_s: SYNs a second.
+        table_size: Entries that the table holds; what the policy or the profile says when None.
+    """
+    one, out = answer.scenario, answer.outcome
+    size = table_size or one.policy.table_size or one.profile.effects.table_size or 0
+    room = compile_box(one.profile, replace(one.policy, table_size=size or None)).room
+    rate, settles = out.arrivals_per_s, float(out.little_entries[0])
+    hold = settles / rate if rate else 0.0
+    found: list[tuple[str, Load]] = []
+    if table_size and not growth and not flood_per_s:
+        growth = 1.0
+    if growth:
+        title = "As many sessions as now, for ever" if growth == 1 else f"{growth:g} times the sessions"
+        found.append((title, scaled(load(size, 0.0, rate * growth, hold), room)))
+    if flood_per_s:
+        timer = one.boxes[0].tables[0].timer_of or ()
+        timers = one.boxes[0].tables[0].timers
+        # Nobody answers: the entry stays in its first phase, and a repeated SYN comes from another address.
+        first = timers[timer[PHASE_CODE[Phase.syn_sent]][0]] if timer else timers[int(Ct.syn_sent)]
+        stands = first.ns / 1e9 if first.ns < FOREVER_NS else float("inf")
+        title = f"SYN flood of {flood_per_s:,.0f}/s that nobody answers ({first.name}, {stands:g} s)"
+        found.append((title, scaled(load(size, settles * (growth or 1), flood_per_s, stands), room)))
+    return found
