@@ -35,8 +35,8 @@ _HEAD = """\
 Every capture of `tests/captures` (made by real kernels, so that the cause is known) and every timeline of
 `tests/scripts` that states a verdict is given to the product: as it is, and in worse versions as observers get them.
 *Right* is what the makers did, or another cause that leaves the very same packets (`tests/matrix/causes.toml` says
-where, and of what). `unknown` and `observer_limit` are *modest*: fine for a worse version, wrong for a whole one. Each version
-counts once, however many sessions it has.
+where, and of what). `unknown` and `observer_limit` are *modest*: fine for a worse version, wrong for a whole one. Each
+version counts once, however many sessions it has.
 """
 
 _TAIL = """
@@ -76,7 +76,7 @@ def _matrix(results: Results) -> str:
         lines.append(f"| {cause} | {sum(counts.values())} | {words} |")
     lines += [
         "",
-        "Where another word than the cause stands, the packets are the same; see `causes.toml`.",
+        "Where another word than the cause stands, one capture point cannot tell the two apart; see `causes.toml`.",
         "",
     ]
     return "\n".join(lines)

@@ -18,6 +18,8 @@ from lastack.cli.main import cli
 from lastack.query.operators import OPERATORS
 from lastack.query.parse import GRAMMAR
 from lastack.view import measures
+from lastack.view.causes import INTRODUCTION as INTRODUCTION_OF_CAUSES
+from lastack.view.causes import render_causes
 from lastack.view.fields import field_facts, render_entries, render_markdown, totals
 from lastack.view.profiles_page import INTRODUCTION, markdown
 
@@ -33,7 +35,13 @@ def pages() -> dict[str, str]:
         "filter.md": filter_page(),
         "metrics.md": metrics_page(),
         "profiles.md": profiles_page(),
+        "causes.md": causes_page(),
     }
+
+
+def causes_page() -> str:
+    """Return the reference of causes: what each rule looks for, and what it cannot tell."""
+    return f"# Causes\n\n{_NOTE}\n{INTRODUCTION_OF_CAUSES}\n{render_causes()}"
 
 
 def profiles_page() -> str:
