@@ -7,8 +7,8 @@ from lastack.diagnosis.rules import RULES
 
 INTRODUCTION = f"""\
 Every session has one `cause`, found by rules that look at columns of the session record; no rule sees a packet. They
-are asked in the order of this page, and the first that is at least {VERDICT_FROM} % sure decides. `lastack show` explains
-one session: the sentence, the packets that prove it, what else it may have been and what to do next.
+are asked in the order of this page, and the first that is at least {VERDICT_FROM} % sure decides. `lastack show`
+explains one session: the sentence, the packets that prove it, what else it may have been and what to do next.
 
 One capture point cannot know who made a packet. So the causes marked *accuses* need two independent signs or a shape
 that no end can make, and say "consistent with". [Confusion](../explain/confusion.md) shows what the rules get right.
