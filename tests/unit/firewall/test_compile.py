@@ -131,3 +131,16 @@ def test_room__is_unlimited_until_a_policy_says() -> None:
 
 def test_netdefendos__has_a_clock_for_each_direction() -> None:
     assert compile_box(load_profile("netdefendos")).tables[0].per_direction
+
+
+@pytest.mark.parametrize("name", BOXES)
+def test_every_profile__fits_the_machines_numbers(name: str) -> None:
+    from lastack.firewall.pack import pack_selectors, pack_tables
+
+    profile = load_profile(name)
+    ssh = Override(Application("ssh", ((22, 22),)), {})
+    for switch in (None, *profile.switches):
+        switches = {switch.name: not switch.default} if switch else {}
+        box = compile_box(profile, Policy("p", name, {}, (ssh,), switches, table_size=1000))
+        assert len(pack_tables(box.tables)) == 2
+        assert len(pack_selectors(box)) == 2
