@@ -6,34 +6,14 @@ A pass over one word of each record; the addresses of the few half-open ones are
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from lastack.kernels.layout import CLIENT_HI, DETACHED, ESTABLISHED, RST_SEEN, SYN_SEEN, SYNACK_SEEN
+from lastack.tracking.attempt import Attempts
 
 _STRETCH = 1 << 18  # records looked at together
-
-
-@dataclass(frozen=True, slots=True)
-class Attempts:
-    """Attempts to open a session, as columns.
-
-    Attributes:
-        server_ip: 16 bytes each (S16).
-        server_port: uint16.
-        client_ip: 16 bytes each (S16).
-        start_ns: int64, ns since epoch.
-    """
-
-    server_ip: Any
-    server_port: Any
-    client_ip: Any
-    start_ns: Any
-
-    def __len__(self) -> int:
-        return len(self.start_ns)
 
 
 def half_open(tables: Iterable[tuple[Any, Any]]) -> Attempts:

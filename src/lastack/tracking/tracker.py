@@ -15,7 +15,8 @@ import numpy as np
 from lastack.kernels.evict import merge_runs
 from lastack.kernels.ingest import SHARDS
 from lastack.kernels.layout import NO_LIMIT_NS
-from lastack.tracking.attempts import Attempts, attempts_on, both_ways, half_open
+from lastack.tracking.attempt import Attempts
+from lastack.tracking.attempts import attempts_on, both_ways, half_open
 from lastack.tracking.rows import RowBuffer
 from lastack.tracking.shard import Shard
 

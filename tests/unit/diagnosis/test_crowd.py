@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lastack.diagnosis.crowd import CLIENTS, CROWD, MINUTE_NS, Crowd
-from lastack.tracking.attempts import Attempts
+from lastack.tracking.attempt import Attempts
 
 START_NS = 1_700_000_000_000_000_000 // MINUTE_NS * MINUTE_NS
 

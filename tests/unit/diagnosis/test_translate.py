@@ -32,7 +32,7 @@ def test_translate__of(name: str, words: tuple[str, ...]) -> None:
 
 
 def test_translate__an_ignored_rst_is_no_end() -> None:
-    row = table_of("rst_old_is_outside.pkts").to_pylist()[0]
+    row = table_of("rst_just_outside_window.pkts").to_pylist()[0]
     assert row["rst_clt"] + row["rst_srv"] > 0
     assert row["end_panos"] not in ("tcp_rst_from_client", "tcp_rst_from_server")
 
