@@ -65,6 +65,7 @@ def check_policy(path: str) -> Candidate:
     if all(problem.severity is not Severity.error for problem in problems):
         turned = resolved(profile, policy)
         problems += [_as_written(problem, document, turned) for problem in commit_check(policy, profile)]
+    policy = replace(policy, profile=_beside(path, reference))
     return Candidate(path, source, policy, profile, tuple(problems))
 
 

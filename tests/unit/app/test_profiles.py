@@ -10,6 +10,7 @@ from lastack.app.policies import check_policy, load_policy
 from lastack.app.profiles import all_profiles, check_profile, load_profile, own_profiles, profile_names
 from lastack.firewall.profile import single_readings
 from lastack.firewall.schema import parse_profile
+from lastack.firewall.settings import with_settings
 from lastack.model.errors import InputError, UsageError
 
 
@@ -93,6 +94,9 @@ def test_policy__reads_its_profile_and_applications_from_beside_it(tmp_path: Pat
     policy, profile = load_policy(path)
     assert profile.title == "Ours"
     assert policy.overrides[0].application.ports == ((873, 873),)
+    assert load_profile(policy.profile) == profile, "found from any folder"
+    more = with_settings(policy, profile, [], ["sync.half_closed=1h"])
+    assert more.overrides[0].application == policy.overrides[0].application
 
 
 @pytest.mark.parametrize(

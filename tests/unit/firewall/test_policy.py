@@ -130,6 +130,9 @@ def test_policy__takes_applications_of_another_document() -> None:
         ('[[override]]\napp = "ssh"\nports = 22\ntimers.tcp = "1h"',
          "override[1].ports: stands beside app; say it in the application, or leave app out"),
         ('[zones]\ndmz = ["10.2.0.0/33"]', "zones.dmz: '10.2.0.0/33' does not appear to be an IPv4 or IPv6 network"),
+        ('[[override]]\nports = 22\ntimers.tcp = "1h"\n' * 1001,
+         "override: there are 1,001; more than 1,000 are not taken; join those with the same timers: ports takes a "
+         "list"),
         ("[switches]\naccept_non_sin = true",
          "switches.accept_non_sin: panos has no such switch; did you mean accept_non_syn?"),
         ('[forks]\nclosing_refresh = "idel"',
