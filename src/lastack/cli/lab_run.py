@@ -22,7 +22,7 @@ Examples:
   lastack lab run direct
   lastack lab run nat --timer half_closed=10 -- curl http://192.0.2.2/
   lastack lab run nat --half-closed-life 2s --server 'nc -l -p 80' --capture nat.pcapng
-  lastack lab run direct -- sh -c 'on-server ss -tn; ping -c 1 $LAB_SERVER'
+  lastack lab run direct -- sh -c 'on-server ss -tn; ss -tn'
   lastack lab run emulator --box 'lastack emulate --inside inside --outside outside'
 
 \b
