@@ -11,7 +11,7 @@ import numpy as np
 
 from lastack.app.options import Progress, TrackOptions
 from lastack.app.sessions import Question, ask, open_inputs
-from lastack.app.slice import Slice, find_packets, packet_number
+from lastack.app.slice import PACKET_BITS, Slice, find_packets
 from lastack.diagnosis.verdict import Verdict
 from lastack.model.errors import InputError, LastackError, UsageError
 from lastack.query.ast import Node
@@ -112,14 +112,19 @@ def explained(row: dict[str, Any]) -> Verdict:
 
 
 def numbered(verdict: Verdict, found: Slice) -> Verdict:
-    """Return a verdict whose proofs that are known by their time only have their packet's number as well."""
+    """Return a verdict whose proofs have both number and time, where the packets tell the one from the other."""
     times = found.own["ts_ns"]
+    numbers = found.own["origin"] & np.uint64((1 << PACKET_BITS) - 1)
     proof = []
     for item in verdict.proof:
         if not item.packet and item.time_ns is not None:
             places = np.flatnonzero(times == item.time_ns)
             if len(places) == 1:
-                item = replace(item, packet=packet_number(found.own["origin"][places[0]]))
+                item = replace(item, packet=int(numbers[places[0]]))
+        elif item.packet and item.time_ns is None:
+            places = np.flatnonzero(numbers == item.packet)
+            if len(places) == 1:
+                item = replace(item, time_ns=int(times[places[0]]))
         proof.append(item)
     return replace(verdict, proof=tuple(proof))
 

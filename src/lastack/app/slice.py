@@ -26,7 +26,8 @@ from lastack.tracking.placing import Placed, place
 
 #: Packets of one four-tuple that are held at most: 80 bytes each.
 MOST_PACKETS = 8_000_000
-_PACKET_BITS = 48
+#: A segment's origin is the place of its capture among those that were read, above so many bits of packet number.
+PACKET_BITS = 48
 _PROGRESS_EVERY_S = 0.1
 
 
@@ -91,12 +92,12 @@ class Slice:
 
 def packet_number(origin: Any) -> int:
     """Return the number of a packet in its capture, from 1."""
-    return int(origin) & ((1 << _PACKET_BITS) - 1)
+    return int(origin) & ((1 << PACKET_BITS) - 1)
 
 
 def capture_rank(origin: Any) -> int:
     """Return the place of a packet's capture among those that were read."""
-    return int(origin) >> _PACKET_BITS
+    return int(origin) >> PACKET_BITS
 
 
 def find_packets(
