@@ -82,7 +82,11 @@ class Case:
         flags = self.ev("rst_flags")
         if flags is None:
             return ""
-        return ", with ACK: its own doing" if flags & 16 else ", without ACK: made in answer to a segment"
+        if self["opening"] == "refused":
+            return " that acknowledges the SYN"
+        if flags & 16:
+            return " with ACK, as an end that still has the session makes it"
+        return " without ACK, as a host makes it in answer to a segment"
 
     def fin_proof(self) -> tuple[Proof, ...]:
         """Return the first FIN of each end as proof, in order of time."""
