@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lastack.cli.asking import filter_option, having_option, opened, question_of, strays_option
+from lastack.cli.asking import filter_option, having_option, opened, strays_option
 from lastack.cli.common import Duration, PositiveCount, Reading, reading_options, tell
 
 if TYPE_CHECKING:
@@ -80,8 +80,9 @@ def command(
     else:
         from lastack.app.series import time_chart
         from lastack.model.errors import UsageError
+        from lastack.query.question_text import parse_question
 
-        question = question_of(metrics, by, where, having, top=top, strays=strays)
+        question = parse_question(metrics, by, where, having, top=top, strays=strays)
         if any(key.width_ns is not None for key in question.keys):
             raise UsageError("graph: time is always below; --by names the lines")
         with opened(inputs, reading) as source:

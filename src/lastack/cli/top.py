@@ -11,7 +11,6 @@ from lastack.cli.asking import (
     having_option,
     opened,
     output_option,
-    question_of,
     strays_option,
     write,
 )
@@ -81,9 +80,12 @@ def command(
     means: SYN and RST packets for each connection, and which share was refused or cut; ∞ is something for no
     connection at all. Conversations and causes name a session as an example, for `lastack show`.
     """
+    # Imported late: parsing a command line must not wait for Arrow.
+    from lastack.query.question_text import parse_question
+
     keys, one, beside = LISTS[what]
     by = f"{metric}/{per}" if per else metric
-    question = question_of(f"{by},{beside}", keys, where, having, top=top, strays=strays)
+    question = parse_question(f"{by},{beside}", keys, where, having, top=top, strays=strays)
     with opened(inputs, reading) as source:
         answer = source.grouped(question)
 

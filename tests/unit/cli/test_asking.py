@@ -60,7 +60,7 @@ def test_story__three_commands_lead_from_servers_to_the_reason(
     assert server == "192.0.2.50"
     second = output(capsys, "top", "conversations", kept, "-f", f"server.ip = {server}", "--format", "json")
     row = json.loads(second)["rows"][0]
-    assert (row["server.port"], row["refused_share"]) == (25, 1.0)
+    assert (row["server.port"], row["attempts"], row["connections"]) == (25, 10, 0)
     third = output(capsys, "show", str(row["example"]), "-i", kept)
     assert "efused" in third
 
