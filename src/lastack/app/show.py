@@ -11,12 +11,13 @@ import numpy as np
 
 from lastack.app.options import Progress, TrackOptions
 from lastack.app.sessions import Question, ask, open_inputs
-from lastack.app.slice import PACKET_BITS, Slice, find_packets
+from lastack.app.slice import Slice, find_packets
 from lastack.diagnosis.verdict import Verdict
 from lastack.model.errors import InputError, LastackError, UsageError
 from lastack.query.ast import Node
 from lastack.store.dataset import Order
 from lastack.tracking.ladder import Fold, Rung, ladder
+from lastack.tracking.placing import PACKET_BITS
 
 #: Sessions of the same ends that are looked at.
 MOST_MATCHES = 1000

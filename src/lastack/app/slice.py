@@ -22,12 +22,10 @@ from lastack.capture.source import Capture, open_capture
 from lastack.kernels.ingest import SHARDS
 from lastack.model.batch import META_ICMP, SEGMENT
 from lastack.model.errors import InputError
-from lastack.tracking.placing import Placed, place
+from lastack.tracking.placing import PACKET_BITS, Placed, place
 
 #: Packets of one four-tuple that are held at most: 80 bytes each.
 MOST_PACKETS = 8_000_000
-#: A segment's origin is the place of its capture among those that were read, above so many bits of packet number.
-PACKET_BITS = 48
 _PROGRESS_EVERY_S = 0.1
 
 

@@ -18,7 +18,6 @@ from lastack.view.cells import plural
 
 #: A silence from here on gets a line of its own.
 IDLE_NS = NS_PER_S
-_PACKET_BITS = 48
 _SHORT = {
     EndpointState.SYN_RECEIVED: "SYN_RCVD",
     EndpointState.ESTABLISHED: "ESTAB",
@@ -224,7 +223,7 @@ def _telling(rungs: list[Rung]) -> list[Rung]:
     if len(rungs) <= 2 * _MEASURED:
         return rungs
     keys: tuple[Callable[[Rung], int], ...] = (
-        lambda rung: rung.origin & ((1 << _PACKET_BITS) - 1),
+        lambda rung: rung.packet,
         lambda rung: abs(rung.since_ns),
         lambda rung: abs(rung.seq),
         lambda rung: abs(rung.ack or 0),
@@ -270,8 +269,8 @@ def _all_cells(
 def _rung_cells(
     rung: Rung, clt: str, srv: str, layout: _Layout, proof: Collection[int], several: bool
 ) -> _Cells:
-    number = rung.origin & ((1 << _PACKET_BITS) - 1)
-    text = f"{number:,}" if not several else f"{chr(65 + (rung.origin >> _PACKET_BITS) % 26)}:{number:,}"
+    number = rung.packet
+    text = f"{number:,}" if not several else f"{chr(65 + rung.capture % 26)}:{number:,}"
     comma = "" if layout.plain else ","
     proves = number in proof
     time = f"{rung.since_ns / NS_PER_S:.{layout.digits}f}"
