@@ -196,7 +196,8 @@ def packet_linux(
         me.window_scale, me.close_init = tcp.last_window_scale, False
         me.be_liberal = me.unacknowledged = me.maxack_set = False
         tcp.challenge = False
-        tcp.seen[direction] = Seen()
+        # 6.18 goes on to be liberal to the end that answers a late SYN of a picked-up entry (seen, not read)
+        tcp.seen[direction] = Seen(be_liberal=tcp.seen[direction].be_liberal)
     elif new == IV:
         return invalid(box, entry)
     elif new == TW:
@@ -285,9 +286,10 @@ def check_rst(tcp: Tcp, ignore_invalid: bool, old: int, packet: Packet, directio
         if tcp.last_index == ACK_SET and tcp.last_dir == direction and packet.seq == tcp.last_end:
             return ACCEPT
         verdict = "keep"
-    if (
-        (tcp.seen_reply and tcp.last_index == SYN_SET) or (not tcp.assured and tcp.last_index == ACK_SET)
-    ) and packet.ack == tcp.last_end:
+    # that the RST comes from the other end than what it answers is what 6.18 does (seen, not read)
+    answers = packet.ack == tcp.last_end and tcp.last_dir != direction
+    unsure = not tcp.assured and tcp.last_index == ACK_SET
+    if answers and (unsure or (tcp.seen_reply and tcp.last_index == SYN_SET)):
         return "in window"
     if old == SS and tcp.last_index == ACK_SET and tcp.last_dir == 1 and packet.seq == tcp.last_ack:
         return "in window"

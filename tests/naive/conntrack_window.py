@@ -128,6 +128,7 @@ def tcp_in_window(tcp: Tcp, state: int, liberal: bool, packet: Packet, direction
         ):
             sender.td_end = end
             sender.unacknowledged = True
+            return lenient or IGNORE
         return lenient or INVALID
     if not before(ack, (receiver.td_end + 1) % MOD):
         return lenient or INVALID

@@ -141,9 +141,10 @@ def _check_rst(r: Any, e: Any, old: Any, d: Any, g: Any, direction: Any) -> Any:
         if i64(e.last_index) == ACK_SET and i64(e.last_dir) == direction and seq == i64(e.last_end):
             return GO_ON
         verdict = KEEP_STATE
+    # that the RST comes from the other end than what it answers is what 6.18 does (seen, not read)
     replied = (bits & SEEN_REPLY) != 0 and i64(e.last_index) == SYN_SET
     unsure = (bits & ASSURED) == 0 and i64(e.last_index) == ACK_SET
-    if (replied or unsure) and i64(g.ack) == i64(e.last_end):
+    if (replied or unsure) and i64(g.ack) == i64(e.last_end) and i64(e.last_dir) != direction:
         return UNCHECKED
     if old == SS and i64(e.last_index) == ACK_SET and i64(e.last_dir) == 1 and seq == i64(e.last_ack):
         return UNCHECKED
@@ -228,7 +229,8 @@ def offer_linux(b: Any, at: Any, d: Any, g: Any, now: Any) -> Any:
         e.maxend[o] = e.last_end
         e.window[o] = max(i64(e.last_win), 1)
         bits = i64(e.bits)
-        drop = (WINDOW_SCALE | CLOSE_INIT | LIBERAL | UNACKED | MAXACK) * 3
+        # 6.18 goes on to be liberal to the end that answers a late SYN of a picked-up entry (seen, not read)
+        drop = (WINDOW_SCALE | CLOSE_INIT | UNACKED | MAXACK) * 3 | LIBERAL << o
         scaled = (WINDOW_SCALE << o) if bits & LAST_SCALE else 0
         e.bits = (bits & ~(drop | CHALLENGE)) | scaled
         e.scale[o] = e.last_wscale

@@ -110,6 +110,7 @@ def in_window(r: Any, e: Any, d: Any, g: Any, direction: Any, index: Any) -> Any
         if received and ahead(ack, low_ack) > 0 and overshot <= i64(e.window[o]) and before(ack, high_ack):
             e.end[d] = end
             e.bits = bits | (UNACKED << d)
+            return ACCEPT if liberal else IGNORE
         return ACCEPT if liberal else INVALID
     if not before(ack, high_ack):
         return ACCEPT if liberal else INVALID
