@@ -8,10 +8,11 @@ from typing import Any
 
 from lastack.app.grouped import Source
 from lastack.app.profiles import load_profile, profile_names
-from lastack.app.series import distribution, time_chart
+from lastack.app.series import distribution, level_chart, time_chart
 from lastack.diagnosis.explain import explain
 from lastack.query.ast import Comparison, Node, Span
 from lastack.query.keys import parse_keys
+from lastack.query.levels import LEVELS
 from lastack.query.measure_text import parse_measures
 from lastack.query.metrics import METRICS
 from lastack.query.questions import FINE, Grouped, GroupedAnswer, parse_having, parse_sort
@@ -68,6 +69,7 @@ def gather(
         endings=chart("sessions", "ending", "end_time"),
         failures=chart("refused,unanswered,half_open,aborted"),
         resets=chart("rst.clt,rst.srv"),
+        half_closed=level_chart(source, LEVELS["half_closed_now"], where, every_ns),
         tables=_tables(source, where),
         causes=_causes(source, where),
         times={

@@ -74,6 +74,14 @@ class _Session:
             return self._connection.execute(text, params).fetchall()
         except duckdb.IOException as reason:
             raise InputError(f"{self._datasets[0].path}: cannot be read: {reason}") from None
+        except duckdb.BinderException as reason:
+            if "not found in FROM clause" not in str(reason):  # a bug of ours, which must be seen
+                raise
+            missing = str(reason).split('"')[1]
+            raise InputError(
+                f"{self._datasets[0].path}: its sessions have no {missing}: another version of LastACK made it; "
+                "analyze the captures again"
+            ) from None
 
 
 def _answer(session: _Session, question: Grouped) -> GroupedAnswer:

@@ -188,15 +188,17 @@ def _charts(data: ReportData) -> list[dict[str, Any]]:
     sides = ["clt", "srv"]
     first, last = f"by the time of their first packet{every}", f"by the time of their last packet{every}"
     sent = f"packets, by who sent them and when their session began{every}"
+    waiting = f"one end has closed, the other has not; at the end of each bucket{every}"
     return [
         _chart("How sessions ended, over time", f"sessions {last}", endings, ended, 260),
         _chart("Attempts that failed, over time", f"attempts {first}", data.failures, failed, 170),
         _chart("RSTs over time", sent, data.resets, sides, 170),
+        _chart("Half-closed sessions", waiting, data.half_closed, ["half"], 150),
     ]
 
 
 def _chart(title: str, aside: str, chart: TimeChart, classes: list[str], height: int) -> dict[str, Any]:
-    names = {"rst.clt": "client", "rst.srv": "server"}
+    names = {"rst.clt": "client", "rst.srv": "server", "half_closed_now": "half-closed"}
     legend = [
         {"name": words(names.get(series.name, series.name)), "css": css}
         for series, css in zip(chart.series, classes, strict=True)

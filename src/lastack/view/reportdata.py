@@ -47,6 +47,7 @@ class ReportData:
         endings: Sessions by ending, by the time of their last packet.
         failures: Failed attempts by kind, over time.
         resets: RSTs by sender, over time.
+        half_closed: Sessions that are half-closed, at a time.
         tables: Title -> grouped rows.
         causes: Every cause, those with harm first.
         times: Distributions of handshake and half-closed times.
@@ -61,6 +62,7 @@ class ReportData:
     endings: TimeChart
     failures: TimeChart
     resets: TimeChart
+    half_closed: TimeChart
     tables: dict[str, GroupedAnswer]
     causes: list[CauseGroup]
     times: dict[str, Distribution]

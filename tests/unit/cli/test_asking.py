@@ -258,7 +258,7 @@ def test_report__has_ledger_causes_examples_and_charts(kept: str, tmp_path: Path
         "session 6157585430581411570",
     ):
         assert part in text, part
-    assert text.count("<svg") == 6
+    assert text.count("<svg") == 7
 
 
 def test_report__of_hostile_rows_is_whole(tmp_path: Path) -> None:
@@ -278,3 +278,32 @@ def test_report__of_nothing_says_so(tmp_path: Path, kept: str) -> None:
 def test_report__leaves_no_file_behind_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     output(capsys, "report", str(tmp_path / "missing"), "-o", str(tmp_path / "r.html"), code=3)
     assert list(tmp_path.iterdir()) == []
+
+
+def level(path: str, name: str, capsys: pytest.CaptureFixture[str]) -> list[int]:
+    text = output(capsys, "graph", name, path, "--every", "1s", "--format", "json")
+    found: list[int] = json.loads(text)["series"][0]["values"]
+    return found
+
+
+def test_level__counts_what_lasts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    start, second = 1_700_000_000_000_000_000, 10**9
+    closed = {"opening": "established", "ending": "closed", "start_ns": start, "end_ns": start + 4 * second}
+    waits = {**closed, "ending": "half_closed", "end_ns": start + 3 * second}
+    path = dataset(
+        tmp_path / "d",
+        rows(
+            {**closed, "first_fin_ns": start + second, "half_closed_ns": 2 * second},
+            {**waits, "first_fin_ns": start + 2 * second, "half_closed_ns": second},
+            {"opening": "refused", "ending": "never_opened", "start_ns": start, "end_ns": start},
+        ),
+    )
+    assert level(path, "half_closed_now", capsys) == [1, 2, 1]
+    assert level(path, "open_now", capsys) == [2, 2, 2, 2, 1]
+
+
+def test_level__of_the_sample_ends_with_those_that_wait(
+    capsys: pytest.CaptureFixture[str], kept: str
+) -> None:
+    assert level(kept, "half_closed_now", capsys)[-1] == 1
+    assert level(kept, "open_now", capsys)[-1] == 7
