@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "monitor": ("monitor", "Watch whether targets accept connections, without opening one; metrics, hooks."),
     "info": ("info", "What is in a capture: interfaces, link types, times, damage."),
     "whatif": ("whatif", "What a firewall's timers would have broken, and what its table would have held."),
+    "recommend": ("recommend", "The smallest timers that break at most a share of the sessions."),
     "timers": ("timers", "Hidden timers on the path, from sessions that died and those that lived."),
     "profiles": ("profiles", "What is known of firewalls, NATs and hosts: timers, sources, open questions."),
     "policy": ("policy", "Check a timer policy, compare it with the running one, export it to Linux."),
