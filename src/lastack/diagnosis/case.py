@@ -65,10 +65,9 @@ class Case:
 
     @property
     def gap(self) -> Mapping[str, Any]:
-        """The latest entry of the gap profile, empty without one."""
-        gaps = self["gaps"] or [{}]
-        entry: Mapping[str, Any] = gaps[-1]
-        return entry
+        """The latest entry of the gap profile before a RST, empty without one."""
+        before = [entry for entry in self["gaps"] or [] if entry["phase"] != "rst"]
+        return before[-1] if before else {}
 
     def rst_proof(self, shows: str = "") -> tuple[Proof, ...]:
         """Return the first RST as proof."""

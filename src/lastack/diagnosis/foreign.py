@@ -38,31 +38,36 @@ def a_hop_off(cols: Columns) -> Any:
 
 
 def ipid(cols: Columns) -> Any:
-    """Return which RSTs do not continue their sender's IP-ID. Innocent: RSTs without a socket count by themselves.
+    """Return which RSTs with ACK do not continue their sender's IP-ID. Innocent: another host has taken the address.
 
-    0 proves nothing: many hosts give it to every RST that they make without a socket.
+    A RST without ACK is made without a socket and counts by itself. After a silence of its sender the counter may have
+    served others. 0 proves nothing.
     """
     kind = cols.of("ipid_kind", resetter(cols), evidence=True)
     jump = cols.number("rst_ipid_jump")
-    jumped = cols.present("rst_ipid_jump") & ((jump < 0) | (jump > _IPID_SLACK))
+    jumped = cols.present("rst_ipid_jump") & ((jump < 0) | (jump > _IPID_SLACK)) & ~_was_silent(cols)
     named = cols.evidence("rst_ipid") != 0
-    return (
-        has_rst(cols)
-        & named
-        & (((kind == IpidKind.counter) & jumped) | ((kind == IpidKind.zero) & of_own_doing(cols)))
-    )
+    return of_own_doing(cols) & named & (((kind == IpidKind.counter) & jumped) | (kind == IpidKind.zero))
+
+
+def _was_silent(cols: Columns) -> Any:
+    """Return where the RST's alleged sender had sent nothing since the latest entry of the gap profile."""
+    me = resetter(cols)
+    before = cols.of("packets", me).astype(np.int64) - 1 - cols.of("after_rst", me, evidence=True)
+    at_gap = np.where(me == Closer.client, cols.last_gap("packets_clt"), cols.last_gap("packets_srv"))
+    return cols.has_gap & (before <= at_gap.astype(np.int64))
 
 
 def race(cols: Columns) -> Any:
     """Return which RSTs their alleged sender did not know of: it sent on, at or beyond their number.
 
-    Innocent: the RST overtook packets on the way. Then data lies below it, and a bare ACK comes at once.
+    Innocent: the RST overtook packets on the way. Then data lies below it, and a bare ACK comes at once. A keepalive
+    (one below) that comes later is from an end that lives.
     """
     later = cols.evidence("race_ns") - cols.evidence("rst_ns") >= _NOT_OVERTAKEN_NS
-    goes_on = (cols.evidence("race_payload") > 0) | later
-    return (
-        has_rst(cols) & (cols.evidence("race_packet") > 0) & (cols.evidence("race_seq_step") >= 0) & goes_on
-    )
+    step = cols.evidence("race_seq_step")
+    goes_on = ((cols.evidence("race_payload") > 0) & (step >= 0)) | (later & (step >= -1))
+    return has_rst(cols) & (cols.evidence("race_packet") > 0) & goes_on
 
 
 def below(cols: Columns) -> Any:

@@ -22,7 +22,7 @@ from lastack.model.units import NS_PER_S
 #: Shortest silence that a timer of a box may be blamed for, by what the box would call the session.
 IDLE_FROM_NS = 30 * NS_PER_S
 HALF_FROM_NS = 5 * NS_PER_S
-_AT_ONCE_NS = NS_PER_S
+_AT_ONCE_NS = NS_PER_S // 10
 _REPEATS = 2  # of each end, in vain
 _NEW = 2  # packets of an end that are no repeats
 
@@ -83,7 +83,10 @@ def both_reset(cols: Columns) -> Any:
         after = after_silence(cols, "clt") + after_silence(cols, "srv")
         each = (cols.number("rst_clt") > 0) & (cols.number("rst_srv") > 0)
         once = cols.number("end_ns") - cols.number("first_rst_ns") <= _AT_ONCE_NS
-        return by_rst(cols) & each & once & (after == resets) & (silence_ns(cols) >= IDLE_FROM_NS)
+        nothing = (after == resets) & (
+            cols.evidence("rst_seq_step") == 0
+        )  # else data woke it, and was not captured
+        return by_rst(cols) & each & once & nothing & seen_whole(cols) & (silence_ns(cols) >= IDLE_FROM_NS)
 
     return cols.derived("both_reset", make)
 

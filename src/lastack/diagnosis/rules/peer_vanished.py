@@ -38,7 +38,8 @@ def explain(case: Case) -> Story:
         f"{words}, and nothing came back"
     )
     if case.ev("icmp_packet"):
-        sentence = f"{the(end)} sent {what} again {words}, and instead of an answer the network said: {icmp_words(case)}"
+        said = icmp_words(case)
+        sentence = f"{the(end)} sent {what} again {words}, and instead of an answer the network said: {said}"
     advice = (
         f"look whether {the(other_end(end))} was up and reachable at that time, and for a firewall whose session "
         "ended then",
