@@ -17,15 +17,18 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def shown_progress(reading: Reading, inputs: Sequence[str]) -> Iterator[Progress | None]:
+def shown_progress(
+    reading: Reading, inputs: Sequence[str], *, config: bool = True
+) -> Iterator[Progress | None]:
     """Yield what the reader calls with its state; None when no progress is wanted or nobody would see it.
 
     Args:
         reading: Whether progress is wanted.
         inputs: What is read; datasets alone need neither progress nor the compiler.
+        config: Say which configuration is in force.
     """
     captures = any(not Path(name).is_dir() for name in inputs)
-    if captures or reading.config is not None:
+    if config and (captures or reading.config is not None):
         _tell_config(reading)
     if captures:
         prepare_kernels(reading)
