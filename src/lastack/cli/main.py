@@ -32,6 +32,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "probe": ("probe", "Test a real path: does half-close survive it, and for how long?"),
     "lab": ("lab", "Client, box and server of real kernels on this machine; every way to close; traffic."),
     "monitor": ("monitor", "Watch whether targets accept connections, without opening one; metrics, hooks."),
+    "emulate": ("emulate", "A box between two interfaces that forgets sessions as a real firewall does."),
+    "emulator": ("emulator", "Ask a running box: counters, sessions, clear, reload, stop."),
     "info": ("info", "What is in a capture: interfaces, link types, times, damage."),
     "whatif": ("whatif", "What a firewall's timers would have broken, and what its table would have held."),
     "recommend": ("recommend", "The smallest timers that break at most a share of the sessions."),

@@ -79,6 +79,28 @@ class Machine:
         self._slots = slots
         self.gate["slots"], self.gate["mask"] = slots.ctypes.data, len(slots) // 2 - 1
 
+    def replace(self, box: Box) -> None:
+        """Go on with other values, effects and selectors; entries stay, and live by the new timers from now on.
+
+        Raises:
+            ValueError: A table is missing, or has other timers or another engine: entries would lose their clocks.
+        """
+        for number, old in enumerate(self.box.tables):
+            new = box.tables[number] if number < len(box.tables) else None
+            same = new is not None and [t.name for t in new.timers] == [t.name for t in old.timers]
+            if new is None or not same or (new.linux is None) != (old.linux is None):
+                raise ValueError(
+                    "the new policy must have the same profile and the same applications, in the same order "
+                    "(more may follow)"
+                )
+        rules, selectors = pack_tables(box.tables), pack_selectors(box)
+        self.box, self._rules, (self._selectors, self._nets) = box, rules, selectors
+        gate = self.gate
+        gate["rules"], gate["selectors"] = self._rules.ctypes.data, self._selectors.ctypes.data
+        gate["n_selectors"], gate["nets"] = len(box.selectors), self._nets.ctypes.data
+        if self._wheel is not None:
+            expiry.rewind(self.address)
+
     def begin(self, now_ns: int) -> None:
         """Set the clock before the first segment; `offer` and `run` do it themselves."""
         if self._swept and self._wheel is None:
@@ -159,6 +181,19 @@ class Machine:
         self.serve()
         ended, self._ended = self._ended, []
         return np.concatenate(ended) if ended else np.zeros(0, LIFE)
+
+    def entries(self) -> Any:
+        """Return the ENTRY records that are held, a copy."""
+        held = self._entries[1 : int(self.gate["records"][0]) + 1]
+        return held[held["alive"] != 0]
+
+    def clear(self) -> int:
+        """End every entry at once, as an administrator does; return how many."""
+        before = self.live
+        index = 1
+        while (index := int(expiry.clear(self.address, index))) <= int(self.gate["records"][0]):
+            self.serve()
+        return before
 
     @property
     def live(self) -> int:

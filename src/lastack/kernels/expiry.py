@@ -33,6 +33,7 @@ from lastack.kernels.expiry_flags import (
 from lastack.kernels.expiry_layout import NEVER_NS, S_ENTRY, S_RULES, TICK_SHIFT, WHEEL, gate_at, rules_at
 from lastack.kernels.expiry_linux import begin_linux, begins_linux, offer_linux
 from lastack.kernels.expiry_table import (
+    DELETED,
     EXPIRED,
     choose_table,
     deadline,
@@ -42,6 +43,7 @@ from lastack.kernels.expiry_table import (
     has_room,
     look,
     put_slot,
+    rewind_wheel,
     rules_of,
     sweep,
 )
@@ -274,6 +276,18 @@ def flush(gate: Any, now_ns: Any, first: Any) -> Any:
 
 
 @kernel
+def clear(gate: Any, first: Any) -> Any:
+    """End every entry from an index on as deleted; return the next index, or the number of records + 1."""
+    b = gate_at(gate)
+    for index in range(first, b.records + 1):
+        if b.n_log + 4 >= b.log_capacity:
+            return index
+        if entry_of(b, index).alive:
+            end_entry(b, index, b.now_ns, DELETED)
+    return b.records + 1
+
+
+@kernel
 def regrow(old_slots: Any, old_mask: Any, gate: Any) -> Any:
     """Copy every filled slot of an old array into the table's new, empty one."""
     b = gate_at(gate)
@@ -283,6 +297,13 @@ def regrow(old_slots: Any, old_mask: Any, gate: Any) -> Any:
         index = i64(load_le32(slot))
         if index != 0:
             put_slot(b, i64(load_le32(slot + 4)), index)
+
+
+@kernel
+def rewind(gate: Any) -> Any:
+    """Put every entry where the present timers want it on the wheel, after the rules were changed."""
+    rewind_wheel(gate_at(gate))
+    return 0
 
 
 @kernel

@@ -310,7 +310,7 @@ def sweep(b: Any, exact: Any) -> Any:
 
 
 @helper
-def _rewind(b: Any) -> Any:
+def rewind_wheel(b: Any) -> Any:
     """Put every entry where the present factor of the timers wants it on the wheel."""
     for index in range(1, b.records + 1):
         e = entry_of(b, index)
@@ -334,7 +334,7 @@ def look(b: Any) -> Any:
             factor = max(i64(0), b.scale_to - b.live) / (b.scale_to - b.scale_from)
     if factor != b.factor:
         b.factor = factor
-        _rewind(b)
+        rewind_wheel(b)
     return sweep(b, True)
 
 
