@@ -8,7 +8,8 @@ import numpy as np
 
 from lastack.diagnosis.case import Case, the
 from lastack.diagnosis.columns import Columns
-from lastack.diagnosis.facts import by_rst, is_code, mere_answer, resetter, sent_fin
+from lastack.diagnosis.facts import by_rst, is_code, mere_answer, of_own_doing, resetter, sent_fin
+from lastack.diagnosis.foreign import accused
 from lastack.diagnosis.rule import EITHER, Claim, Rule, Story, claim
 from lastack.diagnosis.silence import both_talk_in_vain
 from lastack.diagnosis.tail import MANY
@@ -46,7 +47,10 @@ def check(cols: Columns) -> Claim:
     blind |= late & is_code(cols, "opening", Opening.midstream) & unfinished & nothing
     blind |= late & half & (cols.number("half_closed_bytes") == 0)
     blind |= late & lost & cols.evidence("rst_sender_silent").astype(bool)
-    blind |= is_code(cols, "ending", Ending.open) & (observed == Observed.lossy) & (_packets(cols) < SHORT)
+    short = (observed == Observed.lossy) & (_packets(cols) < SHORT)
+    blind |= short & is_code(cols, "ending", Ending.open)
+    # What was in flight when an end reset cannot be told where packets are missing; who forged one, or repeated, can.
+    blind |= short & lost & of_own_doing(cols) & ~accused(cols) & (cols.evidence("tail_packets") == 0)
     # An end whose FIN was acknowledged and never captured answers what comes late, and has lost nothing.
     blind |= lost & mere_answer(cols) & ~sent_fin(cols, resetter(cols)) & (cols.evidence("rst_seq_step") > 0)
     blind |= _repeating(cols) | _deaf(cols)
