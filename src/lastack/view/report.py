@@ -19,7 +19,7 @@ from lastack.view.cells import count, endpoint, instant, plural, share, words
 from lastack.view.findings import findings_of
 from lastack.view.grouped import title_lines
 from lastack.view.overview import ENDINGS, OPENINGS
-from lastack.view.quantities import keys_cells, measure_cell
+from lastack.view.quantities import keys_cells, measure_cell, width_text
 from lastack.view.reportdata import CauseGroup, ReportData
 from lastack.view.svg import distribution_bars, time_bars
 
@@ -182,7 +182,7 @@ def _charts(data: ReportData) -> list[dict[str, Any]]:
         data.endings.series, key=lambda s: ranks.index(s.name) if s.name in ranks else len(ranks)
     )
     endings = TimeChart(data.endings.starts, data.endings.width_ns, tuple(ordered))
-    every = f", every {format_duration(data.endings.width_ns)}"
+    every = f", every {width_text(data.endings.width_ns)}"
     ended = [_ENDING_CLASSES.get(line.name, "idle") for line in ordered]
     failed = [_OPENING_CLASSES.get(line.name, "bad") for line in data.failures.series]
     sides = ["clt", "srv"]
