@@ -34,7 +34,7 @@ SWITCHES = {
     "loose": {"loose": 1, "be_liberal": 0},
     "liberal": {"loose": 1, "be_liberal": 1},
 }
-TICKS, TICK_S, SESSIONS = 18, 0.73, 400
+TICKS, TICK_S, SESSIONS = 16, 0.73, 300
 #: A packet so near to a deadline is no evidence: the machine is shared and the kernel counts in jiffies.
 MARGIN_NS = 120_000_000
 
@@ -83,9 +83,8 @@ def compare(record: Record, box: Box) -> tuple[list[str], int, int]:
             packets += 1
             if (action == 0) != through:
                 told.add(key)
-                differences.append(
-                    f"{packet.number} {packet}: {'passed' if through else 'dropped'}, not {reason.name} {Ct(phase).name}"
-                )
+                seen = "passed" if through else "dropped"
+                differences.append(f"{packet.number} {packet}: {seen}, not {reason.name} {Ct(phase).name}")
         done = sent
         for key, entry in naive.entries.items():
             left_ns = naive.deadline(entry) - at_ns
@@ -114,8 +113,8 @@ def compare(record: Record, box: Box) -> tuple[list[str], int, int]:
 def test_linux_engine__lives_and_dies_as_a_real_conntrack(records: dict[str, Record], name: str):
     differences, packets, entries = compare(records[name], box_of(SWITCHES[name]))
     assert not differences, f"{len(differences)} differences\n" + "\n".join(differences[:20])
-    assert packets > 2_000
-    assert entries > 1_000
+    assert packets > 1_500
+    assert entries > 750
 
 
 @pytest.mark.parametrize("name", SWITCHES)
