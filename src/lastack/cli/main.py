@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "emulator": ("emulator", "Ask a running box: counters, sessions, clear, reload, stop."),
     "info": ("info", "What is in a capture: interfaces, link types, times, damage."),
     "whatif": ("whatif", "What a firewall's timers would have broken, and what its table would have held."),
+    "replay": ("replay", "What a firewall or NAT would have done to each packet of captures."),
     "recommend": ("recommend", "The smallest timers that break at most a share of the sessions."),
     "timers": ("timers", "Hidden timers on the path, from sessions that died and those that lived."),
     "profiles": ("profiles", "What is known of firewalls, NATs and hosts: timers, sources, open questions."),
