@@ -62,7 +62,13 @@ def render_session(
     page = Page(look.width, look.colour)
     client = endpoint(row["client_ip"], row["client_port"])
     server = endpoint(row["server_ip"], row["server_port"])
-    page.heading(f"{client} → {server}", f"session {row['session_id']}")
+    title, name = f"{client} → {server}", f"session {row['session_id']}"
+    fits = len(title) + 2 + len(name) <= page.width
+    page.heading(title if len(title) <= page.width else f"{client} →", name if fits else "")
+    if len(title) > page.width:
+        page.say(server)
+    if not fits:
+        page.say(name)
     lasted = format_duration(max(0, row["end_ns"] - row["start_ns"]))
     page.say(f"{instant(row['start_ns'])} to {instant(row['end_ns'])} UTC ({lasted})")
     flags = {
