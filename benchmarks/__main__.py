@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import machine, memory, report, speed, startup
+from benchmarks import machine, memory, queries, report, speed, startup
 from benchmarks.generate import bytes_needed, generate
 from benchmarks.measure import MeasurementError, Worker, worker
 from benchmarks.mix import write_mix
@@ -22,7 +22,7 @@ from benchmarks.variants import to_gzip, to_pcapng
 
 _QUICK, _QUICK_PEERS = 20, "sm"
 _MIX_PACKETS, _MIX_BYTES = 1_000_000, 600_000_000
-_KINDS = [*SHAPES, "m", "memory", "startup"]
+_KINDS = [*SHAPES, "m", "memory", "startup", "queries"]
 
 
 def main() -> int:
@@ -34,7 +34,7 @@ def main() -> int:
         return 2
     results: dict[str, Any] = {
         "command": _command(sys.argv[1:]), "machine": machine.facts(),
-        "captures": {}, "containers": [], "memory": [], "start_up": [], "left_out": [], "mix": "",
+        "captures": {}, "containers": [], "memory": [], "start_up": [], "queries": {}, "left_out": [], "mix": "",
         "quick": options.quick,
     }  # fmt: skip
     try:
@@ -74,6 +74,15 @@ def _measure(options: argparse.Namespace, results: dict[str, Any]) -> None:
             results["memory"] += memory.live_sessions(options.folder, options.shrink, threads, options.keep)
 
         attempt("memory", measure_memory)
+    if "queries" in options.only:
+
+        def measure_queries() -> None:
+            threads = max(options.threads)
+            results["queries"] = queries.questions(
+                options.folder, options.shrink, threads, options.rounds, options.keep
+            )
+
+        attempt("queries", measure_queries)
     if "startup" in options.only:
 
         def measure_start() -> None:
@@ -135,6 +144,8 @@ def _shortage(options: argparse.Namespace) -> str:
         sizes.append(_MIX_BYTES // options.shrink)
     if "memory" in options.only:
         sizes.append(memory.needed(options.shrink))
+    if "queries" in options.only:
+        sizes.append(queries.ROWS // options.shrink * queries.BYTES_PER_ROW)
     needed = max(sizes, default=0) + (1 << 28)
     free = shutil.disk_usage(options.folder).free
     if needed <= free:

@@ -7,11 +7,9 @@ at every entry whenever it wonders which have expired, and computes what it can 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from ipaddress import ip_address
-from typing import Any
 
-from tests.naive.packets import ACK, FIN, RST, SYN, Packet
+from tests.naive.box_entry import End, Entry, Key, fin_position, number, refresh_bits, seg_of
+from tests.naive.packets import ACK, FIN, SYN, Packet
 from tests.naive.serial import HALF, MOD, distance, within
 
 from lastack.firewall.table import (
@@ -30,87 +28,6 @@ from lastack.firewall.words import Phase
 from lastack.replay.outcome import Action, Life, Reason, Why
 
 OPENING = (Phase.syn_sent, Phase.syn_recv, Phase.unreplied)
-Key = tuple[tuple[str, int], tuple[str, int]]
-
-
-@dataclass(slots=True)
-class End:
-    """What a box knows of one end; None is unknown."""
-
-    isn: int | None = None
-    top: int | None = None  # highest sequence number sent, plus one
-    ack: int | None = None  # highest acknowledgment sent
-    window: int = 0  # last one sent, as sent
-    scale: int | None = None
-    scaled: bool = False  # whether the last window is to be scaled
-    fin: int | None = None  # position of the first FIN
-    sent_syn: bool = False
-    sent_synack: bool = False
-    syn_acked: bool = False  # after the SYNs of both
-
-
-@dataclass(slots=True)
-class Entry:
-    """One entry of the table."""
-
-    table: int
-    opener: int  # end 0 is the one with the smaller address and port
-    made_ns: int
-    session: int
-    phase: int = 0
-    clock: int = -1  # place of the timer that runs
-    since: list[int] = field(default_factory=list)  # by end
-    latest_ns: int = 0
-    ends: tuple[End, End] = field(default_factory=lambda: (End(), End()))
-    closer: int | None = None  # who sent the first FIN
-    in_phase: int = 0  # number of the change that brought it to its phase, over all entries
-    new_syn: Packet | None = (
-        None  # a SYN that does not belong to what is known; the entry waits for its answer
-    )
-    linux: Any = None
-
-    def fins(self) -> int:
-        """Return how many ends sent a FIN."""
-        return sum(end.fin is not None for end in self.ends)
-
-    def fins_acked(self) -> int:
-        """Return how many of the two FINs are acknowledged."""
-        n = 0
-        for me, other in (self.ends, self.ends[::-1]):
-            if me.fin is not None and other.ack is not None:
-                n += distance(other.ack, (me.fin + 1) % MOD) >= 0
-        return n
-
-
-def number(address: str) -> int:
-    """Return an address as the 128-bit number that selectors use."""
-    ip = ip_address(address)
-    return int(ip) if ip.version == 6 else int(ip) | 0xFFFF00000000
-
-
-def seg_of(packet: Packet) -> Seg:
-    """Return the class of a segment that meets no entry."""
-    flags = packet.flags
-    if flags & RST:
-        return Seg.rst
-    if flags & SYN and not flags & FIN:
-        return Seg.syn_ack if flags & ACK else Seg.syn
-    if flags & FIN:
-        return Seg.fin
-    return Seg.data if packet.payload else Seg.ack
-
-
-def refresh_bits(packet: Packet) -> int:
-    """Return what a segment is to a refresh mask."""
-    kind = seg_of(packet)
-    if kind is Seg.rst:
-        return int(Refresh.rst)
-    if kind is Seg.syn:
-        return int(Refresh.syn)
-    if kind is Seg.syn_ack:
-        return int(Refresh.syn_ack)
-    bits = (int(Refresh.fin) if kind is Seg.fin else 0) | (int(Refresh.data) if packet.payload else 0)
-    return bits or int(Refresh.ack)
 
 
 class NaiveBox:
@@ -140,6 +57,11 @@ class NaiveBox:
         entry = self.entries.pop(key)
         life = Life(entry.made_ns, at_ns, why, entry.phase, entry.clock, entry.table)
         self.lives.append((entry.session, life))
+
+    def time(self, packet: Packet) -> int:
+        """Return the time of a packet: a box with limited room has one clock, which never runs back."""
+        room = self.box.room
+        return self.now if room.limit or room.scale_from else packet.ts_ns
 
     def sweep(self) -> None:
         """End what has expired by the time of the box."""
@@ -203,13 +125,13 @@ class NaiveBox:
         sender = 0 if here == key[0] else 1
         entry = self.entries.get(key)
         if entry is not None:
-            at = max(packet.ts_ns, entry.latest_ns)
+            at = max(self.time(packet), entry.latest_ns)
             if at >= self.deadline(entry):
                 self.end(key, self.deadline(entry), Why.expired)
                 entry = None
         if entry is None:
             return self.without(key, packet, sender, session, adopt, opener)
-        entry.latest_ns = max(packet.ts_ns, entry.latest_ns)
+        entry.latest_ns = max(self.time(packet), entry.latest_ns)
         if fresh:
             entry.session = session
         if self.table(entry).linux is not None:
@@ -239,9 +161,16 @@ class NaiveBox:
         return next((one.table for one in self.box.selectors if matches(one)), 0)
 
     def without(
-        self, key: Key, packet: Packet, sender: int, session: int, adopt: bool, opener: int | None
+        self,
+        key: Key,
+        packet: Packet,
+        sender: int,
+        session: int,
+        adopt: bool,
+        opener: int | None,
+        not_before: int = -FOREVER_NS,
     ) -> tuple[Action, Reason, int]:
-        """Decide about a packet that meets no entry."""
+        """Decide about a packet that meets no entry (any more: it ended one at `not_before`)."""
         kind = seg_of(packet)
         from_other = kind is Seg.syn_ack or (opener is not None and kind is not Seg.syn and opener != sender)
         first = 1 - sender if from_other else sender
@@ -253,7 +182,7 @@ class NaiveBox:
 
             if kind is not Seg.syn_ack and not adopt:
                 first = sender
-            return begin_linux(self, key, packet, sender, first, session, place_of_table, adopt)
+            return begin_linux(self, key, packet, sender, first, session, place_of_table, adopt, not_before)
         outside = opener is not None and opener != sender
         what = 2 if adopt else table.no_session[kind][outside]
         if what == 0:
@@ -265,7 +194,8 @@ class NaiveBox:
             return Action.forward, Reason.passed, 0
         if not self.has_room():
             return Action.drop, Reason.table_full, 0
-        entry = Entry(place_of_table, first, packet.ts_ns, session, latest_ns=packet.ts_ns)
+        now = max(self.time(packet), not_before)
+        entry = Entry(place_of_table, first, now, session, latest_ns=now)
         self.entries[key] = entry
         phase, reason = Phase.unreplied, Reason.picked_up
         if kind is Seg.syn:
@@ -282,7 +212,7 @@ class NaiveBox:
             entry.phase = self.step(entry, Act.fin, sender)
         self.moved(entry)
         entry.clock = self.timer(entry)
-        entry.since = [packet.ts_ns, packet.ts_ns]
+        entry.since = [now, now]
         return Action.forward, reason, entry.phase
 
     def moved(self, entry: Entry) -> None:
@@ -326,7 +256,7 @@ class NaiveBox:
         self, key: Key, entry: Entry, packet: Packet, sender: int, session: int
     ) -> tuple[Action, Reason, int]:
         """Decide about a packet of an entry: the `flags` engine."""
-        table, now = self.table(entry), max(packet.ts_ns, entry.latest_ns)
+        table, now = self.table(entry), entry.latest_ns
         me, other = entry.ends[sender], entry.ends[1 - sender]
         kind = seg_of(packet)
         if kind is Seg.syn_ack and entry.new_syn is not None and self.answers_new(entry, packet, sender):
@@ -347,9 +277,10 @@ class NaiveBox:
                 entry.closer = sender
             phase = self.step(entry, act, sender)
             if phase == RESTART:
+                entry.phase = before
                 self.end(key, now, Why.restarted)
-                action, _, phase = self.without(key, packet, sender, session, False, None)
-                return action, Reason.restarted if action is Action.forward else Reason.table_full, phase
+                action, reason, phase = self.without(key, packet, sender, session, False, None, now)
+                return action, Reason.restarted if reason is Reason.made else reason, phase
             entry.phase = phase
             phases.append(phase)
         if entry.phase != before:
@@ -377,7 +308,7 @@ class NaiveBox:
 
     def renew(self, key: Key, entry: Entry, packet: Packet, sender: int) -> tuple[Action, Reason, int]:
         """Begin a new entry in place of an old one: both ends have agreed on a new session."""
-        syn, session, now = entry.new_syn, entry.session, max(packet.ts_ns, entry.latest_ns)
+        syn, session, now = entry.new_syn, entry.session, entry.latest_ns
         assert syn is not None
         self.end(key, now, Why.restarted)
         table = self.choose(key[1 - sender], key[sender])
@@ -474,8 +405,3 @@ class NaiveBox:
         if 0 < ahead < self.window(other, me) and ahead < HALF:
             return {1: Act.rst, 2: None, 3: Act.rst_unverified}[table.rst_check]
         return None
-
-
-def fin_position(packet: Packet) -> int:
-    """Return the sequence number of a segment's FIN."""
-    return (packet.seq + bool(packet.flags & SYN) + packet.payload) % MOD

@@ -6,21 +6,45 @@ travel in: where the kernel takes the highest SACKed number, this takes the ackn
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tests.naive.conntrack_window import (
+    ACCEPT,
+    ACK_SET,
+    CL,
+    CW,
+    ES,
+    FIN_SET,
+    FW,
+    IGNORE,
+    INVALID,
+    LA,
+    NO,
+    RST_SET,
+    S2,
+    SR,
+    SS,
+    SYN_SET,
+    SYNACK_SET,
+    TW,
+    Seen,
+    Tcp,
+    before,
+    end_of,
+    index_of,
+    tcp_in_window,
+)  # fmt: skip
 from tests.naive.packets import ACK, CWR, ECE, FIN, PSH, RST, SYN, URG, Packet
-from tests.naive.serial import MOD, distance
+from tests.naive.serial import MOD
 
 from lastack.firewall.table import FOREVER_NS, Ct
 from lastack.replay.outcome import Action, Reason, Why
 
 if TYPE_CHECKING:
-    from tests.naive.box import Entry, Key, NaiveBox
+    from tests.naive.box import NaiveBox
+    from tests.naive.box_entry import Entry, Key
 
-NO, SS, SR, ES, FW, CW, LA, TW, CL, S2 = range(10)
 IV, IG = 98, 99
-SYN_SET, SYNACK_SET, FIN_SET, ACK_SET, RST_SET, NONE_SET = range(6)
 TABLE = (
     (
         (SS, SS, IG, IG, IG, IG, IG, SS, SS, S2),
@@ -40,75 +64,7 @@ TABLE = (
     ),
 )
 VALID = {SYN, SYN | URG, SYN | ACK, RST, RST | ACK, FIN | ACK, FIN | ACK | URG, ACK, ACK | URG}
-MAXACKWINCONST = 66000
 HANDLE_INVALID_NS = 120_000_000_000
-ACCEPT, IGNORE, INVALID = "accept", "ignore", "invalid"
-
-
-@dataclass(slots=True)
-class Seen:
-    """struct ip_ct_tcp_state."""
-
-    td_end: int = 0
-    td_maxend: int = 0
-    td_maxwin: int = 0
-    td_maxack: int = 0
-    td_scale: int = 0
-    window_scale: bool = False
-    close_init: bool = False
-    be_liberal: bool = False
-    unacknowledged: bool = False
-    maxack_set: bool = False
-
-    def options(self, packet: Packet) -> None:
-        """tcp_options(): forget flags, take the window scale."""
-        self.td_scale = 0
-        self.close_init = self.unacknowledged = self.maxack_set = False
-        self.window_scale = packet.wscale is not None
-        if packet.wscale is not None:
-            self.td_scale = min(packet.wscale, 14)
-
-
-@dataclass(slots=True)
-class Tcp:
-    """struct ip_ct_tcp and the status bits."""
-
-    seen: list[Seen] = field(default_factory=lambda: [Seen(), Seen()])
-    last_dir: int = 0
-    retrans: int = 0
-    last_index: int = NONE_SET
-    last_seq: int = 0
-    last_ack: int = 0
-    last_end: int = 0
-    last_win: int = 0
-    last_wscale: int = 0
-    last_window_scale: bool = False
-    challenge: bool = False
-    simultaneous: bool = False
-    seen_reply: bool = False
-    assured: bool = False
-
-
-def before(a: int, b: int) -> bool:
-    """Return whether sequence number a comes before b."""
-    return distance(a, b) < 0
-
-
-def index_of(packet: Packet) -> int:
-    """get_conntrack_index()."""
-    flags = packet.flags
-    if flags & RST:
-        return RST_SET
-    if flags & SYN:
-        return SYNACK_SET if flags & ACK else SYN_SET
-    if flags & FIN:
-        return FIN_SET
-    return ACK_SET if flags & ACK else NONE_SET
-
-
-def end_of(packet: Packet) -> int:
-    """segment_seq_plus_len()."""
-    return (packet.seq + packet.payload + bool(packet.flags & SYN) + bool(packet.flags & FIN)) % MOD
 
 
 def invalid(box: NaiveBox, entry: Entry) -> tuple[Action, Reason, int]:
@@ -127,9 +83,10 @@ def begin_linux(
     session: int,
     table_place: int,
     adopt: bool,
+    not_before: int,
 ) -> tuple[Action, Reason, int]:
     """Decide about a packet without entry: tcp_new()."""
-    from tests.naive.box import Entry, seg_of
+    from tests.naive.box_entry import Entry, seg_of
 
     table = box.box.tables[table_place]
     linux = table.linux
@@ -147,10 +104,11 @@ def begin_linux(
         return Action.forward, Reason.passed, 0
     if not box.has_room():
         return Action.drop, Reason.table_full, 0
-    entry = Entry(table_place, first, packet.ts_ns, session, latest_ns=packet.ts_ns)
+    now = max(box.time(packet), not_before)
+    entry = Entry(table_place, first, now, session, latest_ns=now)
     box.entries[key] = entry
     tcp = entry.linux = Tcp()
-    entry.clock, entry.since = ES, [packet.ts_ns, packet.ts_ns]
+    entry.clock, entry.since = ES, [now, now]
     direction = int(sender != first)
     me = tcp.seen[direction]
     me.td_end = end_of(packet)
@@ -161,15 +119,16 @@ def begin_linux(
     else:
         me.td_maxend = (me.td_end + me.td_maxwin) % MOD
         tcp.seen[0].be_liberal = tcp.seen[1].be_liberal = True
-    if adopted:
+    if adopted and index == SYNACK_SET:
+        # the SYN went by before the input began; the kernel takes this end's numbers from the SYN-ACK itself
+        entry.phase = SS
+        tcp.seen[1].td_end = tcp.seen[1].td_maxend = tcp.seen[1].td_maxwin = 0
+        other = tcp.seen[0]
+        other.td_end = other.td_maxend = packet.ack
+        other.td_maxwin = 65535
+    elif adopted:
         tcp.seen_reply = tcp.assured = True
-        entry.phase = SR if index == SYNACK_SET else ES
-        if index == SYNACK_SET:
-            # the SYN went by before the input began
-            tcp.assured = False
-            other = tcp.seen[0]
-            other.td_end = other.td_maxend = packet.ack
-            other.td_maxwin = 65535
+        entry.phase = ES
     answer = packet_linux(box, key, entry, packet, sender, session)
     if adopted:
         return answer[0], Reason.adopted, answer[2]
@@ -192,7 +151,7 @@ def packet_linux(
     linux = box.table(entry).linux
     assert linux is not None
     tcp: Tcp = entry.linux
-    now = max(packet.ts_ns, entry.latest_ns)
+    now = entry.latest_ns
     direction = int(sender != entry.opener)
     index, old = index_of(packet), entry.phase
     new = TABLE[direction][index][old]
@@ -205,10 +164,18 @@ def packet_linux(
             or (tcp.last_dir == direction and tcp.last_index == RST_SET)
         ):
             box.end(key, now, Why.restarted)
-            action, _, phase = begin_linux(
-                box, key, packet, sender, sender, session, box.choose(key[sender], key[1 - sender]), False
+            action, reason, phase = begin_linux(
+                box,
+                key,
+                packet,
+                sender,
+                sender,
+                session,
+                box.choose(key[sender], key[1 - sender]),
+                False,
+                now,
             )
-            return action, Reason.restarted if action is Action.forward else Reason.table_full, phase
+            return action, Reason.restarted if reason is Reason.made else reason, phase
         ignored = True
     if new == IG or ignored:
         answers = (
@@ -229,7 +196,8 @@ def packet_linux(
         me.window_scale, me.close_init = tcp.last_window_scale, False
         me.be_liberal = me.unacknowledged = me.maxack_set = False
         tcp.challenge = False
-        tcp.seen[direction] = Seen()
+        # 6.18 goes on to be liberal to the end that answers a late SYN of a picked-up entry (seen, not read)
+        tcp.seen[direction] = Seen(be_liberal=tcp.seen[direction].be_liberal)
     elif new == IV:
         return invalid(box, entry)
     elif new == TW:
@@ -318,96 +286,14 @@ def check_rst(tcp: Tcp, ignore_invalid: bool, old: int, packet: Packet, directio
         if tcp.last_index == ACK_SET and tcp.last_dir == direction and packet.seq == tcp.last_end:
             return ACCEPT
         verdict = "keep"
-    if (
-        (tcp.seen_reply and tcp.last_index == SYN_SET) or (not tcp.assured and tcp.last_index == ACK_SET)
-    ) and packet.ack == tcp.last_end:
+    # that the RST comes from the other end than what it answers is what 6.18 does (seen, not read)
+    answers = packet.ack == tcp.last_end and tcp.last_dir != direction
+    unsure = not tcp.assured and tcp.last_index == ACK_SET
+    if answers and (unsure or (tcp.seen_reply and tcp.last_index == SYN_SET)):
         return "in window"
     if old == SS and tcp.last_index == ACK_SET and tcp.last_dir == 1 and packet.seq == tcp.last_ack:
         return "in window"
     return verdict
-
-
-def init_sender(sender: Seen, receiver: Seen, packet: Packet, direction: int) -> None:
-    """tcp_init_sender()."""
-    sender.td_end = sender.td_maxend = end_of(packet)
-    sender.td_maxwin = packet.window or 1
-    sender.options(packet)
-    if direction == 1 and not (sender.window_scale and receiver.window_scale):
-        sender.td_scale = receiver.td_scale = 0
-
-
-def tcp_in_window(tcp: Tcp, state: int, liberal: bool, packet: Packet, direction: int, index: int) -> str:
-    """Return ACCEPT, IGNORE or INVALID, having taken the segment's numbers when it is accepted."""
-    sender, receiver = tcp.seen[direction], tcp.seen[1 - direction]
-    seq, ack, win, end = packet.seq, packet.ack, packet.window, end_of(packet)
-    has_ack, has_syn = bool(packet.flags & ACK), bool(packet.flags & SYN)
-    if sender.td_maxwin == 0:
-        if has_syn:
-            init_sender(sender, receiver, packet, direction)
-            if not has_ack:
-                return ACCEPT
-        else:
-            sender.td_end = end
-            sender.td_maxwin = (win << sender.td_scale) or 1
-            sender.td_maxend = (end + sender.td_maxwin) % MOD
-            if receiver.td_maxwin == 0:
-                receiver.td_end = receiver.td_maxend = ack
-            elif ack == (receiver.td_end + 1) % MOD:
-                receiver.td_end = (receiver.td_end + 1) % MOD
-    elif has_syn and before(sender.td_end, end) and state in (SS, SR):
-        init_sender(sender, receiver, packet, direction)
-        if direction == 1 and not has_ack:
-            return ACCEPT
-    if not has_ack or (packet.flags & RST and ack == 0):
-        ack = receiver.td_end
-    if packet.flags & RST and seq == 0 and state == SS:
-        seq = end = sender.td_end
-    lenient = ACCEPT if sender.be_liberal or liberal else None
-    max_ack_window = max(sender.td_maxwin, MAXACKWINCONST)
-    if not before(seq, (sender.td_maxend + 1) % MOD):
-        overshot = (end - sender.td_maxend + 1) % MOD
-        ack_ok = before((receiver.td_end - max_ack_window - 1) % MOD, ack)
-        in_recv_win = receiver.td_maxwin and before((sender.td_end - receiver.td_maxwin - 1) % MOD, end)
-        if (
-            in_recv_win
-            and ack_ok
-            and overshot <= receiver.td_maxwin
-            and before(ack, (receiver.td_end + 1) % MOD)
-        ):
-            sender.td_end = end
-            sender.unacknowledged = True
-        return lenient or INVALID
-    if not before(ack, (receiver.td_end + 1) % MOD):
-        return lenient or INVALID
-    if receiver.td_maxwin and not before((sender.td_end - receiver.td_maxwin - 1) % MOD, end):
-        return lenient or IGNORE
-    if not before((receiver.td_end - max_ack_window - 1) % MOD, ack):
-        return lenient or IGNORE
-    if not has_syn:
-        win <<= sender.td_scale
-    sender.td_maxwin = max(sender.td_maxwin, win)
-    if before(sender.td_end, end):
-        sender.td_end = end
-        sender.unacknowledged = True
-    if has_ack:
-        if not sender.maxack_set:
-            sender.td_maxack, sender.maxack_set = ack, True
-        elif before(sender.td_maxack, ack):
-            sender.td_maxack = ack
-    if receiver.td_maxwin and before(sender.td_maxend, end):
-        receiver.td_maxwin += distance(end, sender.td_maxend)
-    if before((receiver.td_maxend - 1) % MOD, (ack + win) % MOD):
-        receiver.td_maxend = (ack + win + (win == 0)) % MOD
-    if ack == receiver.td_end:
-        receiver.unacknowledged = False
-    if index == ACK_SET:
-        now = (direction, seq, ack, end, win)
-        if now == (tcp.last_dir, tcp.last_seq, tcp.last_ack, tcp.last_end, tcp.last_win):
-            tcp.retrans += 1
-        else:
-            tcp.last_dir, tcp.last_seq, tcp.last_ack, tcp.last_end, tcp.last_win = now
-            tcp.retrans = 0
-    return ACCEPT
 
 
 def shorter(box: NaiveBox, entry: Entry, cap: Ct, than: int) -> bool:

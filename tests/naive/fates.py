@@ -18,7 +18,7 @@ def evaluate(packets: list[Packet], box: Box, *, adopt: bool = True) -> tuple[li
     seen: list[tuple[Packet, int, Verdict]] = []
     openers: dict[int, int] = {}
     counting: set[int] = set()  # sessions that had an entry, or were refused one
-    lacking: dict[int, Life | None] = {}  # the entry whose lack the first refused packet met
+    lacking: dict[int, tuple[Packet, Life | None]] = {}  # the entry whose lack the first refused packet met
     for packet in packets:
         known = len(tracker.sessions)
         session = tracker.feed(packet)
@@ -36,7 +36,8 @@ def evaluate(packets: list[Packet], box: Box, *, adopt: bool = True) -> tuple[li
         if reason not in (*REFUSED_FOR_ENTRY, Reason.passed) or reason is Reason.table_full:
             counting.add(session)
         if reason in REFUSED_FOR_ENTRY and session in counting and session not in lacking:
-            lacking[session] = next((life for owner, life in naive.lives[::-1] if owner == session), None)
+            last = next((life for owner, life in naive.lives[::-1] if owner == session), None)
+            lacking[session] = (packet, last)
         verdicts.append(verdict)
         seen.append((packet, tracker.sessions[session].sender(packet), verdict))
     last = max((packet.ts_ns for packet in packets), default=0)
@@ -51,7 +52,7 @@ def fate(
     session: int,
     seen: list[tuple[Packet, int, Verdict]],
     ended: list[tuple[int, Life]],
-    lacking: dict[int, Life | None],
+    lacking: dict[int, tuple[Packet, Life | None]],
 ) -> Fate:
     """Return what became of one session."""
     mine = [(packet, end, verdict) for packet, end, verdict in seen if verdict.session == session]
@@ -62,9 +63,12 @@ def fate(
     )
     if session not in lacking:
         return Fate(session, lives, denied=denied)
-    last = lacking[session]
-    refused = [(packet, end) for packet, end, verdict in mine if verdict.reason in REFUSED_FOR_ENTRY]
-    first = refused[0][0]
+    first, last = lacking[session]
+    refused = [
+        (packet, end)
+        for packet, end, verdict in mine
+        if verdict.reason in REFUSED_FOR_ENTRY and verdict.number >= first.number
+    ]
     opened = over = False
     resolution = 0
     if last is not None:

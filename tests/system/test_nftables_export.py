@@ -41,6 +41,8 @@ close_wait = "75s"
 last_ack = "76s"
 time_wait = "77s"
 close = "78s"
+unacknowledged = "230s"
+max_retrans = "190s"
 [[override]]
 name = "batch"
 ports = "9000-{BATCH}"
@@ -165,6 +167,28 @@ def test_sessions__run_on_the_times_of_their_application(
             assert events.seconds(port, "CLOSE")["CLOSE"] == tens + 8
     finally:
         events.close()
+
+
+def test_unacknowledged_and_repeated_data__run_on_their_caps(lab: Lab, tmp_path: Path) -> None:
+    apply_ruleset(written(tmp_path, POLICY), lab.box.namespace.path)
+    client, server = Sessions(lab, socket.AF_INET).opened(OTHER)
+    try:
+        lab.server.nft("chain mute { type filter hook output priority 0; policy drop; }", "mute")
+        client.sendall(b"nobody acknowledges this")
+        # the listing counts down, so that a cap is seen a few seconds below its value
+        wait_until(lambda: 220 < left_s(lab.box, OTHER) <= 230, "the time for data that is not acknowledged")
+        wait_until(lambda: 180 < left_s(lab.box, OTHER) <= 190, "the time for data sent four times", 20.0)
+    finally:
+        lab.server.nft("", "mute")
+        client.close()
+        server.close()
+
+
+def left_s(box: Host, port: int) -> int:
+    """Return the seconds that the established session to a port has left, 0 without one."""
+    listing = box.run(["conntrack", "-L", "-p", "tcp", "--dport", str(port)]).stdout
+    found = re.findall(r"tcp +6 (\d+) ESTABLISHED", listing)
+    return int(found[0]) if found else 0
 
 
 def test_reapplied__gives_new_sessions_the_new_times_and_leaves_the_old_ones_theirs(

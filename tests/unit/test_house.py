@@ -123,7 +123,7 @@ def test_imports__are_declared_dependencies() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = [name for group in project.get("optional-dependencies", {}).values() for name in group]
     declared = {
-        requirement.split(">")[0].split("=")[0].split("<")[0].strip()
+        requirement.split(">")[0].split("=")[0].split("<")[0].strip().replace("-", "_")
         for requirement in [*project["dependencies"], *extras]
     }
     known = {*sys.stdlib_module_names, *declared, "lastack", "llvmlite"}  # llvmlite is part of numba

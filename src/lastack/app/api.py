@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from lastack.app.options import Progress, RunSummary, TrackOptions
 from lastack.app.pipeline import track_captures
 from lastack.model.arrow import session_schema
+from lastack.query.zones import Classes
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ def track(
     idle_timeout_ns: int | None = None,
     window_bytes: int | None = None,
     progress: Progress | None = None,
+    config: str | os.PathLike[str] | None = None,
 ) -> Sessions:
     """Return every TCP session of some captures.
 
@@ -66,14 +68,19 @@ def track(
         idle_timeout_ns: Sessions that are silent for longer end; None means never.
         window_bytes: Bytes taken at a time; results do not depend on it.
         progress: Called now and then with how far the run is.
+        config: File with zones and applications; None leaves sessions unclassified.
 
     Raises:
-        InputError: Nothing could be read from one of the captures.
+        InputError: Nothing could be read from one of the captures, or the configuration has mistakes.
         AccessError: There is no permission to read one.
     """
     batches: list[Any] = []
     options = TrackOptions(
-        threads=threads, max_sessions=max_sessions, idle_timeout_ns=idle_timeout_ns, window_bytes=window_bytes
+        threads=threads,
+        max_sessions=max_sessions,
+        idle_timeout_ns=idle_timeout_ns,
+        window_bytes=window_bytes,
+        classes=_classes(config),
     )
     summary = track_captures([os.fspath(c) for c in captures], options, batches.append, progress)
     table = pa.Table.from_batches(batches, session_schema()) if batches else session_schema().empty_table()
@@ -84,3 +91,11 @@ def track(
         ranks = pc.index_in(pc.cast(table.column("sensor"), pa.string()), names).to_numpy()
         table = table.take(np.lexsort((table.column("first_packet").to_numpy(), ranks, starts)))
     return Sessions(table, summary)
+
+
+def _classes(config: str | os.PathLike[str] | None) -> Classes | None:
+    if config is None:
+        return None
+    from lastack.app.config import load_classes
+
+    return load_classes(os.fspath(config))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 from typing import Any
 
@@ -33,19 +33,31 @@ def cut_packets(found: Slice, path: str, comment: str = "") -> int:
         InputError: A capture no longer has one of the packets.
         AccessError: There is no permission to write there.
     """
-    origins = found.segments["origin"][found.places].tolist()
+    return cut_origins(found.captures, found.segments["origin"][found.places].tolist(), path, comment)
+
+
+def cut_origins(captures: Sequence[str], origins: Sequence[int], path: str, comment: str = "") -> int:
+    """Write some packets of captures to a pcapng file and return how many.
+
+    Args:
+        captures: The captures.
+        origins: Place of the capture and number of the packet in it; the numbers of each capture must rise.
+        path: The file; it appears under its name when it is complete.
+        comment: Comment on the file.
+
+    Raises:
+        InputError: A capture no longer has one of the packets.
+        AccessError: There is no permission to write there.
+    """
     numbers: dict[int, list[int]] = {}
     for origin in origins:
         numbers.setdefault(capture_rank(origin), []).append(packet_number(origin))
     with PcapngWriter(path, comment=comment) as writer:
-        frames = {
-            rank: _frames(found.captures[rank], np.array(sorted(wanted)), writer)
-            for rank, wanted in numbers.items()
-        }
+        frames = {rank: _frames(captures[rank], np.array(wanted), writer) for rank, wanted in numbers.items()}
         for origin in origins:
             number, write = next(frames[capture_rank(origin)], (0, None))
             if write is None or number != packet_number(origin):
-                name = found.captures[capture_rank(origin)]
+                name = captures[capture_rank(origin)]
                 raise InputError(f"{name}: changed while it was read; try again when nothing writes to it")
             writer.write(**write)
     return len(origins)

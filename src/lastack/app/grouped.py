@@ -61,7 +61,7 @@ def open_source(
     """
     options = options or TrackOptions()
     notes: list[str] = []
-    captures, datasets = open_inputs(inputs, notes)
+    captures, datasets = open_inputs(inputs, notes, options.dataset_classes)
     source = Source(datasets, notes=notes, threads=options.threads)
     for dataset in datasets:
         source.run = source.run.merged(dataset.summary)

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from lastack.query.zones import Classes
 from lastack.tracking.ledger import Ledger
 
 #: Memory of one session, all in, that the default limit counts with.
@@ -38,6 +39,8 @@ class TrackOptions:
         idle_timeout_ns: Sessions that are silent for longer end; None means that no timer cuts a session.
         follow: Read on when a capture grows.
         window_bytes: Bytes of a capture taken at a time; None adapts. Results do not depend on it.
+        classes: Zones and applications that sessions of captures get; None leaves them unclassified.
+        reclassify: Give them to the sessions of datasets too, instead of those that they were kept with.
     """
 
     threads: int | None = None
@@ -45,6 +48,13 @@ class TrackOptions:
     idle_timeout_ns: int | None = None
     follow: bool = False
     window_bytes: int | None = None
+    classes: Classes | None = None
+    reclassify: bool = False
+
+    @property
+    def dataset_classes(self) -> Classes | None:
+        """Zones and applications that sessions of datasets get, None to leave them as they are."""
+        return self.classes if self.reclassify else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,8 @@ def survey_inputs(
         UsageError: The dataset to keep is in the way of something, or there is no capture to keep.
     """
     notes: list[str] = []
-    captures, datasets = open_inputs(inputs, notes)
+    options = options or TrackOptions()
+    captures, datasets = open_inputs(inputs, notes, options.dataset_classes)
     if keep is not None and not captures:
         raise UsageError("-o keeps the sessions of captures, and every input is a dataset already")
     survey = Survey()
@@ -86,7 +87,7 @@ def survey_inputs(
     for batch in scan_datasets(datasets, where, COLUMNS):
         survey.add(batch)
     if captures:
-        tracked = _track(captures, survey, where, keep, options or TrackOptions(), progress)
+        tracked = _track(captures, survey, where, keep, options, progress)
         run = run.merged(tracked)
         notes += run_notes(tracked)
     return Report(survey.overview(run.last_ns, top), run, notes)

@@ -22,10 +22,12 @@ from lastack.app.options import (
 )
 from lastack.capture.series import CaptureOrder, order_captures
 from lastack.capture.source import Capture, open_capture
-from lastack.diagnosis.crowd import Crowd, crowd_of_rows
+from lastack.diagnosis.around import Around, around_rows
+from lastack.diagnosis.crowd import Crowd
 from lastack.diagnosis.engine import diagnose
 from lastack.diagnosis.links import Links
 from lastack.kernels.ingest import SHARDS
+from lastack.query.classify import Classifier
 from lastack.tracking.rows import stray_packets
 from lastack.tracking.tracker import Run, Tracker
 
@@ -75,6 +77,7 @@ class _Run:
         self._threads = threads
         self._run: Run = runner(executor)
         self._links = Links()
+        self._classify = Classifier(options.classes) if options.classes is not None else None
         self._tracker = Tracker(options.max_sessions or default_max_sessions(), options.idle_timeout_ns)
         self._summary = RunSummary()
         self._open: list[Capture] = []
@@ -120,7 +123,7 @@ class _Run:
                 self._emit(batch)
         if self._options.follow:
             for batch in self._tracker.drain():
-                self._emit(diagnose(batch, crowd_of_rows(batch)))
+                self._emit(diagnose(batch, around_rows(batch)))
         self._tell()
 
     def _emit(self, batch: Any) -> None:
@@ -133,15 +136,17 @@ class _Run:
         ledger.stray += stray
         ledger.segments += placed - stray
         self._summary.sessions += batch.num_rows
-        self._sink(batch)
+        self._sink(batch if self._classify is None else self._classify(batch))
 
     def finish(self) -> RunSummary:
         """End all sessions, write their rows and say what was done."""
         waiting: list[Any] = []
         self._ending = self._tracker.live + self._summary.sessions
-        crowd = Crowd(self._tracker.half_open(), self._tracker.attempts_on)
+        # What left before was judged by itself; it still shows that both directions were seen.
+        seen = self._tracker.both_ways() or self._summary.sessions > 0
+        around = Around(Crowd(self._tracker.half_open(), self._tracker.attempts_on), seen)
         for job in self._tracker.flush(self._run):
-            waiting.append(_Judged(job, crowd))
+            waiting.append(_Judged(job, around))
             if len(waiting) == self._threads:
                 self._write(waiting)
                 waiting = []
@@ -203,19 +208,19 @@ class _Feed:
         for address, n, before in self._pieces:
             if n:
                 rows = self._tracker.feed(self._shard, address, n, before)
-                batches.extend(diagnose(batch, crowd_of_rows(batch)) for batch in rows)
+                batches.extend(diagnose(batch, around_rows(batch)) for batch in rows)
         return batches
 
 
 class _Judged:
     """The rows of a job, with their verdicts."""
 
-    def __init__(self, job: Callable[[], Any], crowd: Crowd) -> None:
+    def __init__(self, job: Callable[[], Any], around: Around) -> None:
         self._job = job
-        self._crowd = crowd
+        self._around = around
 
     def __call__(self) -> Any:
-        return diagnose(self._job(), self._crowd)
+        return diagnose(self._job(), self._around)
 
 
 class _InTurn:

@@ -6,9 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lastack.app.config import find_config
 from lastack.app.profiles import is_path, load_profile, read_toml
+from lastack.firewall.application import Application, read_applications, read_zones
 from lastack.firewall.commit import commit_check
 from lastack.firewall.compile import resolved
+from lastack.firewall.document import Node
 from lastack.firewall.policy import Policy
 from lastack.firewall.policy_schema import parse_policy
 from lastack.firewall.problems import Problem, Severity, refuse
@@ -62,6 +65,7 @@ def check_policy(path: str) -> Candidate:
     if all(problem.severity is not Severity.error for problem in problems):
         turned = resolved(profile, policy)
         problems += [_as_written(problem, document, turned) for problem in commit_check(policy, profile)]
+    policy = replace(policy, profile=_beside(path, reference))
     return Candidate(path, source, policy, profile, tuple(problems))
 
 
@@ -91,13 +95,38 @@ def _as_written(problem: Problem, document: dict[str, Any], profile: Profile) ->
     return replace(problem, path=f"{parent}.{written[0]}") if written else problem
 
 
+def load_applications(config: str | None = None) -> dict[str, Application]:
+    """Return the applications of the configuration in force by name, for `--app NAME.TIMER=VALUE`.
+
+    Args:
+        config: As `--config`: a file, `none`, or None for the usual places.
+
+    Raises:
+        InputError: It has mistakes; all of them are told.
+        AccessError: It must not be read.
+    """
+    path = find_config(config)
+    if path is None:
+        return {}
+    source, document = read_toml(path)
+    problems: list[Problem] = []
+    root = Node(_classes(document), "", problems)
+    found = read_applications(root, read_zones(root))
+    refuse(problems, path, source)
+    return found
+
+
 def _applications(path: str, document: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the document of `applications = "apps.toml"`: only its zones and applications."""
+    """Return the zones and applications of `applications = "apps.toml"`, else of the configuration in force."""
     name = document.get("applications")
-    if not isinstance(name, str):
-        return None
-    other = read_toml(str(Path(path).parent / name))[1]
-    return {key: other[key] for key in ("zones", "apps") if key in other}
+    if isinstance(name, str):
+        return _classes(read_toml(str(Path(path).parent / name))[1])
+    config = find_config()
+    return _classes(read_toml(config)[1]) if config else None
+
+
+def _classes(document: dict[str, Any]) -> dict[str, Any]:
+    return {key: document[key] for key in ("zones", "apps") if key in document}
 
 
 def _beside(path: str, reference: str) -> str:

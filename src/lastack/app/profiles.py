@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Mapping
 from functools import cache
@@ -14,6 +15,8 @@ from lastack.firewall.profile import Profile
 from lastack.firewall.schema import merged, parse_profile, turned
 from lastack.model.errors import AccessError, InputError, UsageError
 
+#: Environment variable with folders of people's own profiles, separated as in PATH.
+VARIABLE = "LASTACK_PROFILES"
 _MOST_BYTES = 1_000_000  # a profile is a few thousand; more is not one
 _MOST_BASES = 8
 
@@ -26,13 +29,27 @@ def profile_names() -> tuple[str, ...]:
     return tuple(sorted(name.removesuffix(".toml") for name in names if name.endswith(".toml")))
 
 
+def own_profiles() -> dict[str, str]:
+    """Return the paths of people's own profiles by name, those of every folder in $LASTACK_PROFILES.
+
+    A file that is called like a shipped profile, or like one of an earlier folder, is not among them: a name
+    never means something else than before because a file appeared.
+    """
+    found: dict[str, str] = {}
+    for folder in filter(None, os.environ.get(VARIABLE, "").split(os.pathsep)):
+        for path in sorted(Path(folder).glob("*.toml")):
+            if path.stem not in profile_names():
+                found.setdefault(path.stem, str(path))
+    return found
+
+
 def load_profile(
     name: str, readings: Mapping[str, str] | None = None, switches: Mapping[str, bool] | None = None
 ) -> Profile:
     """Return a profile.
 
     Args:
-        name: One of `profile_names()`, or the path of a file (it has a `/` or ends in `.toml`).
+        name: One of `profile_names()` or `own_profiles()`, or the path of a file (it has a `/` or ends in `.toml`).
         readings: Answers to open questions, by name of the fork; the assumed ones for the rest.
         switches: Positions of the product's switches; their defaults for the rest.
 
@@ -41,7 +58,16 @@ def load_profile(
         InputError: A file is not a profile; the message has all mistakes with their places.
         AccessError: A file must not be read.
     """
-    profile = _checked(name) if is_path(name) else _shipped(name)
+    if is_path(name):
+        profile = _checked(name)
+    elif name in profile_names():
+        profile = _shipped(name)
+    else:
+        own = own_profiles()
+        if name not in own:
+            hint = near(name, [*profile_names(), *own])
+            raise UsageError(f"no profile is called {name!r}: {hint} (`lastack profiles` lists them)")
+        profile = _checked(own[name])
     return turned(profile, readings or {}, switches or {}) if readings or switches else profile
 
 
@@ -102,10 +128,6 @@ def _checked(path: str) -> Profile:
 
 @cache
 def _shipped(name: str) -> Profile:
-    if name not in profile_names():
-        raise UsageError(
-            f"no profile is called {name!r}: {near(name, profile_names())} (`lastack profiles` lists them)"
-        )
     profile, problems = parse_profile(_with_base(_shipped_document(name), name, []), name, quick=True)
     refuse(problems, f"{name}.toml")
     return profile

@@ -7,21 +7,35 @@ from dataclasses import replace
 from typing import Any
 
 from lastack.app.grouped import Source
-from lastack.app.series import distribution, time_chart
+from lastack.app.profiles import load_profile, profile_names
+from lastack.app.series import distribution, level_chart, time_chart
 from lastack.diagnosis.explain import explain
 from lastack.query.ast import Comparison, Node, Span
-from lastack.query.keys import parse_keys
+from lastack.query.compare import standing_out
+from lastack.query.keys import Key, parse_keys
+from lastack.query.levels import LEVELS
 from lastack.query.measure_text import parse_measures
 from lastack.query.metrics import METRICS
-from lastack.query.questions import FINE, Grouped, GroupedAnswer, parse_having, parse_sort
-from lastack.query.series import TimeChart, all_of, none_of
+from lastack.query.questions import FINE, Grouped, GroupedAnswer, Sort, parse_having
+from lastack.query.series import TimeChart, all_of, key_filter, none_of
 from lastack.query.survey import COLUMNS, Survey
 from lastack.store.dataset import scan_datasets
 from lastack.view.reportdata import CauseGroup, Example, ReportData
 
 _SHARES = "failed_share,cut_share,syn/attempt,rst.clt/connection,rst.srv/connection"
 _ENDS = f"sessions,attempts,{_SHARES},p50(ct),harmed,bytes"
+#: Boxes whose half-closed timers are drawn into the distribution, as people meet them most.
+_BOXES = (
+    "gcp_cloud_nat",
+    "linux_conntrack",
+    "panos",
+    "azure_load_balancer",
+    "aws_nlb",
+    "cisco_asa",
+    "checkpoint",
+)
 _TOP = 10
+_MOST = 10_000  # groups that are looked at for harm
 _EXAMPLES = 2
 
 
@@ -57,34 +71,54 @@ def gather(
         endings=chart("sessions", "ending", "end_time"),
         failures=chart("refused,unanswered,half_open,aborted"),
         resets=chart("rst.clt,rst.srv"),
+        half_closed=level_chart(source, LEVELS["half_closed_now"], where, every_ns),
         tables=_tables(source, where),
         causes=_causes(source, where),
         times={
             name: distribution(source, METRICS[name], where, digits=FINE)
             for name in ("ct", "half_closed", "idle_before_close")
         },
+        timers=_timers(),
         notes=list(source.notes),
     )
 
 
+def _timers() -> dict[str, int]:
+    timers = {name: load_profile(name).half_closed() for name in _BOXES if name in profile_names()}
+    return {name: timer.ns for name, timer in timers.items() if timer is not None and timer.ns is not None}
+
+
 def _tables(source: Source, where: Node | None) -> dict[str, GroupedAnswer]:
     """Return the lists that have something to say: one application, or no zone, is no list."""
+    measures = parse_measures(_ENDS)
     found: dict[str, GroupedAnswer] = {}
-    for title, keys, sort, having in (
-        ("Busiest services", "service", "sessions", ""),
-        ("Services whose sessions took harm", "service", "harmed", "harmed > 0"),
-        ("Busiest clients", "client", "sessions", ""),
-        ("Clients whose sessions took harm", "client", "harmed", "harmed > 0"),
-        ("Applications", "app", "sessions", ""),
-        ("Zones", "zones", "sessions", ""),
-    ):
-        measures, by = parse_measures(_ENDS), parse_keys(keys)
-        node, more = parse_having(having, measures, by)
-        order, _ = parse_sort(sort, measures, by)
-        answer = source.grouped(Grouped(measures, by, where, node, more, order, _TOP))
-        if answer.rows and (answer.groups > 1 or keys in ("service", "client")):
+    for one, keys in (("services", "service"), ("clients", "client")):
+        by = parse_keys(keys)
+        found[f"Busiest {one}"] = source.grouped(Grouped(measures, by, where, top=_TOP))
+        title, harmed = _harmed(source, by, where)
+        found[f"{one.capitalize()} {title}"] = source.grouped(
+            Grouped(measures, by, where, harmed, sort=Sort("harmed"), top=_TOP)
+        )
+    for title, keys in (("Applications", "app"), ("Zones", "zones")):
+        answer = source.grouped(Grouped(measures, parse_keys(keys), where, top=_TOP))
+        if answer.groups > 1:
             found[title] = answer
-    return found
+    return {title: answer for title, answer in found.items() if answer.rows}
+
+
+def _harmed(source: Source, keys: tuple[Key, ...], where: Node | None) -> tuple[str, Node | None]:
+    """Return the groups to list for their harm, as a filter on groups, and what they have in common.
+
+    Where many took harm, the largest ones always did; those are listed that took more than the others' rate explains.
+    """
+    measures = parse_measures("harmed,sessions")
+    having, _ = parse_having("harmed > 0", measures, keys)
+    answer = source.grouped(Grouped(measures, keys, where, having, top=_MOST))
+    outstanding = standing_out(answer, "harmed", "sessions")[:_TOP] if len(answer.rows) > _TOP else []
+    if not outstanding:
+        return "whose sessions took harm", having
+    columns = [replace(key, metric=key.column) for key in keys]
+    return "that take more harm than the others", key_filter(columns, outstanding)
 
 
 def _causes(source: Source, where: Node | None) -> list[CauseGroup]:

@@ -8,11 +8,15 @@ from typing import Any
 from lastack.app.grouped import Source
 from lastack.query.ast import Node
 from lastack.query.keys import Key, time_key
+from lastack.query.levels import Level, running
+from lastack.query.measure_text import parse_measures
 from lastack.query.measures import Measure
 from lastack.query.metrics import Kind, Metric
+from lastack.query.parse import parse_filter
 from lastack.query.questions import Grouped, Histogram, log_edges
 from lastack.query.series import (
     Distribution,
+    Series,
     TimeChart,
     all_of,
     filled,
@@ -68,6 +72,32 @@ def time_chart(
     return TimeChart(
         starts, width, tuple(series), len(question.measures) == 1 and question.measures[0].adds_up
     )
+
+
+def level_chart(
+    source: Source, level: Level, where: Node | None = None, every_ns: int | None = None, strays: bool = False
+) -> TimeChart:
+    """Return how many sessions are in a state over time.
+
+    Args:
+        source: The sessions.
+        level: The state.
+        where: Sessions that are looked at.
+        every_ns: Width of the buckets, None for one that suits the span.
+        strays: Look at lone packets too.
+    """
+    width = every_ns or nice_width(source.run.first_ns, source.run.last_ns)
+    (sessions,) = parse_measures("sessions")
+    inside = all_of(parse_filter(level.where), where)
+
+    def counted(time: Metric, chosen: Node | None) -> dict[int, int]:
+        question = Grouped((sessions,), (Key("moment", time, width),), chosen, strays=strays)
+        return {row.keys[0]: row.values["sessions"] for row in source.grouped(question).rows}
+
+    begun, ended = counted(level.begin, inside), counted(level.end, all_of(parse_filter(level.ended), inside))
+    starts = filled([begun, ended], width)
+    values = tuple(running(begun, ended, starts))
+    return TimeChart(starts, width, (Series(level.name, level.measure, values),))
 
 
 def distribution(

@@ -12,6 +12,7 @@ from lastack.app.options import Progress, RunSummary, TrackOptions
 from lastack.model.errors import InputError
 from lastack.query.ast import Node
 from lastack.query.mask import filter_rows
+from lastack.query.zones import Classes
 from lastack.store.dataset import Dataset, Order, incomplete, scan_datasets
 from lastack.store.manifest import NAME, Run
 from lastack.store.writer import DatasetWriter
@@ -86,14 +87,14 @@ def ask(
         InputError: An input is neither a capture nor a dataset, or nothing of it can be read.
     """
     answer = Answer()
-    captures, datasets = open_inputs(inputs, answer.notes)
+    options = options or TrackOptions()
+    captures, datasets = open_inputs(inputs, answer.notes, options.dataset_classes)
     for dataset in datasets:
         answer.run = answer.run.merged(dataset.summary)
     counted = _Counted(sink, answer)
     if not captures:
         _scan(datasets, question, counted)
         return answer
-    options = options or TrackOptions()
     if question.order is None:
         _scan(datasets, question, counted)
         _stream(captures, question, counted, options, progress)
@@ -102,8 +103,16 @@ def ask(
     return answer
 
 
-def open_inputs(inputs: Sequence[str], notes: list[str]) -> tuple[list[str], list[Dataset]]:
-    """Return the captures and the opened datasets among the inputs; notes tell of datasets that are not whole."""
+def open_inputs(
+    inputs: Sequence[str], notes: list[str], classes: Classes | None = None
+) -> tuple[list[str], list[Dataset]]:
+    """Return the captures and the opened datasets among the inputs.
+
+    Args:
+        inputs: Captures and datasets in any mix; `-` is standard input.
+        notes: Told of datasets that are not whole.
+        classes: Zones and applications for the sessions of datasets, None to leave them as they were kept.
+    """
     captures: list[str] = []
     datasets: list[Dataset] = []
     for name in inputs:
@@ -112,7 +121,7 @@ def open_inputs(inputs: Sequence[str], notes: list[str]) -> tuple[list[str], lis
             dataset = Dataset.open(path, partial=True)
             if dataset.manifest.state != "complete":
                 notes.append(f"{name}: {incomplete(dataset.manifest)}")
-            datasets.append(dataset)
+            datasets.append(dataset.classified(classes))
         elif path.name == NAME and path.is_file():
             raise InputError(f"{name}: name the dataset's folder, {path.parent}")
         else:

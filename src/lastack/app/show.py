@@ -9,20 +9,21 @@ from typing import Any
 
 import numpy as np
 
+from lastack.app.captures import capture_groups, gone, resolved
 from lastack.app.options import Progress, TrackOptions
-from lastack.app.sessions import Question, ask, open_inputs
-from lastack.app.slice import Slice, find_packets, packet_number
+from lastack.app.sessions import Question, ask
+from lastack.app.slice import Slice, find_packets
 from lastack.diagnosis.verdict import Verdict
-from lastack.model.errors import InputError, LastackError, UsageError
+from lastack.model.errors import LastackError, UsageError
 from lastack.query.ast import Node
 from lastack.store.dataset import Order
 from lastack.tracking.ladder import Fold, Rung, ladder
+from lastack.tracking.placing import PACKET_BITS
 
 #: Sessions of the same ends that are looked at.
 MOST_MATCHES = 1000
 #: Packets that a ladder shows one by one at most, even if all are asked for.
 MOST_RUNGS = 200_000
-_STDIN = "stdin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +113,19 @@ def explained(row: dict[str, Any]) -> Verdict:
 
 
 def numbered(verdict: Verdict, found: Slice) -> Verdict:
-    """Return a verdict whose proofs that are known by their time only have their packet's number as well."""
+    """Return a verdict whose proofs have both number and time, where the packets tell the one from the other."""
     times = found.own["ts_ns"]
+    numbers = found.own["origin"] & np.uint64((1 << PACKET_BITS) - 1)
     proof = []
     for item in verdict.proof:
         if not item.packet and item.time_ns is not None:
             places = np.flatnonzero(times == item.time_ns)
             if len(places) == 1:
-                item = replace(item, packet=packet_number(found.own["origin"][places[0]]))
+                item = replace(item, packet=int(numbers[places[0]]))
+        elif item.packet and item.time_ns is None:
+            places = np.flatnonzero(numbers == item.packet)
+            if len(places) == 1:
+                item = replace(item, time_ns=int(times[places[0]]))
         proof.append(item)
     return replace(verdict, proof=tuple(proof))
 
@@ -158,12 +164,12 @@ def _packets(
     notes: list[str],
 ) -> Slice | None:
     """Return the packets of a session from the captures of the run that made its record, or a note why not."""
-    groups = _groups(inputs, row["sensor"])
+    groups = [names for names in capture_groups(inputs) if row["sensor"] in names]
     problem = f"{row['sensor']} is not among the captures that the dataset names"
     for names in groups:
-        paths, missing = _resolved(names, wish.captures)
+        paths, missing = resolved(names, wish.captures)
         if not paths or (Path(row["sensor"]).name in {Path(name).name for name in missing}):
-            problem = _gone(row["sensor"])
+            problem = gone(row["sensor"])
             continue
         try:
             found = find_packets(
@@ -180,41 +186,3 @@ def _packets(
         return found
     notes.append(f"the packets are not shown: {problem}")
     return None
-
-
-def _gone(sensor: str) -> str:
-    if sensor == _STDIN:
-        return (
-            "the session came from standard input, which cannot be read again; keep it in a file, and name that "
-            "with --captures"
-        )
-    return f"{sensor} is not there (any more); say where it is with --captures FILE or FOLDER"
-
-
-def _groups(inputs: Sequence[str], sensor: str) -> list[list[str]]:
-    """Return the lists of captures that a session with this sensor may come from, one for each run."""
-    captures, datasets = open_inputs(inputs, [])
-    groups = [[_STDIN if name == "-" else name for name in captures]]
-    for dataset in datasets:
-        groups += [list(run.captures) for run in dataset.manifest.runs]
-    return [names for names in groups if sensor in names]
-
-
-def _resolved(names: Sequence[str], elsewhere: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the paths of captures, and the names of those that cannot be found."""
-    given: dict[str, Path] = {}
-    for place in map(Path, elsewhere):
-        if not place.exists():
-            raise InputError(f"--captures {place}: there is no such file or folder")
-        files = sorted(place.iterdir()) if place.is_dir() else [place]
-        given.update({file.name: file for file in files if file.is_file()})
-    if len(names) == len(given) == 1:  # it may have another name now: what is in it decides
-        return [str(path) for path in given.values()], []
-    paths, missing = [], []
-    for name in names:
-        path = given.get(Path(name).name, Path(name))
-        if path.is_file():
-            paths.append(str(path))
-        else:
-            missing.append(name)
-    return paths, missing

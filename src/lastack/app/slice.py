@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -22,11 +22,10 @@ from lastack.capture.source import Capture, open_capture
 from lastack.kernels.ingest import SHARDS
 from lastack.model.batch import META_ICMP, SEGMENT
 from lastack.model.errors import InputError
-from lastack.tracking.placing import Placed, place
+from lastack.tracking.placing import PACKET_BITS, Placed, place
 
 #: Packets of one four-tuple that are held at most: 80 bytes each.
 MOST_PACKETS = 8_000_000
-_PACKET_BITS = 48
 _PROGRESS_EVERY_S = 0.1
 
 
@@ -50,13 +49,28 @@ class Key:
         words = tuple(int.from_bytes(half, "big") for half in halves)
         return cls(words, low_port << 16 | high_port)  # type: ignore[arg-type]  # four halves
 
+
+class Keys:
+    """One or several keys, and which segments belong to one of them."""
+
+    def __init__(self, keys: Collection[Key]) -> None:
+        self._ports = np.array(sorted({key.ports for key in keys}), np.uint32)
+        self._words = np.array(sorted({(*key.words, key.ports) for key in keys}), np.uint64).view("V40")[:, 0]
+        self.alone = len(self._words) == 1
+
     def among(self, segments: Any) -> Any:
-        """Return a copy of those segments that belong to this key."""
-        found = segments[segments["ports"] == self.ports]
-        same = np.ones(len(found), np.bool_)
-        for name, word in zip(("lo0", "lo1", "hi0", "hi1"), self.words, strict=True):
-            same &= found[name] == np.uint64(word)
-        return found[same]
+        """Return a copy of those segments that belong to one of the keys."""
+        place = np.searchsorted(self._ports, segments["ports"])
+        found = segments[self._ports[np.minimum(place, len(self._ports) - 1)] == segments["ports"]]
+        return found[np.isin(key_words(found), self._words)]
+
+
+def key_words(segments: Any) -> Any:
+    """Return the key of each segment as 40 bytes that can be compared."""
+    words = np.empty((len(segments), 5), np.uint64)
+    for column, name in enumerate(("lo0", "lo1", "hi0", "hi1", "ports")):
+        words[:, column] = segments[name]
+    return words.view("V40")[:, 0]
 
 
 @dataclass(slots=True)
@@ -91,12 +105,12 @@ class Slice:
 
 def packet_number(origin: Any) -> int:
     """Return the number of a packet in its capture, from 1."""
-    return int(origin) & ((1 << _PACKET_BITS) - 1)
+    return int(origin) & ((1 << PACKET_BITS) - 1)
 
 
 def capture_rank(origin: Any) -> int:
     """Return the place of a packet's capture among those that were read."""
-    return int(origin) >> _PACKET_BITS
+    return int(origin) >> PACKET_BITS
 
 
 def find_packets(
@@ -124,7 +138,7 @@ def find_packets(
     """
     key = Key.of(row["client_ip"], row["client_port"], row["server_ip"], row["server_port"])
     prepare.ensure()
-    reader = _Reader(order_captures(paths).files, key, threads or default_threads(), progress)
+    reader = Reader(order_captures(paths).files, Keys([key]), threads or default_threads(), progress)
     checked = 0
     while reader.more():
         fresh = len(reader.segments) - checked
@@ -135,7 +149,7 @@ def find_packets(
                 break
     reader.close()
     placed = place(reader.segments, idle_ns)
-    session = _session_of(row, reader.segments, placed)
+    session = session_of(row, reader.segments, placed)
     if session is None:
         raise InputError(_missing(row, paths, len(reader.segments)))
     found = Slice(reader.captures, reader.segments, session, placed.owner)
@@ -143,16 +157,29 @@ def find_packets(
     return found
 
 
-class _Reader:
-    """Captures in the order of the tracker, of which only the packets of one key are kept."""
+class Reader:
+    """Captures in the order of the tracker, of which only the packets of some keys are kept.
 
-    def __init__(self, files: list[CaptureFile], key: Key, threads: int, progress: Progress | None) -> None:
+    Args:
+        files: The captures.
+        keys: Whose packets.
+        threads: Threads to use.
+        progress: Called now and then.
+
+    Attributes:
+        captures: Paths of the captures.
+        segments: SEGMENT array of the packets so far.
+        new: How many of them came with the last stretch.
+        notes: What a person must know.
+    """
+
+    def __init__(self, files: list[CaptureFile], keys: Keys, threads: int, progress: Progress | None) -> None:
         self.captures = [file.path for file in files]
         self.segments: Any = np.empty(0, SEGMENT)
         self.new = 0
         self.notes: list[str] = []
-        self._key = key
-        self._shards = range(SHARDS)  # until the first packet tells which one it is
+        self._keys = keys
+        self._shards = range(SHARDS)  # of one key: until the first packet tells which one it is
         self._threads, self._progress = threads, progress
         self._stack = ExitStack()
         executor = self._stack.enter_context(ThreadPoolExecutor(threads - 1)) if threads > 1 else None
@@ -175,7 +202,7 @@ class _Reader:
         found = [self.segments]
         for shard in self._shards:
             found += [self._mine(*piece) for piece in stretch.pieces(shard) if piece[1]]
-            if sum(map(len, found)):
+            if self._keys.alone and any(len(some) for some in found):
                 self._shards = range(shard, shard + 1)
                 break
         self.new = sum(map(len, found[1:]))
@@ -187,13 +214,13 @@ class _Reader:
             return True
         self.segments = self.segments[:MOST_PACKETS]
         self.notes.append(
-            f"more than {MOST_PACKETS:,} packets between these ends: the later ones are left out"
+            f"more than {MOST_PACKETS:,} packets between the ends asked for: the later ones are left out"
         )
         return False
 
     def _mine(self, address: int, n: int, before: int) -> Any:
         held: Any = (ctypes.c_uint8 * (n * SEGMENT.itemsize)).from_address(address)
-        mine = self._key.among(np.frombuffer(held, SEGMENT))
+        mine = self._keys.among(np.frombuffer(held, SEGMENT))
         mine["origin"] += np.uint64(before)
         return mine
 
@@ -211,13 +238,13 @@ class _Reader:
         self._progress(ProgressState(read, self._total, self._packets, len(self.segments), 0, seconds))
 
 
-def _all_there(row: dict[str, Any], reader: _Reader, idle_ns: int | None) -> bool:
+def _all_there(row: dict[str, Any], reader: Reader, idle_ns: int | None) -> bool:
     """Return whether every packet of the session was read."""
     wanted = int(row["packets_clt"]) + int(row["packets_srv"])
     if len(reader.segments) < wanted:
         return False
     placed = place(reader.segments, idle_ns)
-    session = _session_of(row, reader.segments, placed)
+    session = session_of(row, reader.segments, placed)
     if session is None:
         return False
     quoted = (reader.segments["meta"] & META_ICMP) != 0
@@ -227,7 +254,7 @@ def _all_there(row: dict[str, Any], reader: _Reader, idle_ns: int | None) -> boo
     return int((mine & ~quoted).sum()) >= wanted
 
 
-def _session_of(row: dict[str, Any], segments: Any, placed: Placed) -> int | None:
+def session_of(row: dict[str, Any], segments: Any, placed: Placed) -> int | None:
     """Return the number of a record's session among those of its ends, None if it is not there."""
     if row["session_id"] in placed.ids:
         return placed.ids.index(row["session_id"])

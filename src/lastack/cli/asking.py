@@ -12,7 +12,7 @@ from lastack.cli.common import Reading, tell
 
 if TYPE_CHECKING:
     from lastack.app.grouped import Source
-    from lastack.query.questions import Grouped, GroupedAnswer
+    from lastack.query.questions import GroupedAnswer
 
 F = TypeVar("F", bound=Callable[..., Any])
 FORMATS = ("table", "csv", "json")
@@ -50,36 +50,6 @@ def opened(inputs: Sequence[str], reading: Reading) -> Iterator[Source]:
         with shown_progress(reading, inputs) as progress:
             source = stack.enter_context(open_source(inputs, reading.track_options, progress))
         yield source
-
-
-def question_of(
-    metrics: str,
-    by: str,
-    where: str,
-    having: str,
-    *,
-    every_ns: int | None = None,
-    sort: str | None = None,
-    top: int | None = None,
-    strays: bool = False,
-) -> Grouped:
-    """Return the question that the texts of a command line ask.
-
-    Raises:
-        UsageError: One of them is wrong; the message points at the place.
-    """
-    from lastack.query.keys import TIMES, parse_keys
-    from lastack.query.measure_text import parse_measures
-    from lastack.query.parse import parse_filter
-    from lastack.query.questions import Grouped, parse_having, parse_sort
-
-    if every_ns is not None and not set(by.replace(" ", "").casefold().split(",")) & set(TIMES):
-        by = f"time,{by}" if by.strip() else "time"
-    measures = parse_measures(metrics)
-    keys = parse_keys(by, every_ns)
-    node, more = parse_having(having, measures, keys)
-    order, needed = parse_sort(sort, (*measures, *more), keys) if sort else (None, ())
-    return Grouped(measures, keys, parse_filter(where), node, (*more, *needed), order, top, strays)
 
 
 def write(answer: GroupedAnswer, form: str | None, output: str, text: Callable[[], str]) -> None:

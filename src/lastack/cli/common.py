@@ -75,6 +75,7 @@ class Reading:
         follow: Read on as files grow.
         quiet: No progress, no notes.
         no_progress: No progress.
+        config: Configuration file with zones and applications, as the user named it.
     """
 
     threads: int | None
@@ -83,13 +84,27 @@ class Reading:
     follow: bool
     quiet: bool
     no_progress: bool
+    config: str | None = None
 
     @property
     def track_options(self) -> TrackOptions:
-        """What the tracker is told."""
+        """What the tracker is told.
+
+        Raises:
+            InputError: The configuration cannot be read, or has mistakes.
+        """
+        from lastack.app.config import find_config, load_classes
         from lastack.app.options import TrackOptions
 
-        return TrackOptions(self.threads, self.max_sessions, self.idle_timeout, self.follow)
+        path = find_config(self.config)
+        return TrackOptions(
+            self.threads,
+            self.max_sessions,
+            self.idle_timeout,
+            self.follow,
+            classes=load_classes(path) if path is not None else None,
+            reclassify=self.config is not None,
+        )
 
     @property
     def shows_progress(self) -> bool:
@@ -111,6 +126,12 @@ _OPTIONS = (
         help="End a session after this silence, such as 2h (default: never).",
     ),
     click.option("--follow", is_flag=True, help="Read on as the capture grows; Ctrl-C ends it."),
+    click.option(
+        "--config",
+        metavar="FILE",
+        help="Zones and applications (default for captures: $LASTACK_CONFIG, else lastack.toml here; `none` for "
+        "none); given here, datasets are classified anew.",
+    ),
     click.option("-q", "--quiet", is_flag=True, help="No progress and no notes; errors only."),
     click.option("--no-progress", is_flag=True, help="No progress line."),
 )
@@ -126,9 +147,10 @@ def reading_options(command: F) -> F:
         follow: bool,
         quiet: bool,
         no_progress: bool,
+        config: str | None,
         **others: Any,
     ) -> Any:
-        reading = Reading(threads, max_sessions, idle_timeout, follow, quiet, no_progress)
+        reading = Reading(threads, max_sessions, idle_timeout, follow, quiet, no_progress, config)
         return command(reading=reading, **others)
 
     wrapped.__doc__ = command.__doc__

@@ -11,13 +11,17 @@ from pathlib import Path
 
 import click
 
+from lastack.app.profiles import all_profiles
 from lastack.app.registries import EXPORTERS
 from lastack.cli.lazy import LazyGroup
 from lastack.cli.main import cli
 from lastack.query.operators import OPERATORS
 from lastack.query.parse import GRAMMAR
 from lastack.view import measures
+from lastack.view.causes import INTRODUCTION as INTRODUCTION_OF_CAUSES
+from lastack.view.causes import render_causes
 from lastack.view.fields import field_facts, render_entries, render_markdown, totals
+from lastack.view.profiles_page import INTRODUCTION, markdown
 
 FOLDER = Path(__file__).resolve().parents[3] / "docs" / "reference"
 _NOTE = "<!-- Made by `python -m lastack.cli.docs --write`; change the source, not this page. -->\n"
@@ -30,7 +34,19 @@ def pages() -> dict[str, str]:
         "cli.md": cli_page(),
         "filter.md": filter_page(),
         "metrics.md": metrics_page(),
+        "profiles.md": profiles_page(),
+        "causes.md": causes_page(),
     }
+
+
+def causes_page() -> str:
+    """Return the reference of causes: what each rule looks for, and what it cannot tell."""
+    return f"# Causes\n\n{_NOTE}\n{INTRODUCTION_OF_CAUSES}\n{render_causes()}"
+
+
+def profiles_page() -> str:
+    """Return the reference of the firewall profiles that come with LastACK."""
+    return f"# Firewalls, NATs and hosts\n\n{_NOTE}\n{INTRODUCTION}\n{markdown(all_profiles())}"
 
 
 def fields_page() -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lastack.cli.asking import filter_option, having_option, opened, question_of, strays_option
+from lastack.cli.asking import filter_option, having_option, opened, strays_option
 from lastack.cli.common import Duration, PositiveCount, Reading, reading_options, tell
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ Examples:
   lastack graph sessions dataset --by ending --every 1m -o endings.svg
   lastack graph refused_share dataset --by server --top 3 --every 10m
   lastack graph 'p50(ct),p99(ct)' dataset -f 'server.port = 443' -o handshakes.png
+  lastack graph half_closed_now dataset --every 10s         how many are half-closed at a time; open_now too
   lastack graph half_closed dataset --histogram --by cause
   lastack graph attempts,refused dataset --every 1h -o hours.csv
 """
@@ -77,17 +78,43 @@ def command(
     # Imported late: parsing a command line must not wait for Arrow.
     if histogram:
         chart = _distribution(metrics, inputs, by, where, top, reading)
+    elif metrics.strip().casefold() in ("half_closed_now", "open_now"):
+        chart = _level(metrics.strip().casefold(), inputs, by, having, where, every, strays, reading)
     else:
         from lastack.app.series import time_chart
         from lastack.model.errors import UsageError
+        from lastack.query.question_text import parse_question
 
-        question = question_of(metrics, by, where, having, top=top, strays=strays)
+        question = parse_question(metrics, by, where, having, top=top, strays=strays)
         if any(key.width_ns is not None for key in question.keys):
             raise UsageError("graph: time is always below; --by names the lines")
         with opened(inputs, reading) as source:
             chart = time_chart(source, question, every, "end_time" if by_end else "time")
             tell(source.notes, reading)
     _write(chart, form, output)
+
+
+def _level(
+    name: str,
+    inputs: tuple[str, ...],
+    by: str,
+    having: str,
+    where: str,
+    every: int | None,
+    strays: bool,
+    reading: Reading,
+) -> TimeChart:
+    from lastack.app.series import level_chart
+    from lastack.query.levels import LEVELS
+    from lastack.query.parse import parse_filter
+
+    if by or having:
+        raise click.UsageError(f"{name} has one line: --by and --having do not go with it; a filter does")
+    node = parse_filter(where)
+    with opened(inputs, reading) as source:
+        chart = level_chart(source, LEVELS[name], node, every, strays)
+        tell(source.notes, reading)
+    return chart
 
 
 def _distribution(

@@ -30,9 +30,18 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "report": ("report", "One HTML page to read and to mail: ledger, endings over time, causes, top lists."),
     "show": ("show", "Everything about one session."),
     "probe": ("probe", "Test a real path: does half-close survive it, and for how long?"),
+    "lab": ("lab", "Client, box and server of real kernels on this machine; every way to close; traffic."),
+    "monitor": ("monitor", "Watch whether targets accept connections, without opening one; metrics, hooks."),
+    "emulate": ("emulate", "A box between two interfaces that forgets sessions as a real firewall does."),
+    "emulator": ("emulator", "Ask a running box: counters, sessions, clear, reload, stop."),
     "info": ("info", "What is in a capture: interfaces, link types, times, damage."),
+    "whatif": ("whatif", "What a firewall's timers would have broken, and what its table would have held."),
+    "replay": ("replay", "What a firewall or NAT would have done to each packet of captures."),
+    "recommend": ("recommend", "The smallest timers that break at most a share of the sessions."),
+    "timers": ("timers", "Hidden timers on the path, from sessions that died and those that lived."),
     "profiles": ("profiles", "What is known of firewalls, NATs and hosts: timers, sources, open questions."),
     "policy": ("policy", "Check a timer policy, compare it with the running one, export it to Linux."),
+    "config": ("config", "Zones and applications: check them, show them, explain who gets which."),
     "fields": ("fields", "Names that filters and columns use, with type, unit and meaning."),
 }
 

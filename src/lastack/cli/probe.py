@@ -9,6 +9,8 @@ from lastack.cli.lazy import LazyGroup
 VERBS: dict[str, tuple[str, str]] = {
     "path": ("probe_path", "What a path does to half-closed and idle connections, and after how long."),
     "responder": ("probe_responder", "The far end of a path test: one port, no privileges."),
+    "syn": ("probe_syn", "Whether targets answer a SYN, without opening a connection: ping for TCP."),
+    "host": ("probe_host", "How long this host keeps closing and idle connections, and what that means."),
 }
 
 

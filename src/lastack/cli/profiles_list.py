@@ -27,9 +27,10 @@ Examples:
 def command(pattern: str, kind: str | None, form: str) -> None:
     """List the systems: how long a half-closed session lives, what starts that time, idle or absolute.
 
-    PATTERN keeps those whose name, title or vendor contains it.
+    PATTERN keeps those whose name, title or vendor contains it. Your own, in the folders of $LASTACK_PROFILES, are
+    listed too.
     """
-    from lastack.app.profiles import all_profiles
+    from lastack.app.profiles import all_profiles, load_profile, own_profiles
     from lastack.firewall.problems import near
     from lastack.firewall.words import Kind
     from lastack.view.profiles import profile_row, render_list
@@ -39,7 +40,7 @@ def command(pattern: str, kind: str | None, form: str) -> None:
     wanted = pattern.casefold()
     found = [
         profile
-        for profile in all_profiles()
+        for profile in (*all_profiles(), *map(load_profile, own_profiles()))
         if wanted in f"{profile.name} {profile.title} {profile.vendor}".casefold()
         and (kind is None or profile.kind == kind)
     ]

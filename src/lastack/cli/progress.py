@@ -17,14 +17,19 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def shown_progress(reading: Reading, inputs: Sequence[str]) -> Iterator[Progress | None]:
+def shown_progress(
+    reading: Reading, inputs: Sequence[str], *, config: bool = True
+) -> Iterator[Progress | None]:
     """Yield what the reader calls with its state; None when no progress is wanted or nobody would see it.
 
     Args:
         reading: Whether progress is wanted.
         inputs: What is read; datasets alone need neither progress nor the compiler.
+        config: Say which configuration is in force.
     """
     captures = any(not Path(name).is_dir() for name in inputs)
+    if config and (captures or reading.config is not None):
+        _tell_config(reading)
     if captures:
         prepare_kernels(reading)
     if not captures or not reading.shows_progress:
@@ -56,6 +61,15 @@ def shown_progress(reading: Reading, inputs: Sequence[str]) -> Iterator[Progress
             )
 
         yield update
+
+
+def _tell_config(reading: Reading) -> None:
+    """Say which configuration is in force, as a file that lies in the current folder may be a surprise."""
+    from lastack.app.config import find_config
+
+    path = find_config(reading.config)
+    if path is not None and not reading.quiet:
+        click.echo(f"lastack: zones and applications from {path}", err=True)
 
 
 def prepare_kernels(reading: Reading) -> None:

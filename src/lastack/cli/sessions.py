@@ -16,6 +16,7 @@ Examples:
   lastack sessions trace.pcap -f 'half_closed > 30s' --sort -half_closed --limit 20
   lastack sessions a.pcap b.pcap --format csv -o sessions.csv
   lastack sessions dataset -f 'opening = refused' --columns client_ip,server_ip,server_port
+  lastack sessions trace.pcap -f 'cause = injected_reset' --packets injected.pcapng
   lastack sessions trace.pcap --format zeek | zeek-cut id.orig_h conn_state history
   tcpdump -w - | lastack sessions - --format jsonl
 """
@@ -36,6 +37,18 @@ Examples:
 @click.option("--columns", metavar="A,B,...", help="Fields to write, in this order.")
 @click.option("--sort", metavar="NAME", help="Sort by this name, -NAME for largest first (table: start).")
 @click.option("--limit", type=Count(), help="Write so many rows at most.")
+@click.option(
+    "--packets",
+    "target",
+    metavar="FILE.pcapng",
+    help="Write the packets of these sessions to a capture as well.",
+)
+@click.option(
+    "--captures",
+    multiple=True,
+    metavar="FILE|FOLDER",
+    help="For --packets: where a dataset's captures are now, if they were moved.",
+)
 @reading_options
 def command(
     inputs: tuple[str, ...],
@@ -45,6 +58,8 @@ def command(
     columns: str | None,
     sort: str | None,
     limit: int | None,
+    target: str | None,
+    captures: tuple[str, ...],
     reading: Reading,
 ) -> None:
     """Write one row for each TCP session of captures or datasets.
@@ -58,6 +73,7 @@ def command(
     chosen = parse_columns(columns)
     # Imported late: parsing a command line must not wait for Arrow.
     from lastack.app.sessions import Question, ask
+    from lastack.cli.cutting import Cut
     from lastack.cli.progress import shown_progress
     from lastack.query.parse import parse_filter
     from lastack.store.dataset import Order
@@ -67,15 +83,19 @@ def command(
         sort = "start"  # rows of captures come in that order by themselves
     order = Order.parse(sort) if sort else None
     exporter = EXPORTERS[form].load()(output, chosen or _all_columns(form))
-    question = Question(node, exporter.columns, order, limit)
+    cut = Cut(exporter, target) if target is not None else None
+    sink, needed = (cut.write, cut.columns) if cut is not None else (exporter.write, exporter.columns)
+    question = Question(node, needed, order, limit)
     try:
         with shown_progress(reading, inputs) as progress:
-            answer = ask(inputs, question, exporter.write, reading.track_options, progress)
+            answer = ask(inputs, question, sink, reading.track_options, progress)
     except BaseException:
         exporter.discard()
         raise
     exporter.close()
     tell(answer.notes, reading)
+    if cut is not None:
+        cut.finish(inputs, captures, reading)
     if form == "table" and answer.rows == 0:
         tell(["no session passes" if where else "no TCP session in it"], reading)
 

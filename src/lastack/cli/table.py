@@ -11,7 +11,6 @@ from lastack.cli.asking import (
     having_option,
     opened,
     output_option,
-    question_of,
     strays_option,
     write,
 )
@@ -64,7 +63,12 @@ def command(
     reading: Reading,
 ) -> None:
     """Print metrics of sessions by keys, with the others and a total that add up."""
-    question = question_of(metrics, by, where, having, every_ns=every, sort=sort, top=top, strays=strays)
+    # Imported late: parsing a command line must not wait for Arrow.
+    from lastack.query.question_text import parse_question
+
+    question = parse_question(
+        metrics, by, where, having, every_ns=every, sort=sort or "", top=top, strays=strays
+    )
     with opened(inputs, reading) as source:
         answer = source.grouped(question)
 

@@ -11,7 +11,6 @@ from lastack.cli.asking import (
     having_option,
     opened,
     output_option,
-    question_of,
     strays_option,
     write,
 )
@@ -27,19 +26,21 @@ Examples:
   lastack top zones dataset --by 'count(harm = data_lost)'
   lastack top conversations dataset --by cut --format json
 """
-#: What is listed -> its keys, and one of it.
-LISTS: dict[str, tuple[str, str]] = {
-    "servers": ("server.ip", "server"),
-    "services": ("server.ip,server.port", "service"),
-    "clients": ("client.ip", "client"),
-    "zones": ("client.zone,server.zone", "pair of zones"),
-    "apps": ("app", "application"),
-    "ports": ("server.port", "port"),
-    "conversations": ("client.ip,server.ip,server.port", "conversation"),
-    "causes": ("cause", "cause"),
-}
 #: Shown beside what is asked for, as each says whether the number is much.
 _BESIDE = "attempts,connections,syn/connection,rst.clt/connection,rst.srv/connection,refused_share,cut_share"
+#: The last stop before a session: fewer numbers, and one to show.
+_LAST = "attempts,connections,syn/attempt,cut_share,example"
+#: What is listed -> its keys, one of it, and what is shown beside.
+LISTS: dict[str, tuple[str, str, str]] = {
+    "servers": ("server.ip", "server", _BESIDE),
+    "services": ("server.ip,server.port", "service", _BESIDE),
+    "clients": ("client.ip", "client", _BESIDE),
+    "zones": ("client.zone,server.zone", "pair of zones", _BESIDE),
+    "apps": ("app", "application", _BESIDE),
+    "ports": ("server.port", "port", _BESIDE),
+    "conversations": ("client.ip,server.ip,server.port", "conversation", _LAST),
+    "causes": ("cause", "cause", _LAST),
+}
 
 
 @click.command("top", epilog=_EPILOG)
@@ -76,13 +77,15 @@ def command(
     """List the servers, clients, zones, applications, ports or conversations with most of a metric.
 
     The others and the total follow, so that nothing is hidden. Beside the metric stand those that tell what it
-    means: SYN and RST packets for each connection, and which share was refused or cut. `∞` is something for no
-    connection at all.
+    means: SYN and RST packets for each connection, and which share was refused or cut; ∞ is something for no
+    connection at all. Conversations and causes name a session as an example, for `lastack show`.
     """
-    keys, one = LISTS[what]
+    # Imported late: parsing a command line must not wait for Arrow.
+    from lastack.query.question_text import parse_question
+
+    keys, one, beside = LISTS[what]
     by = f"{metric}/{per}" if per else metric
-    shown = f"{by},{_BESIDE}" + (",example" if what == "conversations" else "")
-    question = question_of(shown, keys, where, having, top=top, strays=strays)
+    question = parse_question(f"{by},{beside}", keys, where, having, top=top, strays=strays)
     with opened(inputs, reading) as source:
         answer = source.grouped(question)
 

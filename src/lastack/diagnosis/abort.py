@@ -53,6 +53,7 @@ _ALTERNATIVES = (
         False,
         "fewer than two signs that the RST was made by somebody else (TTL, IP-ID, race)",
     ),
+    Alternative(Cause.closed_with_unread_data, True, "what its host had acknowledged it may not have read"),
     Alternative(
         Cause.reset_close, True, "some applications always end by a RST: look at the same server's sessions"
     ),

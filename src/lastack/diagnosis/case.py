@@ -65,10 +65,9 @@ class Case:
 
     @property
     def gap(self) -> Mapping[str, Any]:
-        """The latest entry of the gap profile, empty without one."""
-        gaps = self["gaps"] or [{}]
-        entry: Mapping[str, Any] = gaps[-1]
-        return entry
+        """The latest entry of the gap profile before a RST, empty without one."""
+        before = [entry for entry in self["gaps"] or [] if entry["phase"] != "rst"]
+        return before[-1] if before else {}
 
     def rst_proof(self, shows: str = "") -> tuple[Proof, ...]:
         """Return the first RST as proof."""
@@ -82,7 +81,11 @@ class Case:
         flags = self.ev("rst_flags")
         if flags is None:
             return ""
-        return ", with ACK: its own doing" if flags & 16 else ", without ACK: made in answer to a segment"
+        if self["opening"] == "refused":
+            return " that acknowledges the SYN"
+        if flags & 16:
+            return " with ACK, as an end that still has the session makes it"
+        return " without ACK, as a host makes it in answer to a segment"
 
     def fin_proof(self) -> tuple[Proof, ...]:
         """Return the first FIN of each end as proof, in order of time."""

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from lastack.model.arrow import arrow_type
-from lastack.model.enums import Closer
+from lastack.model.enums import Closer, TimerPhase
 from lastack.model.fields import BY_NAME, FIELDS
 
 #: Fields of the entries of the list columns, by name.
@@ -29,12 +29,12 @@ class Columns:
     Args:
         batch: Record batch or one-chunk table; columns that it lacks are taken as empty.
         rows: Which rows, as an index array; None for all.
-        crowd: The crowded places of the run (`lastack.diagnosis.crowd`), None if they are not known.
+        around: The run around the rows (`lastack.diagnosis.around`), None if nothing is known of it.
         challenged: Whether the session that each row follows on its ports answered its SYN (`lastack.diagnosis.links`).
     """
 
-    def __init__(self, batch: Any, rows: Any = None, crowd: Any = None, *, challenged: bool = False) -> None:
-        self.crowd = crowd
+    def __init__(self, batch: Any, rows: Any = None, around: Any = None, *, challenged: bool = False) -> None:
+        self.around = around
         self.challenged = challenged
         self._batch = batch
         self._rows = rows
@@ -118,7 +118,10 @@ class Columns:
                 offsets = np.asarray(column.offsets)
                 first, after = self._some(offsets[:-1]), self._some(offsets[1:])
                 # `values` ignores the slice of the parent, as do its offsets
-                self._kept[key] = (after.astype(np.int64) - 1, after - first, column.values)
+                last, count = after.astype(np.int64) - 1, (after - first).astype(np.int64)
+                if name == "gaps":
+                    _step_back(last, count, column.values)
+                self._kept[key] = (last, count, column.values)
         entries: tuple[Any, Any, Any] = self._kept[key]
         return entries
 
@@ -146,7 +149,7 @@ class Columns:
         return (count > 0) & valid[np.maximum(last, 0)]
 
     def last_gap(self, member: str) -> Any:
-        """Return a member of the latest entry of the gap profile for each row; 0 where it is empty."""
+        """Return a member of the latest entry of the gap profile before a RST for each row; 0 where it is empty."""
         key = f"gaps.{member}"
         if key not in self._kept:
             self._kept[key] = self._spread("gaps", member)
@@ -154,7 +157,7 @@ class Columns:
 
     @property
     def has_gap(self) -> Any:
-        """Which rows have an entry in the gap profile."""
+        """Which rows have an entry in the gap profile, those after a RST left aside."""
         return self._entries("gaps")[1] > 0
 
     def derived(self, key: str, make: Callable[[Columns], Any]) -> Any:
@@ -177,6 +180,16 @@ class Columns:
         return np.where(
             side == Closer.client, clt, np.where(side == Closer.server, srv, np.zeros(1, clt.dtype))
         )
+
+
+def _step_back(last: Any, count: Any, gaps: Any) -> None:
+    """Leave the silences after a RST aside: they are at the end of each list."""
+    if not len(gaps):
+        return
+    phases = codes_of(gaps.field(gaps.type.get_field_index("phase")), TimerPhase)
+    while (after := (count > 0) & (phases[np.maximum(last, 0)] == TimerPhase.rst)).any():
+        last -= after
+        count -= after
 
 
 def other(side: Any) -> Any:

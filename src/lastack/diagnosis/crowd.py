@@ -16,7 +16,7 @@ import numpy as np
 from lastack.diagnosis.columns import Columns
 from lastack.model.enums import Opening
 from lastack.model.units import NS_PER_S
-from lastack.tracking.attempts import Attempts
+from lastack.tracking.attempt import Attempts
 
 CROWD = 20
 CLIENTS = 10

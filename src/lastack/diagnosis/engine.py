@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from lastack.diagnosis.around import Around
 from lastack.diagnosis.columns import Columns, codes_of
-from lastack.diagnosis.crowd import Crowd
 from lastack.diagnosis.rule import VERDICT_FROM, Scope
 from lastack.diagnosis.rules import RULES
 from lastack.diagnosis.translate import translate
@@ -25,6 +25,7 @@ from lastack.model.fields import BY_NAME
 _PLAIN = np.zeros((len(Cause), len(Observed)), bool)
 for _cause in (Cause.clean_close, Cause.refused, Cause.refused_icmp, Cause.unanswered, Cause.still_open):
     _PLAIN[_cause, [Observed.lossy, Observed.end_missing, Observed.complete]] = True
+_PLAIN[Cause.still_open, Observed.lossy] = False
 _PLAIN[Cause.clean_close, [Observed.evicted, Observed.one_way, Observed.start_missing]] = True
 _PLAIN[Cause.unknown, Observed.start_missing] = True  # strays
 _PLAIN[Cause.half_closed_waiting, [Observed.end_missing, Observed.complete]] = True
@@ -41,15 +42,15 @@ class Verdicts:
     harm: Any
 
 
-def diagnose(batch: Any, crowd: Crowd | None = None) -> Any:
+def diagnose(batch: Any, around: Around | None = None) -> Any:
     """Return a record batch of session rows with its verdicts and translations filled in.
 
     Args:
         batch: Rows of the session record with the kernel's simple verdict.
-        crowd: The crowded places of the run; None if they are not known, then nothing is called a flood.
+        around: The run around them; None if nothing is known of it.
     """
-    rows = np.flatnonzero(_odd(batch))
-    changed = _written(batch, rows, judge(batch, rows, crowd)) if len(rows) else {}
+    rows = np.flatnonzero(_odd(batch, around))
+    changed = _written(batch, rows, judge(batch, rows, around)) if len(rows) else {}
     return _with(batch, changed | {name: _coded(name, values) for name, values in translate(batch).items()})
 
 
@@ -81,10 +82,12 @@ def _with(batch: Any, changed: dict[str, Any]) -> Any:
     return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
 
 
-def _odd(batch: Any) -> Any:
+def _odd(batch: Any, around: Around | None) -> Any:
     """Return which rows are not plain."""
-    cause = codes_of(batch.column("cause"), Cause).astype(np.intp)
-    odd = _ODD_CODES[cause * len(Observed) + codes_of(batch.column("observed"), Observed)]
+    cause = codes_of(batch.column("cause"), Cause)
+    odd = _ODD_CODES[cause.astype(np.intp) * len(Observed) + codes_of(batch.column("observed"), Observed)]
+    if around is not None and not around.both_ways:
+        odd |= cause == Cause.unanswered
     if (at := batch.schema.get_field_index("evidence")) >= 0:
         offsets = np.asarray(batch.column(at).offsets)
         odd |= offsets[1:] > offsets[:-1]
@@ -95,13 +98,13 @@ def _coded(name: str, values: Any) -> Any:
     return pa.DictionaryArray.from_arrays(pa.array(values), enum_values(BY_NAME[name]), safe=False)
 
 
-def judge(batch: Any, rows: Any, crowd: Crowd | None = None, *, challenged: bool = False) -> Verdicts:
+def judge(batch: Any, rows: Any, around: Around | None = None, *, challenged: bool = False) -> Verdicts:
     """Return the verdicts of some rows by the rules alone.
 
     Args:
         batch: Session rows.
         rows: Which of them, as an index array.
-        crowd: The crowded places of the run.
+        around: The run around them.
         challenged: Whether the session that each row follows on its ports answered its SYN.
     """
     said = Verdicts(*(np.zeros(len(rows), np.uint8) for _ in range(4)))
@@ -109,7 +112,7 @@ def judge(batch: Any, rows: Any, crowd: Crowd | None = None, *, challenged: bool
     for scope, some in ((Scope.attempt, attempt), (Scope.session, ~attempt)):
         places = np.flatnonzero(some)
         if len(places):
-            _ask(Columns(batch, rows[places], crowd, challenged=challenged), scope, places, said)
+            _ask(Columns(batch, rows[places], around, challenged=challenged), scope, places, said)
     return said
 
 

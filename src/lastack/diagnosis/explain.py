@@ -12,6 +12,14 @@ from lastack.diagnosis.rules import BY_CAUSE, RULES
 from lastack.diagnosis.verdict import Alternative, Proof, Verdict
 from lastack.model.enums import Actor, Cause, Harm
 
+#: What remains when nothing else applies is no alternative to what does.
+_WITHOUT_SHAPE = {
+    Cause.aborted_by_client,
+    Cause.aborted_by_server,
+    Cause.still_open,
+    Cause.half_closed_waiting,
+    Cause.clean_close,
+}
 _COST = {
     "open_failed": "the connection did not come about",
     "data_lost": "data may be lost",
@@ -39,6 +47,7 @@ def explain(row: Mapping[str, Any]) -> Verdict:
     cause = Cause[row["cause"]]
     rule = BY_CAUSE[cause]
     story = rule.explain(case)
+    proof = story.proof if any(fact.packet for fact in story.proof) else (*case.opened_proof(), *story.proof)
     return Verdict(
         cause=cause,
         title=rule.title,
@@ -47,7 +56,7 @@ def explain(row: Mapping[str, Any]) -> Verdict:
         actor=Actor[row["actor"]],
         harm=Harm[row["harm"]],
         cost=_COST.get(row["harm"], ""),
-        proof=_in_order(story.proof),
+        proof=_in_order(proof),
         alternatives=_alternatives(case, cause, story.alternatives),
         advice=story.advice,
     )
@@ -73,7 +82,7 @@ def _in_order(proof: tuple[Proof, ...]) -> tuple[Proof, ...]:
 def _alternatives(case: Case, cause: Cause, told: tuple[Alternative, ...]) -> tuple[Alternative, ...]:
     """Return the rule's own alternatives and every other rule that also claims the row, possible ones first."""
     scope = Scope.attempt if case["ending"] == "never_opened" else Scope.session
-    known = {cause} | {alternative.cause for alternative in told}
+    known = {cause} | {alternative.cause for alternative in told} | _WITHOUT_SHAPE
     more = []
     for rule in RULES:
         if rule.code in known or scope not in rule.scope:

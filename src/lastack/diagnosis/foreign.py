@@ -30,32 +30,44 @@ def ttl(cols: Columns) -> Any:
     return has_rst(cols) & (low > 0) & outside
 
 
-def ipid(cols: Columns) -> Any:
-    """Return which RSTs do not continue their sender's IP-ID. Innocent: RSTs without a socket count by themselves.
+def a_hop_off(cols: Columns) -> Any:
+    """Return which RSTs have a TTL that their sender never used, by one hop or more: no sign, but a doubt."""
+    me = resetter(cols)
+    low, high = cols.of("ttl_low", me, evidence=True), cols.of("ttl_high", me, evidence=True)
+    return has_rst(cols) & (low > 0) & ((cols.evidence("rst_ttl") < low) | (cols.evidence("rst_ttl") > high))
 
-    0 proves nothing: many hosts give it to every RST that they make without a socket.
+
+def ipid(cols: Columns) -> Any:
+    """Return which RSTs with ACK do not continue their sender's IP-ID. Innocent: another host has taken the address.
+
+    A RST without ACK is made without a socket and counts by itself. After a silence of its sender the counter may have
+    served others. 0 proves nothing.
     """
     kind = cols.of("ipid_kind", resetter(cols), evidence=True)
     jump = cols.number("rst_ipid_jump")
-    jumped = cols.present("rst_ipid_jump") & ((jump < 0) | (jump > _IPID_SLACK))
+    jumped = cols.present("rst_ipid_jump") & ((jump < 0) | (jump > _IPID_SLACK)) & ~_was_silent(cols)
     named = cols.evidence("rst_ipid") != 0
-    return (
-        has_rst(cols)
-        & named
-        & (((kind == IpidKind.counter) & jumped) | ((kind == IpidKind.zero) & of_own_doing(cols)))
-    )
+    return of_own_doing(cols) & named & (((kind == IpidKind.counter) & jumped) | (kind == IpidKind.zero))
+
+
+def _was_silent(cols: Columns) -> Any:
+    """Return where the RST's alleged sender had sent nothing since the latest entry of the gap profile."""
+    me = resetter(cols)
+    before = cols.of("packets", me).astype(np.int64) - 1 - cols.of("after_rst", me, evidence=True)
+    at_gap = np.where(me == Closer.client, cols.last_gap("packets_clt"), cols.last_gap("packets_srv"))
+    return cols.has_gap & (before <= at_gap.astype(np.int64))
 
 
 def race(cols: Columns) -> Any:
     """Return which RSTs their alleged sender did not know of: it sent on, at or beyond their number.
 
-    Innocent: the RST overtook packets on the way. Then data lies below it, and a bare ACK comes at once.
+    Innocent: the RST overtook packets on the way. Then data lies below it, and a bare ACK comes at once. A keepalive
+    (one below) that comes later is from an end that lives.
     """
     later = cols.evidence("race_ns") - cols.evidence("rst_ns") >= _NOT_OVERTAKEN_NS
-    goes_on = (cols.evidence("race_payload") > 0) | later
-    return (
-        has_rst(cols) & (cols.evidence("race_packet") > 0) & (cols.evidence("race_seq_step") >= 0) & goes_on
-    )
+    step = cols.evidence("race_seq_step")
+    goes_on = ((cols.evidence("race_payload") > 0) & (step >= 0)) | (later & (step >= -1))
+    return has_rst(cols) & (cols.evidence("race_packet") > 0) & goes_on
 
 
 def below(cols: Columns) -> Any:
@@ -126,3 +138,13 @@ def sign_words(case: Case) -> tuple[Proof, ...]:
         text = f"a second RST {case.ev('rst2_seq_step'):+,} away, where {the(end)} never was"
         found.append(Proof(int(case.ev("rst2_packet")), case.ev("rst2_ns"), text))
     return tuple(found)
+
+
+def hop_words(case: Case) -> str:
+    """Return what speaks for somebody else having made the RST, to be put behind a clause; empty if nothing does."""
+    if not case.resetter or not a_hop_off(case.columns)[0]:
+        return ""
+    return (
+        f"; its TTL is {case.ev('rst_ttl')}, which {the(case.resetter)} did not use before, "
+        "and that speaks for a box (or a second host at the address)"
+    )

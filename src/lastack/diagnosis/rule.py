@@ -26,8 +26,8 @@ VERDICT_FROM = 50
 class Scope(Enum):
     """Which sessions a rule is asked about."""
 
-    attempt = "never opened, backscatter included"
-    session = "established, or picked up in mid-stream"
+    attempt = "never opened"
+    session = "were established, or picked up in mid-stream"
 
 
 @dataclass(slots=True)

@@ -22,8 +22,9 @@ from lastack.model.units import NS_PER_S
 #: Shortest silence that a timer of a box may be blamed for, by what the box would call the session.
 IDLE_FROM_NS = 30 * NS_PER_S
 HALF_FROM_NS = 5 * NS_PER_S
-_AT_ONCE_NS = NS_PER_S
+_AT_ONCE_NS = NS_PER_S // 10
 _REPEATS = 2  # of each end, in vain
+_NEW = 2  # packets of an end that are no repeats
 
 
 def half_closed_silence(cols: Columns) -> Any:
@@ -43,16 +44,35 @@ def _silence(cols: Columns, phases: tuple[TimerPhase, ...], floor_ns: int) -> An
 
 
 def both_talk_in_vain(cols: Columns) -> Any:
-    """Return where both ends sent after the silence, repeated themselves, and neither was acknowledged."""
+    """Return where both ends sent after the silence, repeated themselves, and neither was heard.
+
+    An end that has nothing to send shows that it lives by keepalives; they acknowledge nothing of what the other sends.
+    """
 
     def make(cols: Columns) -> Any:
-        talk = (after_silence(cols, "clt") > _REPEATS) & (after_silence(cols, "srv") > _REPEATS)
-        vain = waits_for_ack(cols, "clt") & waits_for_ack(cols, "srv")
-        again = (cols.number("retx_packets_clt") >= _REPEATS) & (cols.number("retx_packets_srv") >= _REPEATS)
+        clt, srv = _repeats_data(cols, "clt"), _repeats_data(cols, "srv")
+        heard_of = clt & srv | clt & _only_probes(cols, "srv") | srv & _only_probes(cols, "clt")
         unfinished = ~by_rst(cols) & ~is_code(cols, "ending", Ending.closed_rst, Ending.never_opened)
-        return unfinished & talk & vain & again & seen_whole(cols)
+        return unfinished & heard_of & seen_whole(cols)
 
     return cols.derived("both_talk", make)
+
+
+def _repeats_data(cols: Columns, side: str) -> Any:
+    """Return where an end repeats data or a FIN after the silence, and sends hardly anything else.
+
+    An answer to each of the other end's probes would be more than that.
+    """
+    again = cols.number(f"retx_packets_{side}").astype(np.int64)
+    after = after_silence(cols, side)
+    return waits_for_ack(cols, side) & (again >= _REPEATS) & (after > _REPEATS) & (after - again <= _NEW)
+
+
+def _only_probes(cols: Columns, side: str) -> Any:
+    """Return where an end sends nothing after the silence but keepalives and repeats."""
+    idle = cols.number(f"keepalives_{side}").astype(np.int64) + cols.number(f"retx_packets_{side}")
+    after = after_silence(cols, side)
+    return (after >= _REPEATS) & (after <= idle)
 
 
 def both_reset(cols: Columns) -> Any:
@@ -63,7 +83,10 @@ def both_reset(cols: Columns) -> Any:
         after = after_silence(cols, "clt") + after_silence(cols, "srv")
         each = (cols.number("rst_clt") > 0) & (cols.number("rst_srv") > 0)
         once = cols.number("end_ns") - cols.number("first_rst_ns") <= _AT_ONCE_NS
-        return by_rst(cols) & each & once & (after == resets) & (silence_ns(cols) >= IDLE_FROM_NS)
+        nothing = (after == resets) & (
+            cols.evidence("rst_seq_step") == 0
+        )  # else data woke it, and was not captured
+        return by_rst(cols) & each & once & nothing & seen_whole(cols) & (silence_ns(cols) >= IDLE_FROM_NS)
 
     return cols.derived("both_reset", make)
 

@@ -59,15 +59,22 @@ def tail_story(case: Case) -> tuple[str, str, tuple[Proof, ...]]:
 def black_hole(case: Case, box: Cause) -> tuple[Alternative, ...]:
     """Return what a session that nobody answers any more may also be."""
     end = other_end(str(case.ev("tail_by") or ""))
+    possible = True
     if case.gap.get("gap_ns"):
         reason = (
             f"a silence of {span(case.gap['gap_ns'])}, the longest of its phase, came before: a firewall or NAT that "
             "forgot the session looks the same from here"
         )
+    elif box is Cause.middlebox_half_closed_timeout:
+        reason = (
+            "no silence came before, but some firewalls count from the FIN, whatever is sent since "
+            f"({span(case['half_closed_ns'])} ago when the session was last seen)"
+        )
     else:
-        reason = "there was no silence before in which a timer could have run out"
+        possible = False
+        reason = "no silence of 5 s or more came before, and no known firewall or NAT forgets sooner"
     return (
-        Alternative(box, bool(case.gap.get("gap_ns")), reason),
+        Alternative(box, possible, reason),
         Alternative(
             Cause.observer_limit, True, f"the answers of {the(end)} may have taken a path that was not seen"
         ),

@@ -118,10 +118,11 @@ def read_applications(node: Node, zones: Mapping[str, tuple[Network, ...]]) -> d
 
 
 def read_application(node: Node, name: str, zones: Mapping[str, tuple[Network, ...]]) -> Application:
-    """Return the application that a table describes: `ports`, `zone` (of the server) and `client_zone`."""
-    application = Application(
-        name, read_ports(node), _zone(node, "client_zone", zones), _zone(node, "zone", zones)
-    )
+    """Return the application that a table describes: `ports`, `server_zone` (or `zone`) and `client_zone`."""
+    if node.has("zone") and node.has("server_zone"):
+        node.error("zone", "means the same as server_zone", "leave one out")
+    servers = _zones(node, "server_zone", zones) + _zones(node, "zone", zones)
+    application = Application(name, read_ports(node), _zones(node, "client_zone", zones), servers)
     node.finish()
     return application
 
@@ -140,29 +141,45 @@ def read_ports(node: Node) -> Ports:
 
 
 def read_zones(node: Node) -> dict[str, tuple[Network, ...]]:
-    """Return the networks of each zone, `[zones] dmz = ["10.2.0.0/16"]`."""
+    """Return the networks of each zone, `[zones] dmz = ["10.2.0.0/16"]` or `[zones.dmz] cidr = […]`."""
     table = node.table("zones")
     found = {}
-    for name in table.values:
-        networks = []
-        for text in table.words(name):
-            try:
-                networks.append(ip_network(text))
-            except ValueError as reason:
-                table.error(name, str(reason))
-        if not networks:
-            table.error(name, "has no network", f'write {name} = ["10.0.0.0/8"]')
-        found[name] = tuple(networks)
+    for name, value in table.values.items():
+        if isinstance(value, Mapping):
+            zone = table.table(name)
+            found[name] = _networks(zone, "cidr")
+            zone.has("priority")
+            if zone.has("vlan"):
+                zone.warn("vlan", "is not looked at: a policy knows a zone by its addresses only")
+            zone.finish()
+        else:
+            found[name] = _networks(table, name)
     return found
 
 
-def _zone(node: Node, key: str, zones: Mapping[str, tuple[Network, ...]]) -> tuple[Network, ...]:
-    name = node.text(key, "")
-    if name and name not in zones:
-        node.error(
-            key, f"no zone is called {name!r}", near(name, zones) if zones else "declare it under [zones]"
-        )
-    return zones.get(name, ())
+def _networks(node: Node, key: str) -> tuple[Network, ...]:
+    networks = []
+    texts = node.words(key)
+    for text in texts:
+        try:
+            networks.append(ip_network(text))
+        except ValueError as reason:
+            node.error(key, str(reason))
+    if not texts:
+        node.error(key, "has no network", f'write {key} = ["10.0.0.0/8"]')
+    return tuple(networks)
+
+
+def _zones(node: Node, key: str, zones: Mapping[str, tuple[Network, ...]]) -> tuple[Network, ...]:
+    """Return the networks of one zone, or of several in a list."""
+    several = isinstance(node.values.get(key), list)
+    names = node.words(key) if several else tuple(filter(None, [node.text(key, "")]))
+    for name in names:
+        if name not in zones:
+            node.error(
+                key, f"no zone is called {name!r}", near(name, zones) if zones else "declare it under [zones]"
+            )
+    return tuple(network for name in names for network in zones.get(name, ()))
 
 
 def _within(outer: tuple[Network, ...], inner: tuple[Network, ...]) -> bool:

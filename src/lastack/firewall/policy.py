@@ -33,6 +33,7 @@ class Policy:
         switches: Positions of the product's switches.
         readings: Answers to the profile's open questions.
         table_size: Most entries, None for no limit.
+        applications: Applications that it may name, declared in it or in the configuration in force.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Policy:
     switches: Mapping[str, bool] = field(default_factory=dict)
     readings: Mapping[str, str] = field(default_factory=dict)
     table_size: int | None = None
+    applications: Mapping[str, Application] = field(default_factory=dict)
 
     def scope(self, place: int) -> Mapping[str, int | None]:
         """Return what is configured for one scope: 0 is global, n the n-th override over it."""

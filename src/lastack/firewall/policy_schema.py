@@ -14,7 +14,9 @@ from lastack.firewall.schema import turned
 from lastack.firewall.settings import check_value, named_application, timers_of
 from lastack.model.errors import UsageError
 
-_KEYS = ("ports", "zone", "client_zone")
+#: Each new session is compared with all of them.
+MOST_OVERRIDES = 1000
+_KEYS = ("ports", "zone", "server_zone", "client_zone")
 
 
 def parse_policy(
@@ -52,7 +54,14 @@ def parse_policy(
         switches=switches,
         readings=readings,
         table_size=root.whole("table_size", 0) or None,
+        applications=apps,
     )
+    if len(overrides) > MOST_OVERRIDES:
+        root.error(
+            "override",
+            f"there are {len(overrides):,}; more than {MOST_OVERRIDES:,} are not taken",
+            "join those with the same timers: ports takes a list",
+        )
     root.finish()
     return policy, problems
 

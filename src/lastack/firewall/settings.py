@@ -128,7 +128,7 @@ def with_settings(
             a number.
         apps: `APP.NAME=VALUE` each: APP is a named application, a service such as ssh, or ports such as `8000-8100`.
             They come before the overrides of the policy.
-        applications: Applications by name.
+        applications: More applications by name than those of the policy.
         ranges: Refuse what the product would not accept; a sweep may want to go beyond.
 
     Raises:
@@ -156,7 +156,7 @@ def with_settings(
             raise UsageError(
                 f"--app {text}: name an application and a timer, such as --app ssh.half_closed=1h"
             )
-        application = named_application(app, applications or {})
+        application = named_application(app, {**(applications or {}), **policy.applications})
         values = new.setdefault(app, (application, {}))[1]
         values.update(_assigned(profile, name, value, "app", ranges))
     added = tuple(Override(application, values) for application, values in new.values())

@@ -85,7 +85,10 @@ class BoxRules:
         return wanted
 
 
-def _forward_chain(rules: BoxRules) -> str:
+def _forward_chain(rules: BoxRules, hides: bool) -> str:
+    # behind a NAT, nobody outside begins a session but by a port that is forwarded
+    begins = 'iifname "inside" ' if hides else ""
+    forwarded = "ct status dnat ct state new counter accept" if hides else ""
     opening = "" if rules.loose else "tcp flags & (fin | syn | rst | ack) == syn "
     resets = rules.expired == "reset"
     refusal = "meta l4proto tcp reject with tcp reset" if resets else ""
@@ -104,8 +107,9 @@ chain forward {{
   type filter hook forward priority filter; policy drop;
   {aged}
   ct state established,related counter accept
-  meta l4proto tcp ct state new {opening}counter accept
-  meta l4proto {{ udp, icmp, ipv6-icmp }} ct state new accept
+  {begins}meta l4proto tcp ct state new {opening}counter accept
+  {begins}meta l4proto {{ udp, icmp, ipv6-icmp }} ct state new accept
+  {forwarded}
   {refusal}
   counter drop
 }}"""
@@ -146,14 +150,19 @@ def make_router(box: Host) -> None:
     box.sysctl("net/ipv4/conf/all/send_redirects", 0)
 
 
-def make_firewall(box: Host, rules: BoxRules) -> None:
+def make_firewall(box: Host, rules: BoxRules, hides: bool = False) -> None:
     """Make a box a router that lets sessions through that it saw from their SYN on.
+
+    Args:
+        box: The box, with interfaces `inside` and `outside`.
+        rules: How it forgets.
+        hides: Whether only the inside may begin a session.
 
     Raises:
         UsageError: The rules make no sense.
     """
     rules.check()
-    box.nft("\n".join([_forward_chain(rules), _input_chain(rules)]), "box")
+    box.nft("\n".join([_forward_chain(rules, hides), _input_chain(rules)]), "box")
     _set_timers(box, rules)
     make_router(box)
 
@@ -169,7 +178,7 @@ def make_nat(box: Host, rules: BoxRules, inside_addresses: Mapping[int, str]) ->
     Raises:
         UsageError: The rules make no sense.
     """
-    make_firewall(box, rules)
+    make_firewall(box, rules, hides=True)
     box.nft(_nat_chains(rules, inside_addresses), "nat")
 
 

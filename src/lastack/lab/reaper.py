@@ -73,6 +73,13 @@ def processes_in(inodes: set[int]) -> list[int]:
     return found
 
 
+def kill(processes: Sequence[int]) -> None:
+    """Kill processes; those that have ended are fine."""
+    for pid in processes:
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)
+
+
 def kill_all(inodes: set[int], spared: set[int], deadline_s: float = _DEADLINE_S) -> list[int]:
     """Kill every process inside these namespaces, and those that they start meanwhile.
 
@@ -86,9 +93,7 @@ def kill_all(inodes: set[int], spared: set[int], deadline_s: float = _DEADLINE_S
     """
     end = time.monotonic() + deadline_s
     while left := [pid for pid in processes_in(inodes) if pid not in spared]:
-        for pid in left:
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
+        kill(left)
         if time.monotonic() > end:
             break
         time.sleep(0.002)

@@ -42,7 +42,7 @@ class Running:
 
     def alive(self) -> bool:
         """Return whether the process that holds the lab still runs."""
-        return process_start(self.pid) == self.pid_start
+        return self.pid_start >= 0 and process_start(self.pid) == self.pid_start
 
     def path(self, host: str) -> str:
         """Return where the namespace of a host is found.
@@ -159,6 +159,23 @@ def stale() -> list[Path]:
         being_built = known is None and time.time() - folder.lstat().st_mtime < _BUILDING_S
         if not being_built and (known is None or not known.alive()):
             found.append(folder)
+    return found
+
+
+def leftovers() -> list[tuple[Path, list[int]]]:
+    """Return the folder of each lab whose process and reaper are gone, with the processes that it left running."""
+    return [(folder, _processes_of(folder.name)) for folder in stale()]
+
+
+def _processes_of(name: str) -> list[int]:
+    """Return processes that were started in a lab, by the mark in their environment."""
+    mark = f"LASTACK_LAB={name}".encode()
+    found = []
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit() and int(process.name) != os.getpid():
+            with contextlib.suppress(OSError):  # it has ended meanwhile, or is somebody else's
+                if mark in (process / "environ").read_bytes().split(b"\0"):
+                    found.append(int(process.name))
     return found
 
 

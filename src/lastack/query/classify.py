@@ -44,6 +44,10 @@ class Classifier:
         return pa.RecordBatch.from_arrays(arrays, schema=batch.schema)
 
 
+def _after(address: bytes) -> bytes:
+    return (int.from_bytes(address, "big") + 1).to_bytes(16, "big")
+
+
 class _Zones:
     """Zones as a table: stretch of the address space by kind of VLAN, the first zone that matches in each cell."""
 
@@ -56,28 +60,30 @@ class _Zones:
             for block in zone.blocks:
                 starts.add(block.low)
                 if block.high != _LAST:
-                    starts.add((int.from_bytes(block.high, "big") + 1).to_bytes(16, "big"))
+                    starts.add(_after(block.high))
         ordered = sorted(starts)
         place = {start: number for number, start in enumerate(ordered)}
         # Texts compare as zero-padded bytes, which is what addresses are.
         self._starts = np.array(ordered, "S16")
         halves = [(int.from_bytes(s[:8], "big"), int.from_bytes(s[8:], "big")) for s in ordered]
         self._low_starts = np.array([low for high, low in halves if high == 0], np.uint64)
+        tagged = [zone for zone in order if zone.vlans]
         kinds: dict[tuple[bool, ...], int] = {}
         self._kind_of_vlan = np.zeros(_VLANS, np.int64)
-        for vlan in range(_VLANS):
-            on = tuple(not z.vlans or any(low <= vlan <= high for low, high in z.vlans) for z in order)
+        for vlan in range(_VLANS if tagged else 1):
+            on = tuple(any(low <= vlan <= high for low, high in zone.vlans) for zone in tagged)
             self._kind_of_vlan[vlan] = kinds.setdefault(on, len(kinds))
         self._table = np.zeros((len(ordered), len(kinds)), np.int32)
-        for number, zone in reversed(list(enumerate(order))):
-            columns = np.array([kind for on, kind in kinds.items() if on[number]], np.int64)
-            code = names.index(zone.name) + 1
+        code_of = {name: code for code, name in enumerate(names, 1)}
+        for zone in reversed(order):  # so that those that are asked first are written last
+            columns = np.arange(len(kinds))
+            if zone.vlans:
+                columns = np.array([k for on, k in kinds.items() if on[tagged.index(zone)]], np.int64)
             for block in zone.blocks:
-                after = (int.from_bytes(block.high, "big") + 1).to_bytes(17, "big")[1:]
-                end = place[after] if block.high != _LAST else len(ordered)
-                self._table[place[block.low] : end, columns] = code
+                end = place[_after(block.high)] if block.high != _LAST else len(ordered)
+                self._table[place[block.low] : end, columns] = code_of[zone.name]
             if not zone.blocks:
-                self._table[:, columns] = code
+                self._table[:, columns] = code_of[zone.name]
 
     def codes(self, addresses: Any, vlan: Any) -> Any:
         """Return 1 + the number of the zone's name for each row, 0 for none."""

@@ -153,3 +153,23 @@ def wilson(part: int, total: int, z: float) -> tuple[float, float]:
     low = 0.0 if part == 0 else max(0.0, centre - half)
     high = 1.0 if part == total else min(1.0, centre + half)
     return low, high
+
+
+def standing_out(answer: GroupedAnswer, count: str, base: str) -> list[tuple[Any, ...]]:
+    """Return the groups whose rate is above that of all others by more than chance explains.
+
+    Args:
+        answer: Groups with the total of all.
+        count: Measure that counts.
+        base: Measure that it is a rate over.
+
+    Returns:
+        Their keys, the group with most sessions beyond the others' rate first.
+    """
+    total = answer.total.values
+    items = []
+    for row in answer.rows:
+        part, whole = row.values[count], row.values[base]
+        counts = Counts(total[count] - part, float(total[base] - whole), part, float(whole))
+        items.append(Compared(count, base, (), row.keys, counts))
+    return [change.compared.group for change in changes(items) if change.ratio > 1]

@@ -151,10 +151,12 @@ class _Emitter:
         # Ties in the order of the keys, so that an answer never varies.
         terms += [f"k{i} ASC NULLS LAST" for i in range(len(question.keys))]
         limit = f" LIMIT {int(question.top)}" if question.top is not None else ""
+        by = ", ".join(terms)
         inner = f"SELECT *, {', '.join(named)} FROM {_GROUPS}"
+        # The limit is inside: numbering all groups would sort them all.
+        chosen = f"SELECT * FROM ({inner}) WHERE {having} ORDER BY {by}{limit}"
         return (
-            f"CREATE TEMP TABLE {_LISTED} AS SELECT *, row_number() OVER (ORDER BY {', '.join(terms)}) AS place "
-            f"FROM ({inner}) WHERE {having} ORDER BY place{limit}",
+            f"CREATE TEMP TABLE {_LISTED} AS SELECT *, row_number() OVER (ORDER BY {by}) AS place FROM ({chosen})",
             params,
         )
 

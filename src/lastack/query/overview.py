@@ -79,6 +79,7 @@ class Overview:
         resets: When -> who sent the first RST -> what it cost -> sessions.
         rst_packets: RST packets in sessions, by sender.
         causes: Sessions by verdict, strays left out.
+        harmed: Of these, sessions whose ending cost something.
         harms: Sessions by harm, strays left out.
         observed: Sessions by how much of them was seen, strays left out.
         half_closed: Sessions half-closed at the end.
@@ -99,6 +100,7 @@ class Overview:
     resets: dict[str, dict[str, dict[str, int]]] = field(default_factory=dict)
     rst_packets: dict[str, int] = field(default_factory=dict)
     causes: dict[str, int] = field(default_factory=dict)
+    harmed: dict[str, int] = field(default_factory=dict)
     harms: dict[str, int] = field(default_factory=dict)
     observed: dict[str, int] = field(default_factory=dict)
     half_closed: Waiting = field(default_factory=Waiting)

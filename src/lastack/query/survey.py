@@ -44,7 +44,7 @@ class Survey:
     def __init__(self) -> None:
         self._endings = np.zeros((len(Opening), len(Ending), len(Closer)), np.int64)
         self._resets = np.zeros((len(RESET_KINDS), len(SIDES), len(HARMS)), np.int64)
-        self._causes = np.zeros(len(Cause), np.int64)
+        self._causes = np.zeros((len(Cause), len(Harm)), np.int64)
         self._harms = np.zeros(len(Harm), np.int64)
         self._observed = np.zeros(len(Observed), np.int64)
         self._totals = np.zeros(
@@ -68,8 +68,10 @@ class Survey:
         closer, harm = enum_codes(batch, "first_closer"), enum_codes(batch, "harm")
         np.add.at(self._endings, (opening, ending, closer), 1)
         session = opening != Opening.stray
-        for counts, name in ((self._causes, "cause"), (self._harms, "harm"), (self._observed, "observed")):
+        for counts, name in ((self._harms, "harm"), (self._observed, "observed")):
             counts += np.bincount(enum_codes(batch, name)[session], minlength=len(counts))
+        costs = enum_codes(batch, "cause")[session].astype(np.intp) * len(Harm) + harm[session]
+        self._causes += np.bincount(costs, minlength=self._causes.size).reshape(self._causes.shape)
         start, end = numbers(column(batch, "start_ns")), numbers(column(batch, "end_ns"))
         self._span(start, end)
         self._pending.add(end[opening == Opening.unanswered])
@@ -118,7 +120,8 @@ class Survey:
             closers=self._closers(),
             resets=_nested(self._resets, RESET_KINDS, SIDES, HARMS),
             rst_packets={"client": rst_clt, "server": rst_srv},
-            causes={c.name: int(self._causes[c]) for c in Cause if self._causes[c]},
+            causes={c.name: int(self._causes[c].sum()) for c in Cause if self._causes[c].any()},
+            harmed={c.name: int(self._causes[c, _LOST].sum()) for c in Cause if self._causes[c, _LOST].any()},
             harms={h.name: int(self._harms[h]) for h in Harm if self._harms[h]},
             observed={o.name: int(self._observed[o]) for o in Observed if self._observed[o]},
             half_closed=self._half_closed.waiting(end),

@@ -129,8 +129,10 @@ class Classes:
         return next((zone for zone in self.by_priority if zone.holds(address, vlan)), None)
 
     def application_of(self, port: int, client_zone: str | None, server_zone: str | None) -> Candidate | None:
-        """Return the most precise candidate for a server port and two zones: the narrowest range of ports first,
-        then one that names the server's zone, then one that names the client's, then the order of the file.
+        """Return the most precise candidate for a server port and two zones, None if none fits.
+
+        The narrowest range of ports goes first, then what names the server's zone, then what names the client's,
+        then what is written first.
         """
         fits = (c for c in self.candidates if c.fits(port, client_zone, server_zone))
         return next(fits, None)

@@ -51,6 +51,8 @@ class Holding:
     def __init__(self, groups: int, lanes: Lanes, window: Window) -> None:
         self._groups, self._lanes, self._window = groups, lanes, window
         self._fixed = Steps(groups, lanes.settings)
+        self._held = Steps(1, lanes.settings)
+        self._held_timers: dict[int, Steps] = {}
         self._timers: dict[int, Steps] = {}
         self._came = np.zeros((lanes.settings + 1, SAMPLES + 1), np.float64)
         self._bases: dict[int, NDArray[np.float64]] = {}
@@ -88,6 +90,9 @@ class Holding:
             self._fixed.add(group, first, cut, _seconds(base - start))
             self._fixed.add(group, cut, last, _seconds(self._window.until_ns - start))
             self._timer(lane).add(group, first, cut)
+            everything = np.zeros(len(i), np.int64)
+            self._held.add(everything, first, last, _seconds(base - start))
+            _of(self._held_timers, lane, 1, self._lanes.settings).add(everything, first, last)
             if timers[0] < FOREVER_NS:
                 self._go(lane, first, last, base)
 
@@ -112,9 +117,7 @@ class Holding:
             np.add.at(self._came, (until[i], at), -1.0)
 
     def _timer(self, lane: int) -> Steps:
-        if lane not in self._timers:
-            self._timers[lane] = Steps(self._groups, self._lanes.settings)
-        return self._timers[lane]
+        return _of(self._timers, lane, self._groups, self._lanes.settings)
 
     def _go(
         self, lane: int, since: NDArray[np.int64], until: NDArray[np.int64], base_ns: NDArray[np.int64]
@@ -144,8 +147,11 @@ class Holding:
         """Take in another part of the input."""
         self._fixed.merge(other._fixed)
         self._came += other._came
+        self._held.merge(other._held)
         for lane, steps in other._timers.items():
             self._timer(lane).merge(steps)
+        for lane, steps in other._held_timers.items():
+            _of(self._held_timers, lane, 1, self._lanes.settings).merge(steps)
         for lane, bases in other._bases.items():
             if lane in self._bases:
                 self._bases[lane] += bases
@@ -159,6 +165,15 @@ class Holding:
             area += steps.sums() * (np.minimum(self._lanes.ns[lane], FOREVER_NS) * _NS)
         return area
 
+    def held_s(self) -> NDArray[np.float64]:
+        """Return how long all entries stand together, beyond the window too, shape (J,); infinite without a limit."""
+        held: NDArray[np.float64] = self._held.sums()[0]
+        for lane, steps in self._held_timers.items():
+            counts = steps.sums()[0]
+            timers = self._lanes.ns[lane]
+            held += np.where(timers < FOREVER_NS, counts * timers * _NS, np.where(counts > 0.5, np.inf, 0.0))
+        return held
+
     def entries(self) -> NDArray[np.float64]:
         """Return the entries at each sample, shape (J, SAMPLES)."""
         came = np.cumsum(np.cumsum(self._came, axis=0)[:-1], axis=1)
@@ -171,6 +186,12 @@ class Holding:
                 then = moments - timer / self._step_ns()
                 table[j] -= np.interp(then, moments, gone[j], left=0.0)
         return np.maximum(table, 0.0)
+
+
+def _of(steps: dict[int, Steps], lane: int, keys: int, settings: int) -> Steps:
+    if lane not in steps:
+        steps[lane] = Steps(keys, settings)
+    return steps[lane]
 
 
 def _seconds(ns: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -46,7 +46,11 @@ def known_of(past: Past, rows: NDArray[np.int64]) -> Known:
     before = np.concatenate([s.start_ns[i] + s.gap_ns[i], at, np.full(len(rows), NEVER)])
     sent = np.concatenate([s.sent[i], m.sent[k], past.sent[rows]])
     order = np.lexsort((since, row))
-    return Known(row[order], since[order], before[order], sent[order])
+    row, before = row[order], before[order]
+    # A mark inside a silence holds to the silence's end: before it, nothing more was sent.
+    ranks = np.unique(before, return_inverse=True)
+    highest = np.maximum.accumulate(row * len(order) + ranks[1]) - row * len(order)
+    return Known(row, since[order], ranks[0][highest], sent[order])
 
 
 def sent_by(

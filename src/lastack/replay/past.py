@@ -105,6 +105,22 @@ class Past:
     def __len__(self) -> int:
         return len(self.start)
 
+    def take(self, which: NDArray[np.bool_]) -> Past:
+        """Return some of the sessions, in their order."""
+        if which.all():
+            return self
+        place = np.cumsum(which) - 1
+        columns: dict[str, Any] = {}
+        for name in Past.__dataclass_fields__:
+            value = getattr(self, name)
+            if isinstance(value, Silences | Marks):
+                rows = which[value.row]
+                parts = {part: getattr(value, part)[rows] for part in type(value).__dataclass_fields__}
+                columns[name] = type(value)(**{**parts, "row": place[parts["row"]]})
+            else:
+                columns[name] = value[which]
+        return Past(**columns)
+
 
 def past_of(batch: Any) -> Past:
     """Return the past of the sessions in a batch of the session record.
@@ -132,6 +148,8 @@ def past_of(batch: Any) -> Past:
     odd |= opening == Opening.simultaneous
     fins = [moments(batch, name) for name in ("first_fin_ns", "second_fin_ns")]
     odd |= (rst != NEVER) & ((rst == fins[0]) | (rst == fins[1]))
+    opened = (opening == Opening.established) | (opening == Opening.simultaneous)
+    only_syns: NDArray[np.bool_] = sent[:, 2:].sum(axis=1) == counts["syn"].sum(axis=1)
     last = _last(enters, n, _acknowledged(batch))
     odd |= _in_use(batch, start, end, last, odd, met) | (np.bincount(rows, minlength=n) >= MOST_GAPS)
     return Past(
@@ -144,11 +162,10 @@ def past_of(batch: Any) -> Past:
         sent,
         met,
         counts["syn"].sum(axis=1) > 1,
-        sent[:, 2:].sum(axis=1) == counts["syn"].sum(axis=1),
+        only_syns,
         counts["synack"].sum(axis=1) > 1,
-        (counts["fin"] > 1).any(axis=1),
-        ((opening == Opening.established) | (opening == Opening.simultaneous))
-        & ~valid(one_array(batch, "ct_ns")),
+        (counts["fin"] > 1).sum(axis=1) > 0,
+        np.asarray(opened & ~valid(one_array(batch, "ct_ns"))),
         np.asarray(odd),
         _silences(rows, entries, rst_seq),
         _marks(batch, n),

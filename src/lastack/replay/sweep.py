@@ -33,6 +33,7 @@ class Outcome:
         lost_most: The most that may be lost.
         losses: Broken sessions by `Loss`, kindest reading, shape (len(Loss), J).
         area_s: Entries times seconds within the window, shape (G, J).
+        held_s: How long all entries stand together, beyond the window too, shape (J,).
         entries: Entries at each moment of `SAMPLES`, shape (J, SAMPLES).
         window: The time it is about.
     """
@@ -44,6 +45,7 @@ class Outcome:
     lost_most: NDArray[np.int64]
     losses: NDArray[np.int64]
     area_s: NDArray[np.float64]
+    held_s: NDArray[np.float64]
     entries: NDArray[np.float64]
     window: Window
 
@@ -57,6 +59,21 @@ class Outcome:
     def peak_entries(self) -> NDArray[np.float64]:
         """Most entries at any sampled moment, shape (J,)."""
         result: NDArray[np.float64] = self.entries.max(axis=1)
+        return result
+
+    @property
+    def arrivals_per_s(self) -> float:
+        """New sessions per second over the window."""
+        return float(self.sessions.sum()) / self.window.seconds
+
+    @property
+    def little_entries(self) -> NDArray[np.float64]:
+        """Entries that Little's law gives, arrivals times mean holding time (J. D. C. Little, 1961), shape (J,).
+
+        What the table settles at when arrivals go on like this; the window begins with an empty table and cuts off
+        what stands beyond it, so its own mean is lower.
+        """
+        result: NDArray[np.float64] = self.held_s / self.window.seconds
         return result
 
     def percentile(self, percent: float) -> NDArray[np.float64]:
@@ -136,6 +153,7 @@ class Sweep:
             _whole(self._most),
             _whole(self._losses),
             self._holding.area_s(),
+            self._holding.held_s(),
             self._holding.entries(),
             self._window,
         )

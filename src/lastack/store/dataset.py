@@ -13,8 +13,11 @@ from lastack.model.arrow import session_schema
 from lastack.model.errors import InputError, UsageError
 from lastack.model.fields import BY_NAME
 from lastack.query.ast import Node
+from lastack.query.classify_sql import classified_source
+from lastack.query.dialect import DUCKDB, Fragment
 from lastack.query.metrics import METRICS, nearest
 from lastack.query.sql import filter_sql, metric_sql
+from lastack.query.zones import Classes
 from lastack.store.conform import conform
 from lastack.store.manifest import Manifest, Run, read_manifest
 
@@ -54,9 +57,14 @@ class Order:
 class Dataset:
     """A dataset that was checked when it was opened; later writers do not change what it reads."""
 
-    def __init__(self, path: Path, manifest: Manifest) -> None:
+    def __init__(self, path: Path, manifest: Manifest, classes: Classes | None = None) -> None:
         self.path = path
         self.manifest = manifest
+        self.classes = classes
+
+    def classified(self, classes: Classes | None) -> Dataset:
+        """Return the dataset as it looks with other zones and applications; with None as it was kept."""
+        return Dataset(self.path, self.manifest, classes)
 
     @classmethod
     def open(cls, path: str | Path, *, partial: bool = False) -> Dataset:
@@ -125,6 +133,17 @@ def connect(threads: int | None = None) -> duckdb.DuckDBPyConnection:
     return connection
 
 
+def source_of(datasets: Sequence[Dataset]) -> Fragment:
+    """Return what stands after FROM to read several datasets as one table, and its values.
+
+    Zones and applications of the first dataset that has some of its own are those of all.
+    """
+    files = [str(d.path / segment.file) for d in datasets for segment in d.manifest.segments]
+    classes = next((d.classes for d in datasets if d.classes is not None), None)
+    source = DUCKDB.source(files)
+    return source if classes is None else classified_source(classes, source)
+
+
 def scan_datasets(
     datasets: Sequence[Dataset],
     where: Node | None = None,
@@ -133,22 +152,22 @@ def scan_datasets(
     limit: int | None = None,
 ) -> Iterator[Any]:
     """Yield the rows of several datasets that pass a filter, one after the other or sorted together."""
-    files = [str(d.path / segment.file) for d in datasets for segment in d.manifest.segments]
     names = list(columns) if columns is not None else list(session_schema().names)
-    if not files or limit == 0:
+    if not any(dataset.manifest.segments for dataset in datasets) or limit == 0:
         return
     import duckdb
 
     condition, params = filter_sql(where)
     wanted = ", ".join(f'"{BY_NAME[name].name}"' for name in names)
-    text = f"SELECT {wanted} FROM read_parquet(?) WHERE {condition}"
+    source, files = source_of(datasets)
+    text = f"SELECT {wanted} FROM {source} WHERE {condition}"
     if order is not None:
         text += f" ORDER BY {order.sql}"
     if limit is not None:
         text += f" LIMIT {int(limit)}"
     with connect() as connection:
         try:
-            reader = _reader(connection, text, [files, *params])
+            reader = _reader(connection, text, [*files, *params])
             for batch in reader:
                 if batch.num_rows:
                     yield conform(batch)

@@ -10,7 +10,7 @@ from lastack.model.errors import InputError
 from lastack.query.emit import grouped_sql, histogram_sql
 from lastack.query.measures import Atom, Measure
 from lastack.query.questions import Grouped, GroupedAnswer, GroupedRow, Histogram
-from lastack.store.dataset import Dataset, connect, empty_batch
+from lastack.store.dataset import Dataset, connect, empty_batch, source_of
 
 if TYPE_CHECKING:  # loading DuckDB takes longer than a small capture does
     import duckdb
@@ -52,9 +52,8 @@ class _Session:
     def __init__(self, datasets: Sequence[Dataset], threads: int | None) -> None:
         self._datasets = datasets
         self._connection: duckdb.DuckDBPyConnection = connect(threads)
-        files = [str(d.path / segment.file) for d in datasets for segment in d.manifest.segments]
-        if files:
-            self.source: tuple[str, list[Any]] = ("read_parquet(?)", [files])
+        if any(dataset.manifest.segments for dataset in datasets):
+            self.source: tuple[str, list[Any]] = source_of(datasets)
         else:
             from lastack.model.fields import FIELDS
 
@@ -75,6 +74,14 @@ class _Session:
             return self._connection.execute(text, params).fetchall()
         except duckdb.IOException as reason:
             raise InputError(f"{self._datasets[0].path}: cannot be read: {reason}") from None
+        except duckdb.BinderException as reason:
+            if "not found in FROM clause" not in str(reason):  # a bug of ours, which must be seen
+                raise
+            missing = str(reason).split('"')[1]
+            raise InputError(
+                f"{self._datasets[0].path}: its sessions have no {missing}: another version of LastACK made it; "
+                "analyze the captures again"
+            ) from None
 
 
 def _answer(session: _Session, question: Grouped) -> GroupedAnswer:

@@ -6,34 +6,14 @@ A pass over one word of each record; the addresses of the few half-open ones are
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from lastack.kernels.layout import CLIENT_HI, ESTABLISHED, RST_SEEN, SYN_SEEN, SYNACK_SEEN
+from lastack.kernels.layout import CLIENT_HI, DETACHED, ESTABLISHED, RST_SEEN, SYN_SEEN, SYNACK_SEEN
+from lastack.tracking.attempt import Attempts
 
 _STRETCH = 1 << 18  # records looked at together
-
-
-@dataclass(frozen=True, slots=True)
-class Attempts:
-    """Attempts to open a session, as columns.
-
-    Attributes:
-        server_ip: 16 bytes each (S16).
-        server_port: uint16.
-        client_ip: 16 bytes each (S16).
-        start_ns: int64, ns since epoch.
-    """
-
-    server_ip: Any
-    server_port: Any
-    client_ip: Any
-    start_ns: Any
-
-    def __len__(self) -> int:
-        return len(self.start_ns)
 
 
 def half_open(tables: Iterable[tuple[Any, Any]]) -> Attempts:
@@ -69,6 +49,19 @@ def attempts_on(tables: Iterable[tuple[Any, Any]], ports: Any) -> Attempts:
         return ((bits & (3 * SYN_SEEN)) != 0) & wanted[server]
 
     return _gather(tables, pick)
+
+
+def both_ways(tables: Iterable[tuple[Any, Any]]) -> bool:
+    """Return whether any session held has packets of both ends."""
+    for hot, _ in tables:
+        for first in range(0, len(hot), _STRETCH):
+            packets = hot["packets"][first : first + _STRETCH]
+            live = (
+                hot["bits"][first : first + _STRETCH] & DETACHED
+            ) == 0  # a free record links to the next there
+            if bool(((packets[:, 0] > 0) & (packets[:, 1] > 0) & live).any()):
+                return True
+    return False
 
 
 def _gather(tables: Iterable[tuple[Any, Any]], pick: Any) -> Attempts:

@@ -14,7 +14,7 @@ import numpy as np
 
 from lastack.model.batch import ACK, META_HAS_IPID, RST, SYN
 from lastack.model.enums import EndpointState, Phase
-from lastack.tracking.placing import Row, follow
+from lastack.tracking.placing import PACKET_BITS, Row, follow
 from lastack.tracking.relative import Numbers
 from lastack.tracking.selection import shown_places
 
@@ -66,6 +66,16 @@ class Rung:
     phase: Phase
     marks: tuple[str, ...]
     icmp: tuple[int, int] | None = None
+
+    @property
+    def packet(self) -> int:
+        """Number of the packet in its capture, from 1."""
+        return self.origin & ((1 << PACKET_BITS) - 1)
+
+    @property
+    def capture(self) -> int:
+        """Place of its capture among those that were read."""
+        return self.origin >> PACKET_BITS
 
     @property
     def flag_names(self) -> tuple[str, ...]:

@@ -18,6 +18,9 @@ from lastack.kernels.layout import HOT, NO_LIMIT_NS, SHADOW
 from lastack.model.batch import FIN, META_ICMP, RST, SYN
 from lastack.tracking.shard import Shard
 
+#: A segment's origin is the place of its capture among those that were read, above so many bits of packet number.
+PACKET_BITS = 48
+
 #: Columns that a step tells, with their absent numbers as the kernel writes them.
 STEP_COLUMNS = (
     "session_id", "client_ip", "client_port", "start_ns", "end_ns", "opening", "ending", "phase", "state_clt",

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from lastack.model.batch import FIN, META_ICMP, RST, SYN
+from lastack.tracking.placing import PACKET_BITS
 
 _HEAD, _TAIL = 5, 6  # packets at the ends that are worth more than others
 _SILENCE_NS = 1_000_000_000
 _FEW = 3  # so many hidden packets take about as much room as the line that would stand for them
-_PACKET_BITS = 48
 
 
 def shown_places(mine: Any, most: int | None, always: Collection[int] = ()) -> Any:
@@ -53,7 +53,7 @@ def _worth(mine: Any, most: int, always: Collection[int]) -> Any:
     for at in longest[silences[longest] >= _SILENCE_NS]:
         worth[at : at + 2] += 500
     if always:
-        numbers = mine["origin"] & np.uint64((1 << _PACKET_BITS) - 1)
+        numbers = mine["origin"] & np.uint64((1 << PACKET_BITS) - 1)
         worth[np.isin(numbers, np.array(sorted(always), np.uint64))] += 5000
     return worth
 

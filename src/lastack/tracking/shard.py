@@ -82,11 +82,16 @@ class Shard:
             start = int(track(self.address, int(segments), start, n))
             if start >= n:
                 return start
-            control = self.control[0]
-            if (control["filled"] + 2) * 10 > (control["mask"] + 1) * 7:
-                self._grow()
-            else:
+            if not self.grow_if_crowded():
                 return start
+
+    def grow_if_crowded(self) -> bool:
+        """Double the slots if they are what lacked; return whether they were."""
+        control = self.control[0]
+        if (control["filled"] + 2) * 10 <= (control["mask"] + 1) * 7:
+            return False
+        self._grow()
+        return True
 
     def records(self) -> tuple[Any, Any]:
         """Return the HOT and KEY records as arrays that share the table's memory; free ones have no SYN."""

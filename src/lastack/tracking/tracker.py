@@ -15,7 +15,8 @@ import numpy as np
 from lastack.kernels.evict import merge_runs
 from lastack.kernels.ingest import SHARDS
 from lastack.kernels.layout import NO_LIMIT_NS
-from lastack.tracking.attempts import Attempts, attempts_on, half_open
+from lastack.tracking.attempt import Attempts
+from lastack.tracking.attempts import attempts_on, both_ways, half_open
 from lastack.tracking.rows import RowBuffer
 from lastack.tracking.shard import Shard
 
@@ -102,6 +103,10 @@ class Tracker:
         buffer = RowBuffer(len(owners))
         buffer.write(self._addresses, owners, indices)
         return buffer.batch(self.sensors)
+
+    def both_ways(self) -> bool:
+        """Return whether any session held has packets of both ends."""
+        return both_ways(shard.records() for shard in self.shards)
 
     def half_open(self) -> Attempts:
         """Return the attempts held that were answered by a SYN-ACK and never completed or reset."""

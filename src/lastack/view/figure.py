@@ -69,7 +69,7 @@ def _draw_time(axes: Any, chart: TimeChart) -> None:
     ]
     names = [series.name for series in chart.series]
     if chart.total and len(chart.series) > 1:
-        axes.stackplot(places, *values, labels=names, colors=colours, linewidth=0)
+        axes.stackplot(places, *values, labels=names, colors=colours, linewidth=0, step="mid")
         top = max((sum(column) for column in zip(*values, strict=True)), default=0)
     else:
         for line, name, colour in zip(values, names, colours, strict=True):

@@ -104,6 +104,22 @@ def _lost(overview: Overview) -> Iterator[Finding]:
             yield Finding(f"{plural(number, 'session')} {text}", f"harm = {harm}", number)
 
 
+def _blamed(overview: Overview) -> Iterator[Finding]:
+    """Yield the causes that somebody has to look after: they name a box, a flood, or an earlier session."""
+    kinds = {
+        "injected_reset": "ended by a RST that does not fit the end it claims to be from, consistent with a box in "
+        "the path that made it",
+        "middlebox_half_closed_timeout": "look cut while half-closed, as a firewall's Half Closed timer does",
+        "middlebox_idle_timeout": "look cut after a silence, as an idle timer of a firewall or NAT does",
+        "port_reuse_conflict": "did not open because the server still held an earlier session on the same ports",
+        "syn_flood": "are half-open attempts of many clients at once: a SYN flood, or answers that do not arrive",
+        "peer_lost_state": "met an end that had forgotten them: a crash, a restart, or an address that moved",
+    }
+    for name, text in kinds.items():
+        if number := overview.causes.get(name, 0):
+            yield Finding(f"{plural(number, 'session')} {text}", f"cause = {name}", number * 1.2)
+
+
 def _waiting(overview: Overview) -> Iterator[Finding]:
     ages = overview.half_closed.ages
     if ages.count and ages.maximum is not None:
@@ -154,6 +170,7 @@ _RULES: tuple[Callable[[Overview], Iterator[Finding]], ...] = (
     _half_open,
     _broken,
     _scanning,
+    _blamed,
     _lost,
     _waiting,
     _slow,

@@ -8,7 +8,7 @@ import json
 import sys
 from typing import Any
 
-from lastack.query.measures import Measure
+from lastack.query.measures import Fold, Measure
 from lastack.query.questions import GroupedAnswer, GroupedRow
 from lastack.view.cells import plural, share
 from lastack.view.page import Page
@@ -27,33 +27,75 @@ def render_table(
     Args:
         answer: What to show.
         what: One of what is listed, such as `server`.
-        bars: Show the share that each row has of the first measure's total, with a bar.
+        bars: Show the share that each row has of the first measure's total, and a bar as long as it is beside the
+            largest row's.
         colour: Show styles; by default only on a terminal.
     """
     page = Page(table_width(sys.stdout), colour)
-    question = answer.question
-    bars = bars and question.measures[0].adds_up and bool(answer.total.values[question.measures[0].name])
-    titles = _key_titles(answer)
-    heads = [title_lines(measure) for measure in question.measures]
-    first = heads[0]
-    measures = [first, ("share", ""), ("", ""), *heads[1:]] if bars else heads
-    upper = [*([""] * len(titles)), *(head[0] if head[1] else "" for head in measures)]
-    lower = [*titles, *(head[1] or head[0] for head in measures)]
-    # A head with one word stands on the lower line, next to its numbers.
-    rows = [_cells(answer, row, bars) for row in answer.rows]
-    extra = []
-    if answer.others is not None and question.keys:
-        extra.append(_marked(answer, "others", answer.others, len(titles), bars))
-    if question.keys and (len(answer.rows) > 1 or answer.others is not None):
-        extra.append(_marked(answer, "total", answer.total, len(titles), bars))
-    align = "l" * len(titles) + ("rrl" + "r" * (len(heads) - 1) if bars else "r" * len(heads))
-    table = [upper, lower] if any(upper) else [lower]
-    page.table([*rows, *extra], align, table, rule=len(rows) if extra else None)
-    _footer(page, answer, what)
+    measures = list(answer.question.measures)
+    while True:
+        shown = _Shown(answer, tuple(measures), bars)
+        if shown.width <= page.width or len(measures) <= 1:
+            break
+        # An example is the way on, and the first measure the question: what stands between goes first.
+        last = len(measures) - 1
+        measures.pop(last - 1 if last > 1 and measures[last].above.fold is Fold.example else last)
+    page.table(
+        [*shown.rows, *shown.sums], shown.align, shown.heads, rule=len(shown.rows) if shown.sums else None
+    )
+    _footer(page, answer, what, left_out=len(answer.question.measures) - len(measures))
     return page.text()
 
 
-def _footer(page: Page, answer: GroupedAnswer, what: str) -> None:
+class _Shown:
+    """The cells of a table with some of its measures."""
+
+    def __init__(self, answer: GroupedAnswer, measures: tuple[Measure, ...], bars: bool) -> None:
+        self._answer = answer
+        self._measures = measures
+        first = measures[0]
+        self._bars = bars and first.adds_up and bool(answer.total.values[first.name])
+        titles = _key_titles(answer)
+        heads = [title_lines(measure) for measure in measures]
+        if self._bars:
+            heads[1:1] = [("share", ""), ("", "")]
+        upper = [*([""] * len(titles)), *(head[0] if head[1] else "" for head in heads)]
+        # A head with one word stands on the lower line, next to its numbers.
+        lower = [*titles, *(head[1] or head[0] for head in heads)]
+        self.heads = [upper, lower] if any(upper) else [lower]
+        self.align = "l" * len(titles) + ("rrl" if self._bars else "r") + "r" * (len(measures) - 1)
+        shown = [row.values[first.name] or 0 for row in answer.rows] if self._bars else []
+        self._largest = max(shown, default=0)
+        self.rows = [
+            [
+                *(text for _, text in keys_cells(answer.question.keys, row.keys)),
+                *self._values(row, drawn=True),
+            ]
+            for row in answer.rows
+        ]
+        self.sums: list[list[str]] = []
+        blank = [""] * (len(titles) - 1)
+        if answer.question.keys and answer.others is not None:
+            self.sums.append(["others", *blank, *self._values(answer.others, drawn=False)])
+        if answer.question.keys and (len(answer.rows) > 1 or answer.others is not None):
+            self.sums.append(["total", *blank, *self._values(answer.total, drawn=False)])
+
+    @property
+    def width(self) -> int:
+        """Characters of a line."""
+        lines = [*self.heads, *self.rows, *self.sums]
+        return sum(max(map(len, cells)) for cells in zip(*lines, strict=True)) + 2 * (len(self.align) - 1)
+
+    def _values(self, row: GroupedRow, *, drawn: bool) -> list[str]:
+        cells = [measure_cell(measure, row.values[measure.name]) for measure in self._measures]
+        if not self._bars:
+            return cells
+        first = self._measures[0].name
+        part, whole = row.values[first] or 0, self._answer.total.values[first]
+        return [cells[0], share(part, whole), bar(part / self._largest) if drawn and part else "", *cells[1:]]
+
+
+def _footer(page: Page, answer: GroupedAnswer, what: str, left_out: int) -> None:
     question = answer.question
     if not question.keys:
         return
@@ -66,6 +108,8 @@ def _footer(page: Page, answer: GroupedAnswer, what: str) -> None:
         notes.append(f"{answer.passing:,} of {plural(answer.groups, what)} pass")
     if left:
         notes.append(f"{len(answer.rows):,} of {answer.passing:,} listed")
+    if left_out:
+        notes.append(f"{plural(left_out, 'column')} left out: the terminal is narrow")
     if notes:
         page.line("  " + "; ".join(notes), "dim")
 
@@ -86,25 +130,6 @@ def _key_titles(answer: GroupedAnswer) -> list[str]:
     keys = answer.question.keys
     blank: Any = tuple(bytes(16) if key.metric.columns[0].endswith("_ip") else 0 for key in keys)
     return [title for title, _ in keys_cells(keys, blank)]
-
-
-def _cells(answer: GroupedAnswer, row: GroupedRow, bars: bool) -> list[str]:
-    keys = [text for _, text in keys_cells(answer.question.keys, row.keys)]
-    return [*keys, *_values(answer, row, bars, drawn=True)]
-
-
-def _marked(answer: GroupedAnswer, name: str, row: GroupedRow, keys: int, bars: bool) -> list[str]:
-    return [name, *[""] * (keys - 1), *_values(answer, row, bars, drawn=False)]
-
-
-def _values(answer: GroupedAnswer, row: GroupedRow, bars: bool, *, drawn: bool) -> list[str]:
-    measures = answer.question.measures
-    cells = [measure_cell(measure, row.values[measure.name]) for measure in measures]
-    if not bars:
-        return cells
-    first = measures[0].name
-    part, whole = row.values[first] or 0, answer.total.values[first]
-    return [cells[0], share(part, whole), bar(part / whole) if drawn else "", *cells[1:]]
 
 
 def bar(fraction: float, width: int = _BAR) -> str:

@@ -6,7 +6,7 @@ RFC 9293, figure 5) if not; then the window gives way, then the TTL. Sequence nu
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,6 @@ from lastack.view.cells import plural
 
 #: A silence from here on gets a line of its own.
 IDLE_NS = NS_PER_S
-_PACKET_BITS = 48
 _SHORT = {
     EndpointState.SYN_RECEIVED: "SYN_RCVD",
     EndpointState.ESTABLISHED: "ESTAB",
@@ -26,6 +25,7 @@ _SHORT = {
 }
 _LEAST_ARROW, _MOST_ARROW = 15, 40
 _LONG_LABEL = 20  # labels beyond this may be cut: they must not cost others their columns
+_MEASURED = 2_000  # packets at each end of a long ladder that decide its widths
 _LETTERS = "FSRPAUEC"
 _RED, _GREEN, _YELLOW, _DIM, _BOLD, _PLAIN = (
     "\x1b[31m",
@@ -195,7 +195,7 @@ def _arrow(cells: _Cells, width: int) -> str:
 
 
 def _fitted(steps: Sequence[Rung | Fold], width: int, proof: Collection[int], several: bool) -> _Layout:
-    rungs = [step for step in steps if isinstance(step, Rung)]
+    rungs = _telling([step for step in steps if isinstance(step, Rung)])
     longest = max((abs(rung.since_ns) for rung in rungs), default=0)
     digits = 6 if longest < 1000 * NS_PER_S else 3 if longest < 1_000_000 * NS_PER_S else 0
     everything = ("seq", "ack", "window", "ttl")
@@ -216,6 +216,21 @@ def _fitted(steps: Sequence[Rung | Fold], width: int, proof: Collection[int], se
     layout.width, spare = width, width - layout.total()
     layout.arrow = max(8, min(_MOST_ARROW, layout.arrow + spare))
     return layout
+
+
+def _telling(rungs: list[Rung]) -> list[Rung]:
+    """Return the packets that decide widths: of very many those at the ends and those with the largest numbers."""
+    if len(rungs) <= 2 * _MEASURED:
+        return rungs
+    keys: tuple[Callable[[Rung], int], ...] = (
+        lambda rung: rung.packet,
+        lambda rung: abs(rung.since_ns),
+        lambda rung: abs(rung.seq),
+        lambda rung: abs(rung.ack or 0),
+        lambda rung: rung.window or 0,
+        lambda rung: rung.payload,
+    )
+    return [*rungs[:_MEASURED], *rungs[-_MEASURED:], *(max(rungs, key=key) for key in keys)]
 
 
 def _measured(layout: _Layout, rungs: list[Rung], proof: Collection[int], several: bool) -> _Layout:
@@ -254,8 +269,8 @@ def _all_cells(
 def _rung_cells(
     rung: Rung, clt: str, srv: str, layout: _Layout, proof: Collection[int], several: bool
 ) -> _Cells:
-    number = rung.origin & ((1 << _PACKET_BITS) - 1)
-    text = f"{number:,}" if not several else f"{chr(65 + (rung.origin >> _PACKET_BITS) % 26)}:{number:,}"
+    number = rung.packet
+    text = f"{number:,}" if not several else f"{chr(65 + rung.capture % 26)}:{number:,}"
     comma = "" if layout.plain else ","
     proves = number in proof
     time = f"{rung.since_ns / NS_PER_S:.{layout.digits}f}"

@@ -8,8 +8,6 @@ from typing import Any
 from lastack.model.enums import EndpointState
 from lastack.tracking.ladder import Fold, Rung
 
-_PACKET_BITS = 48
-
 
 def ladder_json(steps: Sequence[Rung | Fold], captures: Sequence[str]) -> list[dict[str, Any]]:
     """Return the steps of a ladder; `kind` is `packet`, `icmp` or `fold`.
@@ -22,11 +20,10 @@ def ladder_json(steps: Sequence[Rung | Fold], captures: Sequence[str]) -> list[d
 
 
 def _rung(rung: Rung, captures: Sequence[str]) -> dict[str, Any]:
-    rank = rung.origin >> _PACKET_BITS
     values: dict[str, Any] = {
         "kind": "packet" if rung.icmp is None else "icmp",
-        "packet": rung.origin & ((1 << _PACKET_BITS) - 1),
-        "capture": captures[rank] if rank < len(captures) else None,
+        "packet": rung.packet,
+        "capture": captures[rung.capture] if rung.capture < len(captures) else None,
         "time_ns": rung.time_ns,
         "since_ns": rung.since_ns,
         "silence_ns": rung.silence_ns,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lastack.query.keys import ALIASES
+from lastack.query.levels import LEVELS
 from lastack.query.measure_text import CALLS
 from lastack.query.metrics import METRICS, adds_up
 from lastack.query.vocabulary import COUNTS, RATES, SHARES
@@ -22,6 +23,7 @@ def measure_lists() -> dict[str, list[tuple[str, str]]]:
             *RATES.items(),
         ],
         "Calls": list(CALLS.items()),
+        "Levels, for `lastack graph` alone": [(name, level.help) for name, level in LEVELS.items()],
         "Sums, of names that filters use too": [
             (name, help_) for name, help_ in amounts if not name.endswith(("_clt", "_srv", "_ns", "_uniq"))
         ],
@@ -42,7 +44,7 @@ def render_text() -> str:
     """Return the lists for a terminal."""
     page = Page()
     for title, rows in measure_lists().items():
-        page.heading(title)
+        page.heading(title.replace("`", ""))
         page.grid([(name, text.replace("`", "")) for name, text in rows], "lt")
     page.heading("Keys", "any end, port, enum or text of `lastack fields`, and")
     page.grid([(name, text.replace("`", "")) for name, text in key_list()], "lt")

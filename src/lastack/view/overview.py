@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from lastack.diagnosis.rules import BY_CAUSE
+from lastack.model.enums import Cause
 from lastack.model.units import format_duration, format_size
 from lastack.query.overview import FAILURES, HARMS, SIDES, Overview
 from lastack.query.quantiles import Percentiles
@@ -64,6 +66,7 @@ def render_overview(
     _findings(page, overview, source)
     _openings(page, overview)
     _endings(page, overview)
+    _causes(page, overview)
     _resets(page, overview)
     _waiting(page, overview)
     _times(page, overview)
@@ -165,6 +168,19 @@ def _endings(page: Page, overview: Overview) -> None:
         )
     if rows:
         page.grid(rows, "lrrrrrt", ["", "sessions", "", "client", "server", "both", "(first FIN or RST by)"])
+
+
+def _causes(page: Page, overview: Overview) -> None:
+    """Show the verdicts, most frequent first: every session has one, those that never opened too."""
+    total = sum(overview.causes.values())
+    rows = []
+    for name, n in sorted(overview.causes.items(), key=lambda item: -item[1]):
+        harmed = overview.harmed.get(name, 0)
+        title = BY_CAUSE[Cause[name]].title
+        rows.append([title, count(n), share(n, total), count(harmed) if harmed else UNKNOWN, name])
+    if rows:
+        page.heading("Why they ended", plural(total, "session"))
+        page.grid(rows, "lrrrt", ["", "sessions", "", "harmed", "cause"])
 
 
 def _resets(page: Page, overview: Overview) -> None:

@@ -14,7 +14,7 @@ from lastack.query.series import Distribution, Series, TimeChart
 from lastack.view.cells import UNKNOWN, share
 from lastack.view.grouped import bar
 from lastack.view.page import Page
-from lastack.view.quantities import bucket_text, measure_cell
+from lastack.view.quantities import bucket_text, measure_cell, width_text
 from lastack.view.table import table_width
 
 _HEIGHT = 20
@@ -66,7 +66,9 @@ def render_time(chart: TimeChart, width: int | None = None, colour: bool | None 
 def title(chart: TimeChart) -> str:
     """Return what a chart shows, in one line."""
     names = ", ".join(dict.fromkeys(series.measure.name for series in chart.series))
-    return f"{names} every {format_duration(chart.width_ns)}, from {bucket_text(chart.starts[0], chart.width_ns)} UTC"
+    return (
+        f"{names} every {width_text(chart.width_ns)}, from {bucket_text(chart.starts[0], chart.width_ns)} UTC"
+    )
 
 
 def known(series: Series) -> tuple[list[int], list[float]]:
@@ -87,7 +89,7 @@ def tick_text(chart: TimeChart, place: int) -> str:
     text = bucket_text(chart.starts[place], chart.width_ns)
     span = chart.starts[-1] - chart.starts[0]
     if span < 86_400 * 10**9:
-        return text[11:]
+        return text[11:16] if chart.width_ns % (60 * 10**9) == 0 else text[11:]
     return text[5:16] if chart.width_ns < 86_400 * 10**9 else text[:10]
 
 

@@ -146,7 +146,7 @@ def profile_json(profile: Profile) -> dict[str, Any]:
         "confidence": str(profile.confidence),
         "sources": list(profile.sources),
         "override_scopes": list(profile.override_scopes),
-        "timers": {name: _timer_json(timer) for name, timer in profile.timers.items()},
+        "timers": {name: _timer_json(timer, profile) for name, timer in profile.timers.items()},
         "phases": {
             str(phase): {"client": p.client, "server": p.server} for phase, p in profile.phases.items()
         },
@@ -241,7 +241,7 @@ def _effects(page: Page, profile: Profile) -> None:
         page.say(f"settings, strongest first: {', '.join(profile.override_scopes)}", hang="    ")
 
 
-def _timer_json(timer: Timer) -> dict[str, Any]:
+def _timer_json(timer: Timer, profile: Profile) -> dict[str, Any]:
     return {
         "vendor_name": timer.vendor_name,
         "seconds": _seconds(timer.ns),
@@ -255,7 +255,7 @@ def _timer_json(timer: Timer) -> dict[str, Any]:
         "scopes": list(timer.scopes),
         "resolution": _seconds(timer.resolution_ns),
         "confidence": str(timer.confidence),
-        "source": timer.source,
+        "source": timer.source or "; ".join(profile.sources),
         "note": timer.note,
     }
 

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from lastack.model.address import format_address
-from lastack.model.units import format_duration, format_size
+from lastack.model.units import NS_PER_S, format_duration, format_size
 from lastack.query.keys import Key
 from lastack.query.measures import Fold, Measure
 from lastack.query.metrics import Kind
@@ -52,6 +52,14 @@ def bucket_text(start_ns: int, width_ns: int) -> str:
     if width_ns % 10**9 == 0:
         return instant(start_ns, digits=0)
     return instant(start_ns, digits=3 if width_ns % 10**6 == 0 else 9)
+
+
+def width_text(ns: int) -> str:
+    """Return the width of a bucket: `30 min`, `10 s`, and no zeros behind."""
+    for unit, scale in (("d", 86_400 * NS_PER_S), ("h", 3600 * NS_PER_S), ("min", 60 * NS_PER_S)):
+        if ns >= scale and ns % scale == 0:
+            return f"{ns // scale} {unit}"
+    return format_duration(ns)
 
 
 def keys_cells(keys: tuple[Key, ...], values: tuple[Any, ...]) -> list[tuple[str, str]]:

@@ -19,7 +19,7 @@ from lastack.view.cells import count, endpoint, instant, plural, share, words
 from lastack.view.findings import findings_of
 from lastack.view.grouped import title_lines
 from lastack.view.overview import ENDINGS, OPENINGS
-from lastack.view.quantities import keys_cells, measure_cell
+from lastack.view.quantities import keys_cells, measure_cell, width_text
 from lastack.view.reportdata import CauseGroup, ReportData
 from lastack.view.svg import distribution_bars, time_bars
 
@@ -34,16 +34,12 @@ _OPENING_CLASSES = {
 }  # fmt: skip
 #: Shares from which a cell is marked.
 _ALARMING = 0.2
-#: Half-closed times after which common boxes forget a session, in seconds; see docs/reference for their sources.
-_TIMERS = {"30 s": 30, "2 min": 120, "10 min": 600, "1 h": 3600}
-
-
 #: Distribution -> its title, and what it is.
 _SPREADS = {
     "ct": ("Handshake time", "first SYN to the ACK that completes the handshake"),
     "half_closed": (
         "Half-closed time",
-        "first FIN to second FIN, first RST or last packet; the lines are timers that common firewalls and hosts have",
+        "first FIN to second FIN, first RST or last packet; a line is where such a box forgets it by default",
     ),
     "idle_before_close": (
         "Silence before the end",
@@ -186,21 +182,23 @@ def _charts(data: ReportData) -> list[dict[str, Any]]:
         data.endings.series, key=lambda s: ranks.index(s.name) if s.name in ranks else len(ranks)
     )
     endings = TimeChart(data.endings.starts, data.endings.width_ns, tuple(ordered))
-    every = f", every {format_duration(data.endings.width_ns)}"
+    every = f", every {width_text(data.endings.width_ns)}"
     ended = [_ENDING_CLASSES.get(line.name, "idle") for line in ordered]
     failed = [_OPENING_CLASSES.get(line.name, "bad") for line in data.failures.series]
     sides = ["clt", "srv"]
     first, last = f"by the time of their first packet{every}", f"by the time of their last packet{every}"
     sent = f"packets, by who sent them and when their session began{every}"
+    waiting = f"one end has closed, the other has not; at the end of each bucket{every}"
     return [
         _chart("How sessions ended, over time", f"sessions {last}", endings, ended, 260),
         _chart("Attempts that failed, over time", f"attempts {first}", data.failures, failed, 170),
         _chart("RSTs over time", sent, data.resets, sides, 170),
+        _chart("Half-closed sessions", waiting, data.half_closed, ["half"], 150),
     ]
 
 
 def _chart(title: str, aside: str, chart: TimeChart, classes: list[str], height: int) -> dict[str, Any]:
-    names = {"rst.clt": "client", "rst.srv": "server"}
+    names = {"rst.clt": "client", "rst.srv": "server", "half_closed_now": "half-closed"}
     legend = [
         {"name": words(names.get(series.name, series.name)), "css": css}
         for series, css in zip(chart.series, classes, strict=True)
@@ -291,12 +289,20 @@ def _times(data: ReportData) -> list[dict[str, Any]]:
     found = []
     for name, spread in data.times.items():
         title, aside = _SPREADS[name]
-        marks = {text: seconds * 10**9 for text, seconds in _TIMERS.items()} if name == "half_closed" else {}
+        marks = _marks(data.timers) if name == "half_closed" else {}
         known = sum(sum(counts) for counts in spread.counts.values())
         if known:
             svg = Markup(distribution_bars(spread, title, marks))
             found.append({"title": title, "aside": aside, "sessions": known, "svg": svg})
     return found
+
+
+def _marks(timers: dict[str, int]) -> dict[str, int]:
+    """Return one line for each length, with the boxes that have it."""
+    named: dict[int, list[str]] = {}
+    for name, ns in sorted(timers.items(), key=lambda item: item[1]):
+        named.setdefault(ns, []).append(name.replace("_", " "))
+    return {f"{format_duration(ns)}: {', '.join(names)}": ns for ns, names in named.items()}
 
 
 def _waiting(data: ReportData) -> list[dict[str, Any]]:

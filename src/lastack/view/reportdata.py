@@ -47,9 +47,11 @@ class ReportData:
         endings: Sessions by ending, by the time of their last packet.
         failures: Failed attempts by kind, over time.
         resets: RSTs by sender, over time.
+        half_closed: Sessions that are half-closed, at a time.
         tables: Title -> grouped rows.
         causes: Every cause, those with harm first.
         times: Distributions of handshake and half-closed times.
+        timers: Name of a box -> how long it keeps a half-closed session, ns.
         notes: What the reader must know of the input.
     """
 
@@ -60,7 +62,9 @@ class ReportData:
     endings: TimeChart
     failures: TimeChart
     resets: TimeChart
+    half_closed: TimeChart
     tables: dict[str, GroupedAnswer]
     causes: list[CauseGroup]
     times: dict[str, Distribution]
+    timers: dict[str, int] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)

@@ -16,8 +16,6 @@ from lastack.view.page import Page
 from lastack.view.record import add_record
 from lastack.view.verdict import add_verdict
 
-_PACKET_BITS = 48
-
 #: What stands in for a sign where only ASCII can be shown; as long as the sign, so that columns stay.
 _ASCII = str.maketrans(
     {
@@ -64,11 +62,17 @@ def render_session(
     page = Page(look.width, look.colour)
     client = endpoint(row["client_ip"], row["client_port"])
     server = endpoint(row["server_ip"], row["server_port"])
-    page.heading(f"{client} → {server}", f"session {row['session_id']}")
+    title, name = f"{client} → {server}", f"session {row['session_id']}"
+    fits = len(title) + 2 + len(name) <= page.width
+    page.heading(title if len(title) <= page.width else f"{client} →", name if fits else "")
+    if len(title) > page.width:
+        page.say(server)
+    if not fits:
+        page.say(name)
     lasted = format_duration(max(0, row["end_ns"] - row["start_ns"]))
     page.say(f"{instant(row['start_ns'])} to {instant(row['end_ns'])} UTC ({lasted})")
     flags = {
-        step.origin & ((1 << _PACKET_BITS) - 1): " ".join(step.flag_names) if step.icmp is None else "ICMP"
+        step.packet: " ".join(step.flag_names) if step.icmp is None else "ICMP"
         for step in steps or ()
         if isinstance(step, Rung)
     }

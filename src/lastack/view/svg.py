@@ -74,12 +74,12 @@ def distribution_bars(
     for place in range(0, len(counts), every):
         edge = size_text(found, found.edges[place]) if place < len(found.edges) else "more"
         shapes.append(plot.text_below(_LEFT + (place + 1) * step, edge))
-    for text, value in (marks or {}).items():
+    for row, (text, value) in enumerate((marks or {}).items()):
         x = _LEFT + _position(found, value) * step
         if _LEFT < x < WIDTH - _RIGHT:
             shapes.append(
                 f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{_TOP}" y2="{plot.y(0):.1f}"/>'
-                f'<text class="marktext" x="{x + 4:.1f}" y="{_TOP + 10}">{escape(text)}</text>'
+                f"{_beside(x, _TOP + 10 + 13 * (row % 4), text)}"
             )
     return plot.drawing(shapes, label)
 
@@ -91,6 +91,13 @@ def _position(found: Distribution, value: int) -> float:
             low = found.edges[place - 1] if place else edge / 2
             return place + (math.log(value / low) / math.log(edge / low) if low > 0 and edge > low else 1.0)
     return len(found.edges) + 1.0
+
+
+def _beside(x: float, y: float, text: str) -> str:
+    """Return a text right of a line, or left of it where there is no room."""
+    left = x + 4 + 6.2 * len(text) > WIDTH
+    anchor, place = ("end", x - 4) if left else ("start", x + 4)
+    return f'<text class="marktext" x="{place:.1f}" y="{y}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
 def _bar(x: float, y: float, width: float, height: float, css: str, text: str) -> str:

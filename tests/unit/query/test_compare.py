@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastack.query.compare import Compared, Counts, change_of, changes, ratio_interval, wilson
+from lastack.query.compare import Compared, Counts, change_of, changes, ratio_interval, standing_out, wilson
+from lastack.query.measure_text import parse_measures
+from lastack.query.questions import Grouped, GroupedAnswer, GroupedRow
 
 
 def item(before: int, before_base: float, after: int, after_base: float, name: str = "x") -> Compared:
@@ -70,3 +72,12 @@ def test_fewer__is_negative() -> None:
 
 def test_no_base__is_not_compared() -> None:
     assert changes([item(0, 0, 50, 100)]) == []
+
+
+def test_standing_out__is_what_the_others_do_not_explain() -> None:
+    numbers = {"large": (100, 10_000), "small": (1, 100), "sick": (60, 600), "lucky": (3, 4)}
+    listed = [GroupedRow((name,), {"harmed": n, "sessions": of}) for name, (n, of) in numbers.items()]
+    total = {"harmed": 164, "sessions": 10_704}
+    answer = GroupedAnswer(Grouped(parse_measures("harmed,sessions")), listed, total=GroupedRow((), total))
+    assert standing_out(answer, "harmed", "sessions")[0] == ("sick",)
+    assert ("large",) not in standing_out(answer, "harmed", "sessions")

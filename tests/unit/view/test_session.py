@@ -168,6 +168,14 @@ def test_page__colour_only_where_it_is_wanted() -> None:
     assert "\x1b[31m" in page_of("refused", colour=True)
 
 
+def test_page__long_ends_leave_the_id_to_the_next_line() -> None:
+    ends = {"client_ip": "2001:638:902:1:201:2ff:fee2:7596", "server_ip": "2002:5183:4383:1:2:3:5183:4383"}
+    row = rows({**ends, "session_id": 2**63 - 1}).to_pylist()[0]
+    lines = render_session(row, VERDICT, look=Look(80, False)).splitlines()
+    assert lines[1] == f"  session {2**63 - 1}"
+    assert max(map(len, lines)) <= 80
+
+
 def test_page__one_way_row_without_packets() -> None:
     row = rows({"observed": "one_way", "opening": "midstream"}).to_pylist()[0]
     assert "Ladder" not in render_session(row, VERDICT, look=Look(80, False))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from lastack.diagnosis.case import Case, count, other_end, span, the
 from lastack.diagnosis.columns import Columns, other
+from lastack.diagnosis.foreign import a_hop_off, hop_words
 from lastack.diagnosis.late import after_the_fin, was_sending
 from lastack.diagnosis.rule import Claim, Rule, Story, claim
 from lastack.diagnosis.verdict import Alternative
@@ -13,7 +16,8 @@ from lastack.model.enums import Cause, Harm
 def check(cols: Columns) -> Claim:
     """Claim resets by an end that had sent its FIN, of data that began after the FIN was known."""
     closer, answered = after_the_fin(cols)
-    return claim(answered & ~was_sending(cols), 75, other(closer), Harm.data_lost)
+    sure = np.where(a_hop_off(cols), 55, 75)
+    return claim(answered & ~was_sending(cols), sure, other(closer), Harm.data_lost)
 
 
 def explain(case: Case) -> Story:
@@ -30,7 +34,7 @@ def explain(case: Case) -> Story:
         Alternative(
             Cause.middlebox_half_closed_timeout,
             True,
-            "a box that forgot the half-closed session and rejects looks the same, if the RST is not the host's",
+            "a box that forgot the half-closed session and rejects makes the same RST" + hop_words(case),
         ),
     )
     advice = (

@@ -7,6 +7,7 @@ import numpy as np
 from lastack.diagnosis.case import Case, span, the
 from lastack.diagnosis.columns import Columns
 from lastack.diagnosis.facts import by_rst, mere_answer, receiver, resetter, sent_fin, unacked
+from lastack.diagnosis.foreign import a_hop_off, hop_words
 from lastack.diagnosis.rule import Claim, Rule, Story, claim
 from lastack.diagnosis.verdict import Alternative, Proof
 from lastack.model.enums import Cause, Harm
@@ -22,7 +23,7 @@ def check(cols: Columns) -> Claim:
     answer = by_rst(cols) & mere_answer(cols) & ~sent_fin(cols, me) & spoke
     challenged = answer & (cols.evidence("challenge_packet") > 0)
     repeated = cols.of("keepalives", you) > 0
-    sure = np.where(challenged, 90, np.where(repeated, 80, 75))
+    sure = np.where(challenged, 90, np.where(a_hop_off(cols), 60, np.where(repeated, 80, 75)))
     return claim(answer, sure, me, np.where(unacked(cols), int(Harm.data_lost), int(Harm.close_lost)))
 
 
@@ -55,7 +56,8 @@ def explain(case: Case) -> Story:
         Alternative(
             Cause.middlebox_idle_timeout,
             True,
-            "a firewall that rejects in its name, or that forgot the session, can make the same RST",
+            "a firewall that rejects in its name, or that forgot the session, makes the same RST"
+            + hop_words(case),
         ),
         Alternative(
             getattr(Cause, f"aborted_by_{end}", Cause.unknown),

@@ -7,6 +7,7 @@ import numpy as np
 from lastack.diagnosis.case import Case, other_end, the
 from lastack.diagnosis.columns import Columns
 from lastack.diagnosis.facts import is_code
+from lastack.diagnosis.icmp import icmp_words
 from lastack.diagnosis.rule import Claim, Rule, Story, claim
 from lastack.diagnosis.tail import black_hole, in_vain, tail_story
 from lastack.model.enums import Actor, Cause, Ending, Harm, TailKind
@@ -36,6 +37,9 @@ def explain(case: Case) -> Story:
         f"consistent with {the(other_end(end))} having vanished, or the path to it: {the(end)} sent {what} again "
         f"{words}, and nothing came back"
     )
+    if case.ev("icmp_packet"):
+        said = icmp_words(case)
+        sentence = f"{the(end)} sent {what} again {words}, and instead of an answer the network said: {said}"
     advice = (
         f"look whether {the(other_end(end))} was up and reachable at that time, and for a firewall whose session "
         "ended then",

@@ -9,7 +9,7 @@ from lastack.diagnosis.columns import Columns
 from lastack.diagnosis.facts import by_rst, has_rst, in_flight, is_code, of_own_doing, resetter, unacked
 from lastack.diagnosis.rule import Claim, Rule, Story, claim
 from lastack.diagnosis.verdict import Alternative
-from lastack.model.enums import Cause, Ending, Harm, Observed
+from lastack.model.enums import Cause, Closer, Ending, Harm, Observed
 
 
 def check(cols: Columns) -> Claim:
@@ -20,8 +20,11 @@ def check(cols: Columns) -> Claim:
     neither = (cols.number("new_bytes_clt") == 0) & (cols.number("new_bytes_srv") == 0)
     whole = ~is_code(cols, "observed", Observed.start_missing) | both
     doing = of_own_doing(cols) | ~has_rst(cols)
+    # A server whose last packet was an acknowledgment, with nothing of its own to be acknowledged, gave no answer.
+    owed = (resetter(cols) == Closer.server) & (cols.evidence("before_rst_by") == Closer.server)
+    owed &= (cols.number("new_bytes_clt") > 0) & ~is_code(cols, "ending", Ending.fin_rst)
     after_fin = is_code(cols, "ending", Ending.fin_rst)
-    shape = by_rst(cols) & done & whole & doing & (both | neither | after_fin)
+    shape = by_rst(cols) & done & whole & doing & (both | neither | after_fin) & ~owed
     return claim(shape, np.where(after_fin, 70, 65), resetter(cols), Harm.none)
 
 

@@ -17,9 +17,10 @@ from lastack.model.enums import Actor, Cause, Harm, Opening
 def check(cols: Columns) -> Claim:
     """Claim half-open attempts that are part of a crowd."""
     half_open = is_code(cols, "opening", Opening.half_open)
-    if cols.crowd is None or not half_open.any():
+    crowd = cols.around.crowd if cols.around is not None else None
+    if crowd is None or not half_open.any():
         return claim(np.zeros(cols.n, bool), 0)
-    return claim(half_open & cols.crowd.holds(attempts_of(cols)), 80, Actor.client, Harm.open_failed)
+    return claim(half_open & crowd.holds(attempts_of(cols)), 80, Actor.client, Harm.open_failed)
 
 
 def explain(case: Case) -> Story:

@@ -9,6 +9,7 @@ from typing import Any
 from lastack.lab.closes.pattern import Expected, Pattern
 from lastack.lab.closes.stage import PORT, Stage
 from lastack.lab.closes.talk import kernel_states
+from lastack.lab.closes.verdicts import RIGHT, WRAPPED
 from lastack.lab.netns import LabError
 from lastack.lab.packet import ACK, FIN, RST, SYN, Segment
 
@@ -26,13 +27,13 @@ class Label:
         tcp_packets: TCP packets in the capture.
         sessions: Each session, in the order of their first packets: fields of the session record, and
             `kernel_clt`, `kernel_srv`: the state that each host's own kernel was in at the end.
-        causes: Verdicts that are right; empty if the pattern makes no claim.
+        causes: Verdicts that are right, as `verdicts.RIGHT`.
     """
 
     about: str
     tcp_packets: int
     sessions: list[Expected]
-    causes: tuple[str, ...] = ()
+    causes: tuple[str, ...]
 
 
 def label(pattern: Pattern, stage: Stage, segments: list[Segment]) -> Label:
@@ -55,7 +56,7 @@ def label(pattern: Pattern, stage: Stage, segments: list[Segment]) -> Label:
                     raise LabError(f"{pattern.name}: {name} is {value}, the pattern says {session[name]}")
             session["kernel_clt"] = states[0].get((key[1], key[3]), "CLOSED")
             session["kernel_srv"] = states[1].get((key[3], key[1]), "CLOSED")
-    return Label(pattern.about, len(segments), sessions, pattern.causes)
+    return Label(pattern.about, len(segments), sessions, RIGHT.get(pattern.name, WRAPPED))
 
 
 def _with_ends(claim: Expected, pattern: Pattern, stage: Stage) -> Expected:

@@ -13,6 +13,8 @@ from lastack.lab.packet import ACK, RST, SYN, Segment, syn_packet
 from lastack.lab.waiting import wait_until
 
 _FLOOD = 40
+#: Not the port of the other patterns, which would be seen under the flood too when all are in one capture.
+_FLOODED_PORT = 8088
 
 
 def _refuse(stage: Stage, version: int) -> None:
@@ -102,12 +104,14 @@ def _syn_scan(stage: Stage) -> None:
 
 
 def _syn_flood(stage: Stage) -> None:
-    listen(stage)
+    listen(stage, port=_FLOODED_PORT)
     stage.sysctl("srv", "net/ipv4/tcp_synack_retries", "1")
     stage.host("srv").ip(f"route add 203.0.113.0/24 via {stage.client[4]}")
     raw = stage.raw("clt")
     for number in range(_FLOOD):
-        packet = syn_packet(f"203.0.113.{1 + number}", 1024 + number, stage.server[4], PORT, 5000 + number)
+        packet = syn_packet(
+            f"203.0.113.{1 + number}", 1024 + number, stage.server[4], _FLOODED_PORT, 5000 + number
+        )
         raw.sendto(packet, (stage.server[4], 0))
     stage.wait_segments(_FLOOD, _is_synack, "SYN-ACK")
 
@@ -289,7 +293,9 @@ PATTERNS = (
         "forty SYNs from addresses that never answer the SYN-ACK",
         _syn_flood,
         tuple(
-            _HALF_OPEN | {"client_ip": f"203.0.113.{1 + n}", "client_port": 1024 + n} for n in range(_FLOOD)
+            _HALF_OPEN
+            | {"client_ip": f"203.0.113.{1 + n}", "client_port": 1024 + n, "server_port": _FLOODED_PORT}
+            for n in range(_FLOOD)
         ),
         blind="the addresses of the clients belong to nobody",
     ),

@@ -21,8 +21,6 @@ class Pattern:
         about: What happened, in one sentence.
         play: Plays it on a stage.
         sessions: What must be found, in the order of the first packets. `client_port` counts from the stage's first.
-        causes: Verdicts (`lastack.model.enums.Cause`) that are right, the best first; `unknown` is never wrong. A
-            pattern of which one capture cannot tell the cause has several.
         version: IP version, for the addresses of the sessions.
         watch: At which end of the wire the capture is made.
         quick: Whether it takes well under a second.
@@ -37,7 +35,6 @@ class Pattern:
     about: str
     play: Callable[[Stage], None]
     sessions: tuple[Expected, ...]
-    causes: tuple[str, ...] = ()
     version: int = 4
     watch: str = "clt"
     quick: bool = True

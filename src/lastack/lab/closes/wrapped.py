@@ -198,7 +198,6 @@ def _pattern(
         about,
         play,
         (expected,),
-        causes=("clean_close",),
         version=version,
         snaplen=160,
         needs=needs,

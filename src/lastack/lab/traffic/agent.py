@@ -102,7 +102,11 @@ class Agent:
         """
         sock = await wire.dial(address, port, self._open_socket, timeout_s)
         await asyncio.get_running_loop().sock_sendall(sock, wire.control_preamble())
-        await self._serve(await wire.streams(sock))
+        control = await wire.streams(sock)
+        try:
+            await self._serve(control)
+        finally:
+            await control.close()
 
     async def close(self) -> None:
         """End all tests and stop listening."""
@@ -191,7 +195,7 @@ class Agent:
         except TimeoutError:
             steps.outcome = "unanswered"
         except OSError as error:
-            steps.outcome, steps.detail = "refused", error.strerror or str(error)
+            steps.outcome, steps.detail = "refused", wire.reason(error)
         else:
             steps.opened_ns = time.monotonic_ns()
             await asyncio.get_running_loop().sock_sendall(sock, wire.data_preamble(session.identity, flow))

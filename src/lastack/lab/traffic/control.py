@@ -172,6 +172,14 @@ async def clock_ahead_ns(control: Control, questions: int = 7) -> tuple[int, int
     return best[1], best[0] // 2
 
 
+def reason(error: OSError) -> str:
+    """Return why a connection could not be opened, in the system's words (asyncio has words of its own)."""
+    if isinstance(error, TimeoutError):
+        return "no answer"
+    known = error.errno is not None and error.errno > 0
+    return os.strerror(error.errno) if known and error.errno is not None else error.strerror or str(error)
+
+
 async def dial(address: str, port: int, open_socket: OpenSocket, timeout_s: float) -> socket.socket:
     """Return a new connection, non-blocking.
 

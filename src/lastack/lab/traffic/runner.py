@@ -21,6 +21,7 @@ from lastack.model.errors import UsageError
 _PLANS_A_LINE = 100
 #: Beyond the time after which the far end must have noticed by itself.
 _GRACE_S = 2.0
+_ASK_AGAIN_S = 0.05
 
 
 class Runner:
@@ -70,22 +71,37 @@ class Runner:
     async def run(self, address: str, port: int, timeout_s: float = 10.0) -> list[FlowReport]:
         """Connect to a serving far end, run all flows, and return their reports.
 
+        Args:
+            address: Its address or name.
+            port: Its port.
+            timeout_s: How long to try; a far end that is just starting is waited for.
+
         Raises:
             LabError: The far end cannot be reached, or does not serve.
             AccessError: It refuses us.
             UsageError: The flows cannot be opened as planned.
         """
         raise_file_limit()
-        try:
-            sock = await wire.dial(address, port, self._open_socket, timeout_s)
-        except OSError as error:
-            why = "no answer" if isinstance(error, TimeoutError) else error.strerror or str(error)
-            raise LabError(
-                f"{address} port {port}: {why}; start `lastack lab traffic serve` there"
-            ) from error
+        sock = await self._reach(address, port, timeout_s)
         await asyncio.get_running_loop().sock_sendall(sock, wire.control_preamble())
         self._far_port = port
         return await self._run(await wire.streams(sock))
+
+    async def _reach(self, address: str, port: int, timeout_s: float) -> socket.socket:
+        """Return a connection to the far end, which may be just starting: a refusal is asked again."""
+        end_s = time.monotonic() + timeout_s
+        while True:
+            try:
+                return await wire.dial(address, port, self._open_socket, end_s - time.monotonic())
+            except ConnectionRefusedError as error:
+                refusal: OSError = error
+            except OSError as error:
+                raise LabError(f"{address} port {port}: {wire.reason(error)}") from error
+            if time.monotonic() + _ASK_AGAIN_S > end_s:
+                raise LabError(
+                    f"{address} port {port}: {wire.reason(refusal)}; start `lastack lab traffic serve` there"
+                ) from refusal
+            await asyncio.sleep(_ASK_AGAIN_S)
 
     async def run_when_called(
         self, address: str, port: int, on_open: Callable[[int], None], timeout_s: float | None = None
@@ -217,7 +233,7 @@ class Runner:
         except TimeoutError:
             steps.outcome = "unanswered"
         except OSError as error:
-            steps.outcome, steps.detail = "refused", error.strerror or str(error)
+            steps.outcome, steps.detail = "refused", wire.reason(error)
         return None
 
     def _flow_arrived(self, sock: socket.socket, session: bytes, flow: int) -> None:

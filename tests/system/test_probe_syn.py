@@ -1,0 +1,66 @@
+"""Half-open probes against real kernels: four answers told apart, nothing left behind, thousands at once."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+
+import pytest
+
+from lastack.lab.netns import missing
+from lastack.lab.topology import Lab
+
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.skipif(bool(missing()), reason=missing() or "labs can be built"),
+]
+COMMAND = [sys.executable, "-m", "lastack.cli.main", "probe", "syn", "--format", "jsonl", "-W", "300ms"]
+RULES = """chain input { type filter hook input priority 0;
+  tcp dport 81 drop
+  meta nfproto ipv4 tcp dport 82 reject with icmp type admin-prohibited
+  meta nfproto ipv6 tcp dport 82 reject with icmpv6 type admin-prohibited
+}"""
+
+
+def ask(lab: Lab, *words: str) -> list[dict[str, object]]:
+    done = lab.client.run([*COMMAND, *words], check=False)
+    assert done.returncode in (0, 1), done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("method", ["syn", "connect"])
+@pytest.mark.parametrize("version", [4, 6])
+def test_four_answers__are_told_apart(method: str, version: int) -> None:
+    with Lab("direct") as lab:
+        lab.server.nft(RULES)
+        with lab.server.socket(socket.AF_INET6 if version == 6 else socket.AF_INET) as listener:
+            listener.bind(("", 80))
+            listener.listen(16)
+            address = lab.server.address(version)
+            host = f"[{address}]" if version == 6 else address
+            rows = ask(lab, "-c", "1", "--method", method, *(f"{host}:{port}" for port in (80, 81, 82, 83)))
+        by_port = {row["port"]: row for row in rows}
+        assert {port: row["result"] for port, row in by_port.items()} == {
+            80: "up",
+            81: "filtered",
+            82: "unreachable",
+            83: "refused",
+        }
+        assert (by_port[82]["icmp_type"], by_port[82]["icmp_code"]) == ((3, 13) if version == 4 else (1, 1))
+        assert by_port[82]["reporter"] == address
+
+
+def test_eight_thousand__are_up_and_none_stays_half_open() -> None:
+    with Lab("direct") as lab:
+        lab.server.ip("route add local 10.90.0.0/19 dev lo")
+        lab.client.ip(f"route add 10.90.0.0/19 via {lab.server.address()}")
+        with lab.server.socket() as listener:
+            listener.bind(("", 80))
+            listener.listen(4096)
+            rows = ask(lab, "10.90.0.0/19:80", "--method", "syn", "-W", "2s")
+            assert len(rows) == 8190
+            assert {row["result"] for row in rows} == {"up"}
+            assert not lab.server.run(["ss", "-Htan", "state", "syn-recv"]).stdout
+            queue = lab.server.run(["ss", "-Htln"]).stdout.split()
+            assert queue[1] == "0", "a connection reached the application"

@@ -1,0 +1,48 @@
+"""Verdicts are the same on any number of threads and windows, and what the run shows counts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.matrix.cases import CAPTURES, cases
+from tests.matrix.judge import Addresses
+from tests.naive.packets import Packet
+from tests.naive.write import write
+
+import lastack
+
+COLUMNS = ["session_id", "cause", "cause_confidence", "actor", "harm", "end_panos", "end_ipfix"]
+
+
+@pytest.fixture(scope="module")
+def crowd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every capture and timeline in one file."""
+    addresses = Addresses()
+    packets: list[Packet] = []
+    for number, case in enumerate(cases()):
+        packets += (addresses.move(packet, number) for packet in case.packets)
+    return write(tmp_path_factory.mktemp("crowd") / "all.pcap", packets)
+
+
+@pytest.mark.parametrize(("threads", "window"), [(2, None), (1, 1 << 16), (8, 1 << 16)])
+def test_verdicts__do_not_depend_on_threads_and_windows(
+    crowd: Path, threads: int, window: int | None
+) -> None:
+    one = lastack.track(crowd, threads=1).table.select(COLUMNS)
+    other = lastack.track(crowd, threads=threads, window_bytes=window).table.select(COLUMNS)
+    assert one.to_pylist() == other.to_pylist()
+
+
+def test_one_syn__says_nothing_where_one_direction_was_captured(tmp_path: Path) -> None:
+    syn = Packet(10**18, "10.0.0.1", 40000, "10.0.0.2", 80, 100, 0, 2)
+    answer = Packet(10**18, "10.0.0.4", 80, "10.0.0.3", 40001, 500, 101, 18)
+    other = Packet(10**18, "10.0.0.3", 40001, "10.0.0.4", 80, 100, 0, 2)
+    alone = lastack.track(write(tmp_path / "one.pcap", [syn])).table
+    assert alone.column("cause").to_pylist() == ["observer_limit"]
+    both = lastack.track(write(tmp_path / "both.pcap", [syn, other, answer])).table
+    assert both.column("cause").to_pylist() == ["unanswered", "half_open_client_gone"]
+
+
+def test_repeated_syns__are_unanswered_anywhere() -> None:
+    assert lastack.track(CAPTURES / "syn_dropped.pcap").table.column("cause").to_pylist() == ["unanswered"]

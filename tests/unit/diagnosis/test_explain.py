@@ -1,0 +1,67 @@
+"""Every session can be explained: a sentence, a packet that proves it, and words that stay modest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.matrix.cases import SCRIPTS
+from tests.unit.diagnosis.rows import everything, table_of
+
+from lastack.diagnosis.explain import explain
+from lastack.diagnosis.rules import ACCUSING, BY_CAUSE
+from lastack.model.enums import Cause
+
+NAMES = sorted(path.name for path in SCRIPTS.glob("*__*.pkts"))
+
+
+def check(row: dict[str, Any]) -> None:
+    verdict = explain(row)
+    assert verdict.cause.name == row["cause"]
+    assert verdict.sentence
+    assert not verdict.sentence.endswith(".")
+    assert any(fact.packet for fact in verdict.proof), "no packet proves it"
+    moments = [fact.time_ns for fact in verdict.proof if fact.time_ns is not None]
+    assert moments == sorted(moments)
+    causes = [other.cause for other in verdict.alternatives if other.possible]
+    assert verdict.cause not in causes
+    possible = [other.possible for other in verdict.alternatives]
+    assert possible == sorted(possible, reverse=True)
+    if verdict.cause in ACCUSING:
+        assert "consistent with" in verdict.sentence
+        assert causes, "an accusation names what else it may be"
+
+
+@pytest.mark.parametrize("row", everything().to_pylist(), ids=lambda row: row["cause"])
+def test_explain__of_captures(row: dict[str, Any]) -> None:
+    check(row)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_explain__of_timelines(name: str) -> None:
+    for row in table_of(name).to_pylist():
+        check(row)
+
+
+def test_explain__names_the_packets_of_the_rst_and_of_what_it_answers() -> None:
+    (row,) = table_of("peer_lost_state__fires.pkts").to_pylist()
+    packets = [fact.packet for fact in explain(row).proof if fact.packet]
+    assert packets == [7, 8]
+
+
+def test_explain__tells_the_signs_of_an_injected_reset() -> None:
+    (row,) = table_of("injected_reset__fires_by_ttl_and_ipid.pkts").to_pylist()
+    verdict = explain(row)
+    assert "TTL is 61" in verdict.sentence
+    assert "IP-ID is 30000" in verdict.sentence
+
+
+def test_explain__a_black_hole_after_a_silence_may_be_a_box() -> None:
+    (row,) = table_of("middlebox_half_closed_timeout__near_miss.pkts").to_pylist()
+    verdict = explain(row)
+    assert verdict.cause is Cause.peer_vanished
+    assert any(o.cause is Cause.middlebox_half_closed_timeout and o.possible for o in verdict.alternatives)
+
+
+def test_rules__there_is_one_for_every_cause() -> None:
+    assert set(BY_CAUSE) == set(Cause)
