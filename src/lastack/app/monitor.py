@@ -25,6 +25,7 @@ from lastack.prober.responder import listen
 from lastack.prober.talk import TalkAsker
 
 _HOOKS_AT_ONCE = 16
+_PATIENCE_S = 5.0
 
 Told = Callable[[str], None]
 
@@ -104,22 +105,23 @@ class MonitorRun:
 
     def run(self) -> None:
         """Ask until SIGTERM or Ctrl-C."""
-        server = self._serve() if self.config.listen else None
+        stop_serving = self._serve() if self.config.listen else None
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, lambda *_: self._loop.stop())
         try:
             with contextlib.suppress(KeyboardInterrupt):
                 self._loop.run()
         finally:
-            if server is not None:
-                server.should_exit = True
+            if stop_serving is not None:
+                stop_serving()
             self._loop.close()
 
     def stop(self) -> None:
         """Make `run` return."""
         self._loop.stop()
 
-    def _serve(self) -> Any:
+    def _serve(self) -> Callable[[], None]:
+        """Begin to serve; return what ends it."""
         import uvicorn
 
         host, port = split_target(self.config.listen)
@@ -127,9 +129,16 @@ class MonitorRun:
         self.port = listener.getsockname()[1]
         app = make_app(self.config, self.metrics, self.rows)
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", access_log=False, lifespan="off"))
-        threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True).start()
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
         self._warn(f"metrics on http://{self.config.listen}/metrics")
-        return server
+
+        def stop() -> None:
+            server.should_exit = True
+            thread.join(_PATIENCE_S)
+            listener.close()
+
+        return stop
 
 
 def change_row(target: Watched, change: Change) -> dict[str, Any]:

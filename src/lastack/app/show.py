@@ -20,7 +20,7 @@ from lastack.store.dataset import Order
 from lastack.tracking.ladder import Fold, Rung, ladder
 from lastack.tracking.placing import PACKET_BITS
 
-#: Sessions of the same ends that are looked at.
+#: Sessions of the same ends that are looked at, if no later one is asked for.
 MOST_MATCHES = 1000
 #: Packets that a ladder shows one by one at most, even if all are asked for.
 MOST_RUNGS = 200_000
@@ -88,7 +88,11 @@ def show_session(
     options = options or TrackOptions()
     batches: list[Any] = []
     answer = ask(
-        inputs, Question(wish.where, None, Order("start"), MOST_MATCHES), batches.append, options, progress
+        inputs,
+        Question(wish.where, None, Order("start"), max(MOST_MATCHES, wish.nth)),
+        batches.append,
+        options,
+        progress,
     )
     matches = [row for batch in batches for row in batch.to_pylist()]
     if not matches:

@@ -166,12 +166,15 @@ def _page(shown: Shown, record: bool, plain: bool) -> str:
 
 def _tell_others(shown: Shown, nth: int) -> None:
     """List the other sessions that fit."""
+    from lastack.app.show import MOST_MATCHES
     from lastack.view.cells import instant
     from lastack.view.table import outcome
 
     if len(shown.matches) < 2:
         return
-    sys.stdout.write(f"\nSession {nth} of {len(shown.matches)} that fit; --nth N shows another:\n")
+    many = len(shown.matches)
+    at_least = "the first " if many >= MOST_MATCHES else ""
+    sys.stdout.write(f"\nSession {nth} of {at_least}{many:,} that fit; --nth N shows another:\n")
     first = max(0, min(nth - 1 - _LISTED // 2, len(shown.matches) - _LISTED))
     for number, row in enumerate(shown.matches[first : first + _LISTED], first + 1):
         mark = ">" if number == nth else " "

@@ -126,7 +126,8 @@ def place(segments: Any, idle_ns: int | None = None) -> Placed:
             position = until
     count = records.count
     ids = tuple(int(records.row(number)["session_id"]) for number in range(count))
-    return Placed(owner, ids, tuple(int(np.argmax(owner == number)) for number in range(count)))
+    first = {int(n): int(at) for n, at in zip(*np.unique(owner, return_index=True), strict=True)}
+    return Placed(owner, ids, tuple(first[number] for number in range(count)))
 
 
 def follow(segments: Any, session: int, stops: Iterable[int], idle_ns: int | None = None) -> Iterator[Row]:
