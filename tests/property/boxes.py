@@ -1,103 +1,162 @@
-"""Hypothesis strategies for boxes: any numbers of the numeric form, with timers that the silences of tests meet."""
+"""Boxes for tests of what-if, and the comparison of the fast form with the slow box, session by session."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from hypothesis import strategies as st
+import numpy as np
+from tests.naive.fates import evaluate
+from tests.naive.packets import Packet
 
+from lastack.app.profiles import load_profile
+from lastack.firewall.compile import compile_profile
 from lastack.firewall.table import (
+    ANY,
     FOREVER_NS,
+    N_PHASES,
     PHASE_CODE,
     Box,
-    Linux,
-    Room,
-    Selector,
     Table,
     TimerRow,
     phase_table,
 )
-from lastack.firewall.words import By, Event, Phase
+from lastack.firewall.words import Phase
+from lastack.replay.harm import Loss
+from lastack.replay.judge import Judged, judge
+from lastack.replay.past import Past, past_of
+from lastack.replay.readings import readings_of
 
-S = 1_000_000_000
-LENGTHS = [1, S - 1, S, S + 1, 2 * S, 5 * S, 31 * S, 120 * S, 400 * S, FOREVER_NS]
-
-timers = st.builds(
-    TimerRow,
-    name=st.just("t"),
-    ns=st.sampled_from(LENGTHS),
-    mode=st.sampled_from([0, 0, 1, 1, 2]),
-    refresh=st.tuples(st.sampled_from([63, 127, 8, 62, 16, 0]), st.sampled_from([63, 63, 0])),
-    resolution_ns=st.sampled_from([0, S]),
-)
-exceptions = st.tuples(
-    st.sampled_from(list(Phase)),
-    st.sampled_from(list(Event)),
-    st.sampled_from(list(By)),
-    st.sampled_from(list(Phase)),
-)
-codes = st.tuples(st.integers(0, 3), st.integers(0, 3))
+OPENING = (Phase.syn_sent, Phase.syn_recv)
 
 
-@st.composite
-def flag_tables(draw: Any) -> Table:
-    """Any table of the `flags` engine."""
-    rows = tuple(draw(st.lists(timers, min_size=1, max_size=4)))
-    places = st.integers(0, len(rows) - 1)
-    plain = draw(st.booleans())
-    one = draw(places)
-    timer_of = [(one, one)]
-    for _ in PHASE_CODE:
-        place = draw(places)
-        timer_of.append((place, place if plain else draw(places)))
-    others = tuple(draw(st.lists(codes, min_size=5, max_size=5)))
-    return Table(
-        rows,
-        tuple(timer_of),
-        phase_table(draw(st.lists(exceptions, max_size=3))),
-        draw(st.integers(0, 3)),
-        ((2, draw(st.integers(0, 3))), *(others if draw(st.booleans()) else ((0, 0),) * 5)),
-        per_direction=draw(st.sampled_from([False, False, True])),
-    )
+def box_table(
+    seconds: Mapping[Phase, float],
+    absolute: Iterable[Phase] = (),
+    names: Mapping[Phase, str] | None = None,
+    rst_check: int = 0,
+) -> Table:
+    """Return the numbers of a box with a timer for each phase, or one for several that share a name."""
+    strict, given = set(absolute), names or {}
+    rows: dict[str, TimerRow] = {}
+    timer_of = [(0, 0)] * N_PHASES
+    for phase in Phase:
+        name = given.get(phase, phase.value)
+        if name not in rows:
+            length = seconds.get(phase)
+            ns = FOREVER_NS if length is None else round(length * 1e9)
+            mask = 0 if phase in strict else int(ANY)
+            rows[name] = TimerRow(name, ns, int(phase in strict), (mask, mask))
+        place = list(rows).index(name)
+        timer_of[PHASE_CODE[phase]] = (place, place)
+    return Table(tuple(rows.values()), tuple(timer_of), phase_table(), rst_check)
 
 
-@st.composite
-def linux_tables(draw: Any) -> Table:
-    """Any table of the `linux_conntrack` engine."""
-    lengths = st.sampled_from([S, 2 * S, 5 * S, 31 * S, 120 * S, 400 * S])
-    rows = tuple(TimerRow("t", draw(lengths)) for _ in range(12))
-    switches = Linux(*(draw(st.booleans()) for _ in range(3)), draw(st.integers(1, 3)), draw(st.booleans()))
-    codes_of = ((2, 2), *(draw(st.lists(codes, min_size=5, max_size=5))))
-    return Table(rows, linux=switches, no_session=tuple(codes_of))
+def shipped(name: str, **seconds: float) -> Table:
+    """Return the numbers of a profile with some of its timers set."""
+    from lastack.firewall.policy import Policy
+
+    policy = Policy(name, name, {timer: round(value * 1e9) for timer, value in seconds.items()})
+    return compile_profile(load_profile(name), policy)
 
 
-selectors = st.builds(
-    Selector,
-    table=st.integers(0, 1),
-    ports=st.sampled_from([(0, 65535), (443, 443), (8000, 9000), (22, 22)]),
-    clients=st.sampled_from([(), ((0xFFFF0A000000, (1 << 128) - 256),), ((1, (1 << 128) - 1),)]),
-    servers=st.sampled_from([(), ((0xFFFF0A000002, (1 << 128) - 1),)]),
-)
-rooms = st.one_of(
-    st.just(Room()),
-    st.builds(
-        Room,
-        limit=st.integers(0, 3),
-        evict=st.lists(st.integers(1, 9), max_size=3, unique=True).map(tuple),
-        scale_from=st.integers(0, 2),
-        scale_to=st.sampled_from([0, 3, 4]),
-        scale_by=st.sampled_from([1.0, 2.0, 3.0]),
-        scale_every_ns=st.sampled_from([1, S]),
+BOXES: dict[str, Table] = {
+    "idle": box_table(dict.fromkeys(Phase, 1.0) | {Phase.established: 5.0, Phase.unreplied: 5.0}),
+    "idle_longer": box_table(
+        {
+            Phase.syn_sent: 5, Phase.syn_recv: 10, Phase.established: 31, Phase.unreplied: 31, Phase.fin1: 2,
+            Phase.fin1_acked: 6, Phase.fin2: 1.5, Phase.closed: 2, Phase.rst: 1,
+        }
     ),
-)
+    "absolute": box_table(
+        {
+            Phase.syn_sent: 5, Phase.syn_recv: 10, Phase.established: 30, Phase.unreplied: 30, Phase.fin1: 2,
+            Phase.fin2: 1, Phase.rst_unverified: 3,
+        },
+        set(Phase) - {Phase.established, Phase.unreplied},
+        {Phase.fin1_acked: "fin1", Phase.closed: "fin2", Phase.rst: "fin2"},
+        3,
+    ),
+    "one_wait": box_table(
+        {Phase.syn_sent: 5, Phase.syn_recv: 10, Phase.established: 60, Phase.unreplied: 60, Phase.fin1: 7},
+        set(Phase) - {Phase.established, Phase.unreplied},
+        dict.fromkeys((Phase.fin1_acked, Phase.fin2, Phase.closed, Phase.rst, Phase.rst_unverified), "fin1"),
+    ),
+}  # fmt: skip
 
 
-@st.composite
-def boxes(draw: Any, tables: st.SearchStrategy[Table] | None = None) -> Box:
-    """Any box of one engine or of both."""
-    one = tables if tables is not None else st.one_of(flag_tables(), linux_tables())
-    return Box(
-        tuple(draw(st.lists(one, min_size=2, max_size=2))),
-        tuple(draw(st.lists(selectors, max_size=2))),
-        draw(rooms),
-    )
+@dataclass(frozen=True)
+class Compared:
+    """How the fast form and the slow box agree.
+
+    Attributes:
+        sessions: Sessions of both.
+        exact: Sessions that the fast form calls exact.
+        broken: Sessions that the slow box breaks.
+        wrong: What differs, in words.
+    """
+
+    sessions: int
+    exact: int
+    broken: int
+    wrong: list[str]
+
+
+def judged(table: Table, past: Past) -> Judged:
+    """Return the verdicts of the fast form, each session under the readings that are for it."""
+    again = past.repeated_syn | past.repeated_fin
+    plain, repeats = judge(past, readings_of([table])), judge(past, readings_of([table], True))
+
+    def pick(a: Any, b: Any) -> Any:
+        return np.where(again.reshape(-1, *[1] * (a.ndim - 1)), b, a)
+
+    parts = [
+        type(plain.kind)(**{n: pick(getattr(x, n), getattr(y, n)) for n in type(x).__dataclass_fields__})
+        for x, y in ((plain.kind, repeats.kind), (plain.harsh, repeats.harsh))
+    ]
+    return Judged(parts[0], parts[1], pick(plain.exact, repeats.exact))
+
+
+def compare(packets: list[Packet], table: Table, rows: Any) -> Compared:
+    """Hold the fast form against the slow box.
+
+    Args:
+        packets: The capture.
+        table: The box.
+        rows: Its sessions, as the tracker gives them.
+    """
+    verdicts, fates = evaluate(packets, Box((table,)))
+    first: dict[int, int] = {}
+    for verdict in verdicts:
+        first.setdefault(verdict.session, verdict.number)
+    by_first = {first[fate.session]: fate for fate in fates if fate.session in first}
+    past = past_of(rows)
+    ids = rows["session_id"].to_numpy().tolist()
+    packet_of = dict(zip(ids, rows["first_packet"].to_numpy().tolist(), strict=True))
+    found = judged(table, past)
+    wrong = []
+    for i, session in enumerate(past.session_id.tolist()):
+        fate = by_first[packet_of[session]]
+        kind, harsh = found.kind, found.harsh
+        least, most = kind.lost_least[i].tolist(), harsh.lost_most[i].tolist()
+        if found.exact[i]:
+            same = bool(kind.broken[i]) == fate.broken
+            if same and fate.broken:
+                same = int(kind.died_ns[i]) == fate.broken_ns
+                same &= sorted(least[:2]) == sorted(fate.lost_bytes)
+                if least[2:] == most[2:]:  # which packets came before a run's end is not always known
+                    same &= sum(least[2:]) == sum(fate.refused)
+                same &= Loss(int(kind.loss[i])).name == fate.harm.value
+        else:
+            same = bool(kind.broken[i]) <= fate.broken <= bool(harsh.broken[i])
+            if fate.broken and same:
+                lost = sum(fate.lost_bytes)
+                same = lost <= sum(most[:2]) and (not kind.broken[i] or sum(least[:2]) <= lost)
+        if not same:
+            wrong.append(
+                f"session of packet {packet_of[session]}: exact {found.exact[i]}, broken {kind.broken[i]}/"
+                f"{harsh.broken[i]} at {kind.died_ns[i]} lost {least} ({most}) {Loss(int(kind.loss[i])).name}; "
+                f"the box: {fate.broken} at {fate.broken_ns} lost {fate.lost_bytes} {fate.refused} {fate.harm}"
+            )
+    return Compared(len(past), int(found.exact.sum()), sum(f.broken for f in fates), wrong)

@@ -45,7 +45,7 @@ class Cut:
         if not self._rows:
             tell([f"{self._target}: not written, as no session passes"], reading)
             return
-        with shown_progress(reading, inputs, config=False) as progress:
+        with shown_progress(reading, inputs, config=False, packets=True) as progress:
             count, notes = cut_sessions(
                 self._rows, inputs, self._target, reading.track_options, elsewhere, progress
             )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def shown_progress(
-    reading: Reading, inputs: Sequence[str], *, config: bool = True
+    reading: Reading, inputs: Sequence[str], *, config: bool = True, packets: bool = False
 ) -> Iterator[Progress | None]:
     """Yield what the reader calls with its state; None when no progress is wanted or nobody would see it.
 
@@ -26,10 +26,12 @@ def shown_progress(
         reading: Whether progress is wanted.
         inputs: What is read; datasets alone need neither progress nor the compiler.
         config: Say which configuration is in force.
+        packets: The captures that datasets were made from are read again.
     """
     captures = any(not Path(name).is_dir() for name in inputs)
     if config and (captures or reading.config is not None):
         _tell_config(reading)
+    captures |= packets
     if captures:
         prepare_kernels(reading)
     if not captures or not reading.shows_progress:

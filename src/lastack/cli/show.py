@@ -90,8 +90,8 @@ def command(
 
     Its packets are read again from the capture, also for a dataset, which knows its captures by name.
     """
-    if target == "-" and form == "text":
-        raise click.UsageError("--packets - writes to standard output, where the page goes: name a file")
+    if target == "-":
+        raise click.UsageError("--packets - would mix with the page: name a file")
     # Imported late: parsing a command line must not wait for Arrow.
     from lastack.app.show import Wish, show_session
     from lastack.cli.progress import shown_progress
@@ -105,7 +105,7 @@ def command(
         packets=target is not None or not no_ladder,
         captures=captures,
     )
-    with shown_progress(reading, inputs) as progress:
+    with shown_progress(reading, inputs, packets=wish.packets) as progress:
         shown = show_session(inputs, wish, reading.track_options, progress)
     if shown is None:
         raise UsageError(f"no session {session} in {', '.join(inputs)}; `lastack sessions` lists them")

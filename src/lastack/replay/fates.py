@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lastack.replay.candidates import Candidates, Runs, candidates_of
+from lastack.replay.candidate import Candidates
+from lastack.replay.candidates import Runs, candidates_of
 from lastack.replay.lanes import LANES, Lanes
 from lastack.replay.past import Past
 

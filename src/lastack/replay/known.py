@@ -18,7 +18,7 @@ class Known:
 
     Attributes:
         row: Session.
-        since_ns: From this moment on, at least `sent` had been sent.
+        since_ns: After this moment, at least `sent` had been sent.
         before_ns: Before this moment, at most that.
         sent: Payload and packets as in `Silences`, shape (points, 4).
     """
@@ -76,9 +76,9 @@ def sent_by(
     for nth in range(int(count.max())):
         here = np.flatnonzero(count[which] > nth)
         point = first[which[here]] + nth
-        passed = known.since_ns[point] <= moments_ns[here]
+        passed = known.since_ns[point] < moments_ns[here]
         least[here[passed]] = np.maximum(least[here[passed]], known.sent[point[passed]])
-        ahead = known.before_ns[point] > moments_ns[here]
+        ahead = known.before_ns[point] >= moments_ns[here]
         most[here[ahead]] = np.minimum(most[here[ahead]], known.sent[point[ahead]])
     opening = moments_ns < np.minimum(past.enters[rows, Stage.established], past.enters[rows, Stage.fin1])
     most[opening, :2] = np.minimum(most[opening, :2], least[opening, :2])

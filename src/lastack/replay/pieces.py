@@ -120,9 +120,9 @@ def _add_open(
 
 
 def _index(lanes: Lanes, lane: NDArray[np.int64], length_ns: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the first setting whose timer is at least so long."""
+    """Return the first setting whose timer is longer."""
     result = np.zeros(len(lane), np.int64)
     for one in np.unique(lane):
         here = lane == one
-        result[here] = np.searchsorted(lanes.ns[one], length_ns[here], "left")
+        result[here] = np.searchsorted(lanes.ns[one], length_ns[here], "right")
     return result

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lastack.firewall.table import ANY, Ct, Seg, Table
+from lastack.replay.candidate import FLOOR_NS, OPEN_FLOOR_NS
 from lastack.replay.lanes import FOREVER_NS, LANES, SHORTEST, STAGES, Lanes, Meeting, Readings, Stage
 from lastack.replay.phases import phases_by_lane
 
@@ -71,10 +72,15 @@ def readings_of(tables: Sequence[Table], repeats: bool = False) -> Readings:
         why.append("segments out of the window are taken to be in it")
     if meeting.open:
         why.append("who sent the first packet after the entry ended is not kept")
+    # What an entry that is made again would meet depends on all that may have ended it.
+    kind.ns[SHORTEST] = harsh.ns[SHORTEST]
+    if _too_short(kind):
+        why.append("silences below 1 s (5 s while established) are not in the record")
     same = (
         bool((kind.ns == harsh.ns).all())
         and bool((kind.absolute == harsh.absolute).all())
         and not meeting.open
+        and not _too_short(kind)
     )
     return Readings(kind, kind if same else harsh, tuple(dict.fromkeys(why)))
 
@@ -175,3 +181,13 @@ def _meeting(table: Table) -> Meeting:
         return 2 if len(let) > 1 else int(let.pop())
 
     return Meeting(fate(Seg.syn_ack), fate(Seg.data, Seg.ack), fate(Seg.fin), fate(Seg.rst))
+
+
+def _too_short(lanes: Lanes) -> bool:
+    """Return whether an idle timer is shorter than the silences that the record keeps, in some setting."""
+    shortest = lanes.ns[:SHORTEST, 0]
+    floors = np.array(
+        [OPEN_FLOOR_NS if lane % STAGES == Stage.established else FLOOR_NS for lane in range(SHORTEST)]
+    )
+    late = np.arange(SHORTEST) % STAGES >= Stage.established
+    return bool((late & ~lanes.absolute[:SHORTEST] & (shortest < floors)).any())

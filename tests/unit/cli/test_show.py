@@ -215,3 +215,8 @@ def test_packets__never_over_the_capture_itself(tmp_path: Path) -> None:
 def test_packets__without_a_capture_is_an_error(invented: str, tmp_path: Path) -> None:
     assert run(["show", "1", "-i", invented, "--packets", str(tmp_path / "x.pcapng")]) == 3
     assert not (tmp_path / "x.pcapng").exists()
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_packets__do_not_mix_with_the_page(form: str) -> None:
+    assert run(["show", ENDS, "-i", str(CAPTURES / "refused.pcap"), "--packets", "-", "--format", form]) == 2

@@ -1,0 +1,116 @@
+"""The fast what-if (from session records) is held against the slow box (packet by packet)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from tests.naive.packets import Packet
+from tests.naive.reader import read
+from tests.naive.write import write
+from tests.property.boxes import BOXES, compare, shipped
+from tests.property.talks import captures_of_talks
+
+import lastack
+from lastack.firewall.table import Table
+from lastack.replay.harm import Loss
+from lastack.replay.holding import Window
+from lastack.replay.judge import judge
+from lastack.replay.lanes import LANES, Lanes, Readings, Stage, lanes_of
+from lastack.replay.past import past_of
+from lastack.replay.sweep import Sweep
+
+ROOT = Path(__file__).resolve().parents[2]
+OWN = [*sorted((ROOT / "tests" / "captures").glob("*.pcap")), ROOT / "samples" / "closes.pcapng"]
+SHARED = sorted((ROOT.parent / "shared" / "captures").glob("*cap*"))
+PROFILES: dict[str, Table] = {
+    "panos": shipped("panos", tcp=60, tcp_half_closed=6, tcp_time_wait=3),
+    "panos_legacy": shipped("panos_legacy", tcp=60, tcp_wait=5),
+    "fortigate": shipped("fortigate"),
+    "cisco_asa": shipped("cisco_asa"),
+    "linux_conntrack": shipped("linux_conntrack", fin_wait=3, close_wait=2, last_ack=2, time_wait=3),
+    "rfc6146": shipped("rfc6146"),
+    "ipvs": shipped("ipvs"),
+    "checkpoint": shipped("checkpoint"),
+}
+
+
+def _rows(packets: list[Packet], folder: Path) -> object:
+    return lastack.track(write(folder / "talks.pcap", packets)).table
+
+
+@given(captures_of_talks())
+def test_whatif__equals_the_slow_box(tmp_path_factory: pytest.TempPathFactory, packets: list[Packet]) -> None:
+    rows = _rows(packets, tmp_path_factory.mktemp("talks"))
+    for name, table in {**BOXES, **PROFILES}.items():
+        assert not compare(packets, table, rows).wrong, name
+
+
+@pytest.mark.parametrize("name", [*BOXES, "panos", "linux_conntrack"])
+def test_whatif__equals_the_slow_box_on_every_own_capture(name: str) -> None:
+    table = {**BOXES, **PROFILES}[name]
+    sessions = exact = 0
+    for path in OWN:
+        found = compare(read(path).packets, table, lastack.track(path).table)
+        assert not found.wrong, path.name
+        sessions, exact = sessions + found.sessions, exact + found.exact
+    assert sessions > 300
+    if name in BOXES:
+        assert exact > 0.97 * sessions
+
+
+@pytest.mark.shared
+@pytest.mark.skipif(not SHARED, reason="no shared captures beside the project")
+@pytest.mark.parametrize("name", [*BOXES, "panos"])
+def test_whatif__equals_the_slow_box_on_shared_captures(name: str) -> None:
+    table = {**BOXES, **PROFILES}[name]
+    for path in SHARED:
+        found = compare(read(path).packets, table, lastack.track(path).table)
+        assert not found.wrong, path.name
+
+
+def _swept(seconds: list[float], absolute: frozenset[Stage]) -> Readings:
+    base = dict.fromkeys(Stage, 5.0)
+    each = [
+        lanes_of({**base, Stage.established: t, Stage.fin1: t / 2, Stage.fin1_acked: t / 2}, absolute)
+        for t in seconds
+    ]
+    shared = each[0].timer.copy()
+    shared[[int(Stage.fin1_acked), LANES // 2 + int(Stage.fin1_acked)]] = shared[
+        [int(Stage.fin1), LANES // 2 + int(Stage.fin1)]
+    ]
+    lanes = Lanes(np.concatenate([one.ns for one in each], axis=1), each[0].absolute, shared)
+    return Readings(lanes, lanes)
+
+
+@given(captures_of_talks())
+@pytest.mark.parametrize(
+    "absolute", [frozenset(), frozenset({Stage.fin1, Stage.fin1_acked, Stage.established})]
+)
+def test_sweep__is_the_sum_of_the_verdicts_on_each_setting(
+    tmp_path_factory: pytest.TempPathFactory, absolute: frozenset[Stage], packets: list[Packet]
+) -> None:
+    past = past_of(_rows(packets, tmp_path_factory.mktemp("talks")))
+    if not len(past):
+        return
+    readings = _swept([5, 6, 7, 12, 24, 40, 65, 200, 900], absolute)
+    window = Window(int(past.start.min()), int(past.end.max()) + 1)
+    # In two parts that are merged: parts of an input may be added apart.
+    half = np.arange(len(past)) % 2 == 0
+    sweep, other = Sweep(1, readings, window), Sweep(1, readings, window)
+    for part, which in ((sweep, half), (other, ~half)):
+        part.add(past.take(which), np.zeros(int(which.sum()), np.int64))
+    sweep.merge(other)
+    out = sweep.outcome()
+    for j in range(readings.settings):
+        lanes = readings.kind.only(j)
+        one = judge(past, Readings(lanes, lanes))
+        assert out.broken_least[0, j] == one.kind.broken.sum()
+        assert out.broken_most[0, j] == one.harsh.broken.sum()
+        assert out.lost_least[0, j] == one.kind.lost_least[:, :2].sum()
+        assert out.lost_most[0, j] == one.harsh.lost_most[:, :2].sum()
+        losses = np.bincount(one.kind.loss[one.kind.broken], minlength=len(Loss))
+        assert out.losses[:, j].tolist() == losses.tolist()
+    assert (np.diff(out.broken_most[0]) <= 0).all(), "longer timers never break more"
