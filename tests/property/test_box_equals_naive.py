@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.naive.boxes import differences, fate_differences
 from tests.naive.packets import Packet
@@ -30,6 +30,8 @@ def test_linux_engine__equals_the_slow_box(packets: list[Packet], box: Box, adop
     assert not found, found
 
 
+# each example sets up a tracker and a table
+@settings(max_examples=max(20, settings.default.max_examples // 3))
 @given(packet_lists(), boxes(), st.booleans())
 def test_evaluator__gives_each_session_the_fate_of_the_slow_replay(
     packets: list[Packet], box: Box, adopt: bool

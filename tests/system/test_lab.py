@@ -72,6 +72,32 @@ def test_lab__an_emulators_box_passes_nothing_by_itself() -> None:
             client.connect((lab.server.address(), 80))
 
 
+BRIDGE = """
+import select, socket
+ends = [socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) for _ in range(2)]
+for end, device in zip(ends, ("inside", "outside")):
+    end.setsockopt(263, 15, 1)  # frames with offload headers
+    end.setsockopt(263, 23, 1)  # not what this end sends
+    end.bind((device, 3))
+while True:
+    for end in select.select(ends, [], [])[0]:
+        ends[end is ends[0]].send(end.recv(70_000))
+"""
+
+
+def test_lab__what_runs_in_an_emulators_box_is_waited_for() -> None:
+    with Lab("emulator") as lab:
+        lab.box.popen([sys.executable, "-I", "-S", "-c", BRIDGE])
+        lab.await_box()
+        with connected(lab) as (client, server):
+            client.sendall(b"through")
+            assert server.recv(9) == b"through"
+    with Lab("emulator") as lab:
+        lab.box.popen(["false"])
+        with pytest.raises(LabError, match="has ended"):
+            lab.await_box()
+
+
 @pytest.mark.parametrize("expired", ["silent", "reset"])
 def test_lab__a_session_is_forgotten_by_age_however_busy(expired: str) -> None:
     with Lab("nat", half_closed_life_ms=300, expired=expired) as lab, connected(lab) as (client, server):
@@ -145,6 +171,28 @@ def test_run__leaves_nothing_when_it_is_ended_by_a_signal(number: signal.Signals
         wait_until(lambda: not Path(f"/proc/{daemon}").exists(), "the end of a daemon")
         wait_until(lambda: not folder.exists(), "the removal of the lab's folder")
     assert program.returncode in (-signal.SIGKILL, 128 + signal.SIGTERM, 130)
+
+
+def test_clean__removes_what_is_left_when_the_cleaner_was_killed_too() -> None:
+    script = "echo $$ $PPID $LASTACK_LAB; exec tail -f /dev/null"
+    with start(["lab", "run", "nat", "-q", "--", "sh", "-c", script]) as program:
+        assert program.stdout is not None
+        left, parent, name = program.stdout.readline().split()
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        (reaper,) = [pid for pid in children if b"reaper.py" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        os.kill(int(reaper), signal.SIGKILL)
+        program.kill()
+        program.wait(10)
+    try:
+        assert (registry.home() / name).exists()
+        assert Path(f"/proc/{left}").exists()
+        assert f"would remove {name} and 1 processes" in lastack("lab", "clean", "--dry-run").stdout
+        assert f"removed {name} and 1 processes" in lastack("lab", "clean").stdout
+        assert not (registry.home() / name).exists()
+        wait_until(lambda: not Path(f"/proc/{left}").exists(), "the end of what was left")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(left), signal.SIGKILL)
 
 
 def test_run__exits_as_its_command_and_knows_the_ways_to_other_hosts() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from tests.system.lab_tools import needs_lab
 
 from lastack.lab import Lab, LabError
 from lastack.lab.traffic import Agent, FlowReport, Limits, Runner, deal
+from lastack.lab.traffic.control import control_preamble, present, streams
 from lastack.model.errors import AccessError
 
 pytestmark = [pytest.mark.system, needs_lab]
@@ -200,3 +202,43 @@ def test_run__a_host_that_serves_nothing_is_told() -> None:
         pytest.raises(LabError, match="Connection refused; start `lastack lab traffic serve`"),
     ):
         asyncio.run(run(lab))
+
+
+BAD_MESSAGES = [
+    b"\n", b"[]\n", b"[" * 100_000 + b"\n", b"\xff\xfe\n", b'{"type": 3}\n', b"x" * 400_000 + b"\n",
+    b'{"type": "plan"}\n', b'{"type": "plan", "flows": [3], "first": 1, "stall_ns": 1}\n',
+    b'{"type": "plan", "flows": [{"up_bytes": -1}], "first": 1, "stall_ns": 1}\n',
+    b'{"type": "plan", "flows": [{}], "first": 1e99, "stall_ns": 1}\n',
+    b'{"type": "open", "flow": [], "port": 5}\n', b'{"type": "open", "flow": {}, "port": {}}\n',
+    b'{"type": "open", "flow": 1, "port": 99999999}\n', b'{"type": "nonsense"}\n', b'{"type": "bye"',
+]  # fmt: skip
+
+
+def test_agent__serves_on_whatever_it_is_told() -> None:
+    async def annoy(lab: Lab) -> list[FlowReport]:
+        agent = Agent(open_socket=lab.server.socket)
+        port = await agent.listen("", 0)
+        try:
+            for message in BAD_MESSAGES:
+                with lab.client.socket() as sock:
+                    sock.setblocking(False)
+                    loop = asyncio.get_running_loop()
+                    await loop.sock_connect(sock, (lab.server.address(), port))
+                    await loop.sock_sendall(sock, control_preamble())
+                    control = await streams(sock.dup())
+                    await present(control, "")
+                    await control.expect("ready")
+                    await loop.sock_sendall(sock, message)
+                    sock.shutdown(1)
+                    with contextlib.suppress(LabError):
+                        while True:
+                            await control.hear(3)
+                    await control.close()
+            runner = Runner(deal(2, sizes=(10,)), open_socket=lab.client.socket, stall_ns=S)
+            return await runner.run(lab.server.address(), port)
+        finally:
+            await agent.close()
+
+    with Lab("direct") as lab:
+        reports = asyncio.run(annoy(lab))
+    assert {report.finding().outcome for report in reports} == {"done"}

@@ -191,9 +191,13 @@ def _run(lab: Lab, host: str, words: tuple[str, ...], jobs: dict[str, tuple[str,
     write_scripts(lab)
     if not quiet:
         _introduce(lab)
-    for name, lines in jobs.items():
-        for line in lines:
-            lab.hosts[name].popen(["sh", "-c", line], stdin=subprocess.DEVNULL)
+    started = [
+        (name, line, lab.hosts[name].popen(["sh", "-c", line], stdin=subprocess.DEVNULL))
+        for name, lines in jobs.items()
+        for line in lines
+    ]
+    if lab.topology == "emulator" and jobs["box"]:
+        lab.await_box()
     if not words and not sys.stdin.isatty():
         click.echo("lastack: interrupt to end the lab", err=True)
         signal.pause()
@@ -205,6 +209,9 @@ def _run(lab: Lab, host: str, words: tuple[str, ...], jobs: dict[str, tuple[str,
             break
         except KeyboardInterrupt:  # the command has got it too, and decides
             continue
+    for name, line, job in started:
+        if job.poll():
+            click.echo(f"lastack: {name}: `{line}` exited with {job.returncode}", err=True)
     return code if code >= 0 else 128 - code
 
 

@@ -162,27 +162,38 @@ def command(
             data_port=data_port,
             progress=progress,
         )
-        reports = _run(runner, target, port, patience / 1e9, quiet)
+        interrupted = _run(runner, target, port, patience / 1e9, quiet)
+    reports = runner.reports
     for note in runner.notes:
         click.echo(f"lastack: {note}", err=True)
     _write(reports, form, everything, runner.clock_error_ns)
+    if interrupted:
+        return 130
     return 0 if all(report.finding().outcome == "done" for report in reports) else 1
 
 
-def _run(
-    runner: Runner, target: str | None, port: int, patience_s: float, quiet: bool
-) -> Sequence[FlowReport]:
+def _run(runner: Runner, target: str | None, port: int, patience_s: float, quiet: bool) -> bool:
+    """Run the flows and return whether they were interrupted: what became of them until then is worth telling."""
     import asyncio
-
-    if target is not None:
-        host, far_port = port_of(target, port)
-        return asyncio.run(runner.run(host, far_port, patience_s))
 
     def on_open(ours: int) -> None:
         if not quiet:
             click.echo(f"lastack: waiting at port {ours} for `lastack lab traffic serve --connect`", err=True)
 
-    return asyncio.run(runner.run_when_called("", port, on_open, patience_s))
+    if target is None:
+        running = runner.run_when_called("", port, on_open, patience_s)
+    else:
+        running = runner.run(*port_of(target, port), patience_s)
+    try:
+        asyncio.run(running)
+        return False
+    except KeyboardInterrupt:
+        if not any(report.near.begun_ns for report in runner.reports):
+            raise
+        for report in runner.reports:
+            if report.near.outcome == "unknown":
+                report.near.outcome = "cancelled"
+        return True
 
 
 def _write(reports: Sequence[FlowReport], form: str, everything: bool, clock_error_ns: int) -> None:

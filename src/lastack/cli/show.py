@@ -28,8 +28,9 @@ Examples:
 \b
 In the ladder, an arrow is a packet with its flags and bytes of payload; left and right of the
 lifelines stands the state of each end after it (RFC 9293), where it changes. `again` is a
-retransmission, `late` fills a hole, `ahead` leaves one, ● marks what proves the verdict, and
-`?` a window whose scale is not known. A dashed arrow is an ICMP error that quotes the session.
+retransmission, `late` fills a hole, `ahead` leaves one, `overlaps` repeats a part. ● marks what
+proves the verdict, and `?` a window whose scale is not known. A dashed arrow is an ICMP error
+that quotes the session.
 """
 _ENDS = re.compile(r"(\[[^\]]+\]|[^:\[\]]+):(\d{1,5})-(\[[^\]]+\]|[^:\[\]]+):(\d{1,5})")
 _LISTED = 20

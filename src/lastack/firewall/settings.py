@@ -129,7 +129,8 @@ def with_settings(
         apps: `APP.NAME=VALUE` each: APP is a named application, a service such as ssh, or ports such as `8000-8100`.
             They come before the overrides of the policy.
         applications: More applications by name than those of the policy.
-        ranges: Refuse what the product would not accept; a sweep may want to go beyond.
+        ranges: Refuse what the product would not accept; a sweep, or a box that is no product, may go beyond, and
+            may set for one application what the product has for all.
 
     Raises:
         UsageError: Something of it means nothing, or is out of range.
@@ -190,7 +191,7 @@ def _assigned(profile: Profile, name: str, value: str, scope: str, ranges: bool)
     found = timers_of(profile, name)
     for timer in found:
         why = check_value(profile, timer, ns, scope)
-        if why and (ranges or scope not in timer.scopes):
+        if why and (ranges or not timer.scopes):
             raise UsageError(f"{name}={value}: {why}")
     return {timer.name: ns for timer in found}
 

@@ -152,6 +152,17 @@ class Host:
         with self.entered():
             return Path(path.replace("/proc/net/", "/proc/thread-self/net/")).read_text(encoding="ascii")
 
+    def interfaces(self) -> dict[int, str]:
+        """Return the names of the host's interfaces by their numbers."""
+        with self.entered():
+            return dict(socket.if_nameindex())
+
+    def packet_sockets(self) -> list[int]:
+        """Return the interfaces, by number, that programs other than this one watch with packet sockets."""
+        own = _own_sockets()
+        rows = [line.split() for line in self.read("/proc/net/packet").splitlines()[1:]]
+        return [int(row[4]) for row in rows if int(row[8]) not in own]
+
     def end_processes(self, grace_s: float = 1.0) -> None:
         """Ask what `popen` started to end, and end by force what is left after a grace period."""
         running = [process for process in self.processes if process.poll() is None]
@@ -169,3 +180,14 @@ class Host:
                     with contextlib.suppress(OSError):
                         stream.close()
         self.processes.clear()
+
+
+def _own_sockets() -> set[int]:
+    """Return the inodes of this process's sockets."""
+    found = set()
+    for each in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # the listing's own descriptor is closed by now
+            kind, _, inode = str(each.readlink()).partition(":")
+            if kind == "socket":
+                found.add(int(inode.strip("[]")))
+    return found

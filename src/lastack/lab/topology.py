@@ -21,7 +21,9 @@ from lastack.lab import cabling, netns, registry
 from lastack.lab.box import BoxRules, make_firewall, make_nat, make_router
 from lastack.lab.cabling import INSIDE, OUTSIDE, SHARED, Port
 from lastack.lab.host import Host
+from lastack.lab.netns import LabError
 from lastack.lab.reaper import Reaper
+from lastack.lab.waiting import wait_until
 from lastack.model.errors import AccessError, UsageError
 
 #: Name -> what is between client and server.
@@ -98,6 +100,7 @@ class Lab:
         self.name = name or f"{topology}-{os.getpid()}-{next(_SERIAL)}"
         self.hosts: dict[str, Host] = {}
         self._reaper: Reaper | None = None
+        self._devices: set[str] = set()
 
     @property
     def client(self) -> Host:
@@ -125,6 +128,25 @@ class Lab:
             raise UsageError(f"topology {self.topology} has no box")
         return self.hosts["box"]
 
+    def await_box(self, deadline_s: float = 15.0) -> None:
+        """Return once a program in the box of an `emulator` has taken both of its interfaces.
+
+        That is when each has a packet socket, or a device of another kind (a TUN) has appeared in the box.
+
+        Raises:
+            LabError: The deadline has passed, or every program in the box has ended.
+        """
+        box = self.box
+
+        def taken() -> bool:
+            if box.processes and all(process.poll() is not None for process in box.processes):
+                raise LabError("what was to run in the box has ended")
+            devices = box.interfaces()
+            watched = {devices.get(number) for number in box.packet_sockets()}
+            return watched >= {"inside", "outside"} or set(devices.values()) > self._devices
+
+        wait_until(taken, "the program in the box to take both interfaces", deadline_s)
+
     def build(self) -> None:
         """Build it; `close` takes it away again. Used by `with`."""
         if reason := netns.missing():
@@ -144,6 +166,8 @@ class Lab:
             else:
                 self._join_through_box()
             self._tell_addresses()
+            if self.middle is not None:
+                self._devices = set(self.middle.interfaces().values())
             self._record(started)
         except BaseException:
             self.close()

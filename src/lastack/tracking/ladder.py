@@ -43,8 +43,9 @@ class Rung:
         state_clt: State of the client after it.
         state_srv: State of the server after it.
         phase: Phase after it.
-        marks: What is special: `again` (only numbers already seen), `keepalive`, `late` (fills a hole), `ahead`
-            (something before it is missing), `probe` (of a window that is shut), `zero window`.
+        marks: What is special: `again` (only numbers already seen), `keepalive`, `late` (fills a hole), `overlaps`
+            (begins in what was seen and goes on), `ahead` (something before it is missing), `probe` (of a window that
+            is shut), `zero window`.
         icmp: Type and code of an ICMP error that quotes a segment of the session, None for a packet of it.
     """
 
@@ -222,7 +223,7 @@ def _marks(numbers: Numbers, packet: Any, i: int, side: str, before: Row, after:
         marks.append("probe")
     elif packet["payload"] and not flags & (RST | SYN) and step is not None:
         if step < 0 and after[f"new_bytes_{side}"] > before[f"new_bytes_{side}"]:
-            marks.append("late")
+            marks.append("late" if step + int(packet["payload"]) <= 0 else "overlaps")
         elif step > 0:
             marks.append("ahead")
     if packet["window"] == 0 and not flags & RST:

@@ -8,6 +8,7 @@ from typing import Any
 from lastack.firewall.policy import effective
 from lastack.firewall.settings import timers_of
 from lastack.firewall.text import duration_text
+from lastack.model.units import format_duration
 from lastack.replay.recommend import Gain, Point
 from lastack.replay.scenario import Answer
 from lastack.view.cells import UNKNOWN, count, plural, share
@@ -72,6 +73,11 @@ def render_advice(
     page.grid(rows, "lrrrrr", ["run as a whole", "broken", "", "mean", "peak entries", "settles at"])
     sets = " ".join(f"--set {role}={_plain(ns)}" for role, ns in point.values_ns.items())
     page.say(f"Try it: lastack whatif DATASET --profile {now.scenario.policy.profile} {sets}", style="dim")
+    window = format_duration(round(now.outcome.window.seconds * 1e9))
+    page.say(
+        f"The capture lasted {window}: what is rarer or longer than that was not there to be seen.",
+        style="notice",
+    )
     if gains:
         page.heading("Overrides worth having", "a value of its own for one application")
         page.grid(

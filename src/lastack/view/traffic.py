@@ -66,7 +66,8 @@ def _time(ns: int | None) -> str:
 
 def _sentence(summary: Summary) -> str:
     outcomes = ", ".join(f"{count:,} {name}" for name, count in summary.outcomes.items())
-    text = f"{summary.close}: {summary.flows:,} flows, {outcomes}"
+    noun = "flow" if summary.flows == 1 else "flows"
+    text = f"{summary.close}: {summary.flows:,} {noun}, {outcomes}"
     if summary.stopped_after_fin_ns is not None:
         least, middle, most = (format_duration(ns) for ns in summary.stopped_after_fin_ns)
         when = least if least == most else f"{least} to {most}, median {middle}"

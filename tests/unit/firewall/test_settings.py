@@ -110,3 +110,12 @@ def test_settings__of_a_sweep_may_leave_the_range() -> None:
     profile = load_profile("cisco_asa")
     policy = with_settings(Policy("p", "cisco_asa"), profile, ["half_closed=5s"], ranges=False)
     assert policy.timers == {"half_closed": 5 * S}
+
+
+def test_settings__of_a_box_that_is_no_product_may_be_for_one_application() -> None:
+    profile = load_profile("panos_legacy")
+    policy = with_settings(Policy("p", "panos_legacy"), profile, [], ["ssh.tcp_wait=1h"], ranges=False)
+    assert policy.overrides[0].timers == {"tcp_wait": 3600 * S}
+    fixed = load_profile("linux_conntrack")
+    with pytest.raises(UsageError, match="cannot be configured"):
+        with_settings(Policy("p", "linux_conntrack"), fixed, ["syn_sent2=1s"], ranges=False)

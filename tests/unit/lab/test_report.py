@@ -76,7 +76,7 @@ def test_summary__each_way_of_closing_has_its_own() -> None:
 
 def test_table__says_when_a_flow_stopped_after_the_fin() -> None:
     text = render_flows([a_stopped_flow()], page=Page(100, False))
-    assert "half-close: 1 flows, 1 stopped; the last byte came 2 s after the first FIN; 40 B of 100 B" in text
+    assert "half-close: 1 flow, 1 stopped; the last byte came 2 s after the first FIN; 40 B of 100 B" in text
 
 
 def test_csv__has_a_line_a_flow() -> None:

@@ -80,10 +80,10 @@ def test_rung__window_is_scaled_when_both_syns_say_how() -> None:
 def test_rung__marks_say_what_is_special() -> None:
     rungs = rungs_of_script(
         "0 > S\n0.1 < SA\n0.2 > A\n0.3 > PA 100\n0.4 > PA 100 seq=-100\n0.5 > PA 100 seq=+200\n"
-        "0.6 > PA 100 seq=-300\n0.7 < A win=0\n"
+        "0.6 > PA 100 seq=-300\n0.65 > PA 100 seq=-50\n0.7 < A win=0\n"
     )
     marks = [rung.marks for rung in rungs[3:]]
-    assert marks[:4] == [(), ("again",), ("ahead",), ("late",)]
+    assert marks[:5] == [(), ("again",), ("ahead",), ("late",), ("overlaps",)]
     assert marks[-1] == ("zero window",)
 
 

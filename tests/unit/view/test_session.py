@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
+from tests.naive.script import read_script
+from tests.naive.write import write
 from tests.unit.query.rows import random_rows, rows
 
 import lastack
@@ -21,6 +24,14 @@ from lastack.view.session import Look, render_session
 from lastack.view.verdict import add_verdict, verdict_json
 
 CAPTURES = Path(__file__).parents[2] / "captures"
+SCRIPTS = Path(__file__).parents[2] / "scripts"
+SNAPSHOTS = (
+    "half_close_with_data",
+    "refused",
+    "unanswered_icmp",
+    "zero_window_probes",
+    "retransmission_and_overlap",
+)
 VERDICT = Verdict(
     Cause.injected_reset,
     "injected reset",
@@ -90,13 +101,14 @@ def test_verdict__as_json_has_names_and_nulls() -> None:
 
 
 def test_proof__known_by_its_time_gets_its_number() -> None:
-    assert "● 18" in page_of("half_close_client")
+    assert "second FIN was acknowledged" in page_of("half_close_client")
+    assert page_of("half_close_client").count("●") >= 4
 
 
 # --- the ladder -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["half_close_client", "refused", "rejected_icmp", "zero_window_death"])
+@pytest.mark.parametrize("name", SNAPSHOTS)
 def test_ladder__snapshot(name: str) -> None:
     """To accept a new look: `python -m tests.unit.view.test_session`."""
     for width in (80, 120):
@@ -105,10 +117,11 @@ def test_ladder__snapshot(name: str) -> None:
 
 
 def drawn(name: str, width: int) -> str:
-    path = str(CAPTURES / f"{name}.pcap")
-    row = lastack.track(path, threads=1).table.to_pylist()[0]
-    found = find_packets(row, [path], threads=1)
-    steps = list(ladder(found.segments, found.owner, found.session, row, 40))
+    with tempfile.TemporaryDirectory() as folder:
+        path = str(write(Path(folder) / "x.pcap", read_script(SCRIPTS / f"{name}.pkts").packets))
+        row = lastack.track(path, threads=1).table.to_pylist()[0]
+        found = find_packets(row, [path], threads=1)
+        steps = list(ladder(found.segments, found.owner, found.session, row, 40))
     return render_ladder(steps, width, False, {1})
 
 
@@ -184,6 +197,6 @@ def test_page__one_way_row_without_packets() -> None:
 if __name__ == "__main__":
     folder = Path(__file__).parent / "ladders"
     folder.mkdir(exist_ok=True)
-    for case in ("half_close_client", "refused", "rejected_icmp", "zero_window_death"):
+    for case in SNAPSHOTS:
         for columns in (80, 120):
             (folder / f"{case}-{columns}.txt").write_text(drawn(case, columns), encoding="utf-8")

@@ -8,7 +8,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lastack.lab.netns import LabError
@@ -46,8 +46,9 @@ class Limits:
 class _Session:
     control: Control
     identity: bytes
-    plans: dict[int, FlowPlan]
-    tasks: set[asyncio.Task[None]]
+    plans: dict[int, FlowPlan] = field(default_factory=dict)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    begun: set[int] = field(default_factory=set)
     stall_ns: int = 5_000_000_000
 
 
@@ -128,7 +129,7 @@ class Agent:
         if len(self._sessions) >= self._limits.sessions:
             await control.tell("refused", why=f"{self._limits.sessions} tests run already")
             raise LabError(f"{control.peer}: one test too many")
-        session = _Session(control, os.urandom(16), {}, set())
+        session = _Session(control, os.urandom(16))
         self._sessions[session.identity] = session
         self._tell(f"{control.peer}: a test begins")
         try:
@@ -159,7 +160,12 @@ class Agent:
             await session.control.tell("planned", flows=len(session.plans))
         elif kind == "open":
             flow, port = message.get("flow"), message.get("port")
-            if flow in session.plans and isinstance(port, int) and 0 < port < 65_536:
+            if (
+                isinstance(flow, int)
+                and isinstance(port, int)
+                and 0 < port < 65_536
+                and self._may_begin(session, flow)
+            ):
                 self._start(session, flow, self._open_flow(session, flow, port))
         elif kind == "bye":
             return False
@@ -170,7 +176,9 @@ class Agent:
         stall_ns = message.get("stall_ns")
         if not isinstance(flows, list) or not isinstance(first, int) or not isinstance(stall_ns, int):
             raise UsageError("not a plan")
-        session.stall_ns = max(stall_ns, 100_000_000)
+        if not 0 <= first <= first + len(flows) <= 1 << 32:
+            raise UsageError(f"flows are numbered from 0 to {(1 << 32) - 1:,}")
+        session.stall_ns = min(max(stall_ns, 100_000_000), 3_600_000_000_000)
         for number, told in enumerate(flows, first):
             plan = FlowPlan.from_json(told)
             if plan.up_bytes + plan.down_bytes > self._limits.flow_bytes:
@@ -181,11 +189,15 @@ class Agent:
 
     def _flow_arrived(self, sock: socket.socket, identity: bytes, flow: int) -> None:
         session = self._sessions.get(identity)
-        if session is None or flow not in session.plans or self._open_flows >= self._limits.open_flows:
+        if session is None or not self._may_begin(session, flow):
             sock.close()
             return
         now_ns = time.monotonic_ns()
         self._start(session, flow, self._live(session, flow, sock, Steps(begun_ns=now_ns, opened_ns=now_ns)))
+
+    def _may_begin(self, session: _Session, flow: int) -> bool:
+        known = flow in session.plans and flow not in session.begun
+        return known and self._open_flows < self._limits.open_flows
 
     async def _open_flow(self, session: _Session, flow: int, port: int) -> None:
         # only ever to where the runner itself is: a server must not be sent to attack others
@@ -210,6 +222,7 @@ class Agent:
 
     def _start(self, session: _Session, flow: int, work: Any) -> None:
         self._open_flows += 1
+        session.begun.add(flow)
         task = asyncio.get_running_loop().create_task(work, name=f"flow {flow}")
         session.tasks.add(task)
 

@@ -73,7 +73,7 @@ class Control:
             (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
         ):
             sock.setsockopt(level, option, value)
-        self.peer: str = writer.get_extra_info("peername")[0]
+        self.peer: str = writer.get_extra_info("peername")[0].removeprefix("::ffff:")
 
     async def tell(self, kind: str, **content: Any) -> None:
         """Send one message."""
@@ -96,7 +96,7 @@ class Control:
             raise LabError(f"{self.peer} ended the control connection")
         try:
             message = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise LabError(f"{self.peer} does not speak this protocol: {line[:40]!r}") from error
         if not isinstance(message, dict) or not isinstance(message.get("type"), str):
             raise LabError(f"{self.peer} does not speak this protocol: {line[:40]!r}")

@@ -7,6 +7,7 @@ import contextlib
 import socket
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from lastack.lab.netns import LabError
 from lastack.lab.traffic import control as wire
@@ -141,8 +142,7 @@ class Runner:
         try:
             await wire.present(control, self._token)
             ready = await control.expect("ready")
-            self._session = bytes.fromhex(str(ready.get("session", "")))
-            self._far_port = self._far_port or int(ready.get("port", 0))
+            self._read_ready(ready)
             self._open_doors()
             self._ahead_ns, self.clock_error_ns = await wire.clock_ahead_ns(control)
             await self._announce()
@@ -160,6 +160,16 @@ class Runner:
                 await self._door.close()
             await control.close()
         return self.reports
+
+    def _read_ready(self, ready: dict[str, Any]) -> None:
+        session, port = ready.get("session"), ready.get("port")
+        if not isinstance(session, str) or len(session) != 32 or not isinstance(port, int):
+            raise LabError(f"{self._control.peer} does not speak this protocol: {ready!r}")
+        try:
+            self._session = bytes.fromhex(session)
+        except ValueError as error:
+            raise LabError(f"{self._control.peer} does not speak this protocol: {ready!r}") from error
+        self._far_port = self._far_port or port
 
     def _open_doors(self) -> None:
         openers = {report.plan.opener for report in self.reports}
@@ -248,7 +258,7 @@ class Runner:
             while True:
                 message = await self._control.hear()
                 flow = message.get("flow")
-                if message["type"] == "report" and flow in self._far_told:
+                if message["type"] == "report" and isinstance(flow, int) and flow in self._far_told:
                     report = self.reports[flow - 1]
                     report.far = Steps.from_json(message.get("steps"), self._ahead_ns)
                     if not self._far_told[flow].done():
