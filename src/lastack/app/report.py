@@ -6,24 +6,29 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from lastack.app.grouped import Source
 from lastack.app.profiles import load_profile, profile_names
 from lastack.app.series import distribution, level_chart, time_chart
 from lastack.diagnosis.explain import explain
+from lastack.model.enums import Cause
 from lastack.query.ast import Comparison, Node, Span
+from lastack.query.columns import enum_codes
 from lastack.query.compare import standing_out
+from lastack.query.emit import base_filter
 from lastack.query.keys import Key, parse_keys
 from lastack.query.levels import LEVELS
 from lastack.query.measure_text import parse_measures
 from lastack.query.metrics import METRICS
 from lastack.query.questions import FINE, Grouped, GroupedAnswer, Sort, parse_having
-from lastack.query.series import TimeChart, all_of, key_filter, none_of
+from lastack.query.series import TimeChart, all_of, key_filter
 from lastack.query.survey import COLUMNS, Survey
 from lastack.store.dataset import scan_datasets
 from lastack.view.reportdata import CauseGroup, Example, ReportData
 
 _SHARES = "failed_share,cut_share,syn/attempt,rst.clt/connection,rst.srv/connection"
-_ENDS = f"sessions,attempts,{_SHARES},p50(ct),harmed,bytes"
+_ENDS = f"sessions,attempts,{_SHARES},avg(ct),harmed,bytes"
 #: Boxes whose half-closed timers are drawn into the distribution, as people meet them most.
 _BOXES = (
     "gcp_cloud_nat",
@@ -122,34 +127,44 @@ def _harmed(source: Source, keys: tuple[Key, ...], where: Node | None) -> tuple[
 
 
 def _causes(source: Source, where: Node | None) -> list[CauseGroup]:
-    question = Grouped(parse_measures("sessions,harmed,example"), parse_keys("cause"), where)
+    """Return every cause with its first sessions as examples."""
+    question = Grouped(parse_measures("sessions,harmed"), parse_keys("cause"), where)
     rows = source.grouped(question).rows
-    wanted: dict[str, list[int]] = {row.keys[0]: [row.values["example"]] for row in rows}
-    for _ in range(_EXAMPLES - 1):
-        seen = tuple(Span(number, number) for numbers in wanted.values() for number in numbers)
-        if not seen:
-            break
-        other = none_of(Comparison(METRICS["session_id"], "in", seen))
-        again = source.grouped(replace(question, where=all_of(where, other)))
-        for row in again.rows:
-            wanted[row.keys[0]].append(row.values["example"])
-    kept = _rows(source, [number for numbers in wanted.values() for number in numbers])
-    groups = [
-        CauseGroup(
-            row.keys[0],
-            row.values["sessions"],
-            row.values["harmed"],
-            tuple(Example(kept[n], explain(kept[n])) for n in wanted[row.keys[0]] if n in kept),
-        )
-        for row in rows
-    ]
+    wanted = _first(source, where, {row.keys[0]: min(_EXAMPLES, row.values["sessions"]) for row in rows})
+    kept = _rows(source, [place for places in wanted.values() for place in places])
+    groups = []
+    for row in rows:
+        cause = row.keys[0]
+        examples = [Example(kept[place], explain(kept[place])) for place in wanted[cause] if place in kept]
+        groups.append(CauseGroup(cause, row.values["sessions"], row.values["harmed"], tuple(examples)))
     return sorted(groups, key=lambda group: (group.harmed == 0, -group.sessions))
 
 
-def _rows(source: Source, numbers: list[int]) -> dict[int, dict[str, Any]]:
-    """Return the rows of some sessions by their ids."""
-    if not numbers:
+def _first(source: Source, where: Node | None, needed: dict[str, int]) -> dict[str, list[tuple[int, int]]]:
+    """Return id and start of the first sessions of each cause, reading no further than needed."""
+    found: dict[str, list[tuple[int, int]]] = {cause: [] for cause in needed}
+    columns = ("cause", "session_id", "start_ns")
+    for batch in scan_datasets(source.datasets, base_filter(where, strays=False), columns):
+        missing = {cause for cause, places in found.items() if len(places) < needed[cause]}
+        if not missing:
+            break
+        codes = enum_codes(batch, "cause")
+        for cause in missing:
+            for row in np.flatnonzero(codes == Cause[cause])[: needed[cause] - len(found[cause])]:
+                number, start = (batch.column(name)[int(row)].as_py() for name in columns[1:])
+                found[cause].append((number, start))
+    return found
+
+
+def _rows(source: Source, places: list[tuple[int, int]]) -> dict[tuple[int, int], dict[str, Any]]:
+    """Return the rows of some sessions; their starts let the engine pass over most of a dataset."""
+    if not places:
         return {}
-    node = Comparison(METRICS["session_id"], "in", tuple(Span(number, number) for number in numbers))
+    numbers, starts = zip(*places, strict=True)
+    node = all_of(_one_of("start", starts), _one_of("session_id", numbers))
     batches = scan_datasets(source.datasets, node)
-    return {row["session_id"]: row for batch in batches for row in batch.to_pylist()}
+    return {(row["session_id"], row["start_ns"]): row for batch in batches for row in batch.to_pylist()}
+
+
+def _one_of(name: str, values: Sequence[int]) -> Node:
+    return Comparison(METRICS[name], "in", tuple(Span(value, value) for value in sorted(set(values))))
