@@ -14,7 +14,16 @@ VERBS: dict[str, tuple[str, str]] = {
 }
 
 
-@click.group("probe", cls=LazyGroup, verbs=VERBS)
+_EPILOG = """\b
+Examples:
+  lastack probe responder                 at the far end
+  lastack probe path HOST                 at this end: about three minutes
+  lastack probe syn www.example.net:443   does it answer a SYN?
+  lastack probe host                      this host's own closing timers
+"""
+
+
+@click.group("probe", cls=LazyGroup, verbs=VERBS, epilog=_EPILOG)
 def command() -> None:
     """Test a real path: whether half-close survives it, and for how long.
 
