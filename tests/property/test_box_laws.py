@@ -20,7 +20,6 @@ from lastack.firewall.table import FOREVER_NS, Box, Room, Table, phase_table
 from lastack.replay.evaluate import evaluation
 from lastack.replay.outcome import Fate, Reason
 
-
 #: Each example sets up a tracker and a table.
 few = settings(max_examples=max(20, settings.default.max_examples // 4))
 
