@@ -202,13 +202,13 @@ def _run(lab: Lab, host: str, words: tuple[str, ...], jobs: dict[str, tuple[str,
         click.echo("lastack: interrupt to end the lab", err=True)
         signal.pause()
         return 0
-    process = lab.hosts[host].popen(list(words) or shell_for(lab, host))
-    while True:
-        try:
-            code = process.wait()
-            break
-        except KeyboardInterrupt:  # the command has got it too, and decides
-            continue
+    # An interrupt from the keyboard goes to the command as well, which decides what to do. It must not raise here: in
+    # the middle of waiting, the command's exit code would be lost.
+    before = signal.signal(signal.SIGINT, lambda _number, _frame: None)
+    try:
+        code = lab.hosts[host].popen(list(words) or shell_for(lab, host)).wait()
+    finally:
+        signal.signal(signal.SIGINT, before)
     for name, line, job in started:
         if job.poll():
             click.echo(f"lastack: {name}: `{line}` exited with {job.returncode}", err=True)
