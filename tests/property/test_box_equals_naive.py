@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.naive.boxes import differences, fate_differences
 from tests.naive.packets import Packet
-from tests.property.boxes import boxes, flag_tables, linux_tables
+from tests.property.any_box import boxes, flag_tables, linux_tables
 from tests.property.strategies import packet_lists
 
 from lastack.firewall.table import Box

@@ -13,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from tests.naive.packets import Packet
 from tests.naive.segments import to_segments
-from tests.property.boxes import boxes, flag_tables, linux_tables
+from tests.property.any_box import boxes, flag_tables, linux_tables
 from tests.property.strategies import PAIRS, conversations, packet_lists
 
 from lastack.firewall.table import FOREVER_NS, Box, Room, Table, phase_table
