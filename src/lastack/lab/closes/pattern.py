@@ -27,7 +27,7 @@ class Pattern:
         snaplen: Bytes kept of each frame.
         topology: The lab it needs.
         options: Of the lab.
-        needs: Programs and devices that it needs beside a lab.
+        needs: What it needs beside a lab: programs, devices (paths), and `setgroups`: the right to call it.
         blind: Why the host's own kernel may know another state than an observer of the wire can; empty if it does not.
     """
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from shutil import which
 
 from lastack.lab.closes.labels import Label, label
@@ -42,7 +43,11 @@ class Played:
 def unmet(pattern: Pattern) -> str:
     """Return what a pattern needs and this machine does not have, empty if nothing."""
     for need in pattern.needs:
-        if need.startswith("/"):
+        if need == "setgroups":
+            # a user namespace without root's help may not; tcpdump insists, even to stay the user that it is
+            if Path("/proc/self/setgroups").read_text(encoding="ascii").strip() == "deny":
+                return "tcpdump does not run in a user namespace"
+        elif need.startswith("/"):
             if not os.access(need, os.R_OK | os.W_OK):
                 return f"{need} cannot be opened"
         elif which(need) is None:

@@ -141,9 +141,12 @@ def _any_interface(stage: Stage) -> None:
     with client.popen(command, stderr=subprocess.PIPE) as capture:
         try:
             assert capture.stderr is not None
-            while "listening on" not in (line := capture.stderr.readline()):
+            said = ""
+            while "listening on" not in said:
+                line = capture.stderr.readline()
+                said += line
                 if not line:
-                    raise LabError("tcpdump did not start")
+                    raise LabError(f"tcpdump did not start: {' '.join(said.split())}")
             _converse(stage)
             # a marker that comes after all the rest: once it is in the file, so is everything before it
             with client.socket(socket.AF_INET, socket.SOCK_DGRAM) as marker:
@@ -219,6 +222,6 @@ PATTERNS = (
         "a half-close seen by tcpdump on all interfaces",
         _any_interface,
         name="any_interface",
-        needs=("tcpdump",),
+        needs=("tcpdump", "setgroups"),
     ),
 )
