@@ -12,7 +12,7 @@ import numpy as np
 from lastack.app.grouped import Source
 from lastack.app.pasts import Groups, each_past, groups_of, window_of
 from lastack.app.profiles import load_profile
-from lastack.firewall.compile import compile_box, resolved
+from lastack.firewall.compile import compile_box, compile_profile, resolved
 from lastack.firewall.policy import Policy
 from lastack.firewall.profile import single_readings
 from lastack.firewall.settings import timers_of
@@ -69,8 +69,16 @@ def swept(base: Scenario, timer: str, values_ns: Sequence[int]) -> Scenario:
     for one in timers:
         if not one.scopes:
             raise UsageError(f"--sweep {timer}: {one.name} cannot be configured on {base.profile.title}")
-    boxes = [compile_box(base.profile, _set(base.policy, [t.name for t in timers], ns)) for ns in values_ns]
+    names = [one.name for one in timers]
+    boxes = [_with(base, _set(base.policy, names, ns)) for ns in values_ns]
     return replace(base, boxes=tuple(boxes), settings=tuple(values_ns), swept=timer)
+
+
+def _with(base: Scenario, policy: Policy) -> Box:
+    """Return the scenario's box under another policy; its profile has its questions answered already."""
+    box = base.boxes[0]
+    tables = [compile_profile(base.profile, policy, place) for place in range(len(box.tables))]
+    return replace(box, tables=tuple(tables))
 
 
 def _set(policy: Policy, names: Sequence[str], ns: int) -> Policy:
