@@ -65,9 +65,12 @@ class Case:
 
     @property
     def gap(self) -> Mapping[str, Any]:
-        """The latest entry of the gap profile before a RST, empty without one."""
-        before = [entry for entry in self["gaps"] or [] if entry["phase"] != "rst"]
-        return before[-1] if before else {}
+        """The latest silence that ended while the session made progress, empty without one."""
+        limits = [ns for ns in (self.ev("tail_progress_ns"), self["first_rst_ns"]) if ns is not None]
+        gaps = [
+            gap for gap in self["gaps"] or [] if all(gap["start_ns"] + gap["gap_ns"] <= ns for ns in limits)
+        ]
+        return gaps[-1] if gaps else {}
 
     def rst_proof(self, shows: str = "") -> tuple[Proof, ...]:
         """Return the first RST as proof."""

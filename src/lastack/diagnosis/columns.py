@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from lastack.model.arrow import arrow_type
-from lastack.model.enums import Closer, TimerPhase
+from lastack.model.enums import Closer
 from lastack.model.fields import BY_NAME, FIELDS
 
 #: Fields of the entries of the list columns, by name.
@@ -120,10 +120,20 @@ class Columns:
                 # `values` ignores the slice of the parent, as do its offsets
                 last, count = after.astype(np.int64) - 1, (after - first).astype(np.int64)
                 if name == "gaps":
-                    _step_back(last, count, column.values)
+                    _step_back(last, count, column.values, self._progress_ns())
                 self._kept[key] = (last, count, column.values)
         entries: tuple[Any, Any, Any] = self._kept[key]
         return entries
+
+    def _progress_ns(self) -> Any:
+        """Return when each session still made progress: before the repeats that it ends with, and before a RST."""
+        limit = np.full(self.n, np.iinfo(np.int64).max)
+        for present, moment in (
+            (self.evidence_present("tail_progress_ns"), self.evidence("tail_progress_ns")),
+            (self.present("first_rst_ns"), self.number("first_rst_ns")),
+        ):
+            limit = np.where(present, np.minimum(limit, moment), limit)
+        return limit
 
     def _spread(self, name: str, member: str) -> Any:
         last, count, values = self._entries(name)
@@ -149,7 +159,10 @@ class Columns:
         return (count > 0) & valid[np.maximum(last, 0)]
 
     def last_gap(self, member: str) -> Any:
-        """Return a member of the latest entry of the gap profile before a RST for each row; 0 where it is empty."""
+        """Return a member of the entry of the gap profile that counts for each row; 0 without one.
+
+        It is the latest silence that ended while the session made progress: none between its repeats or after a RST.
+        """
         key = f"gaps.{member}"
         if key not in self._kept:
             self._kept[key] = self._spread("gaps", member)
@@ -157,7 +170,7 @@ class Columns:
 
     @property
     def has_gap(self) -> Any:
-        """Which rows have an entry in the gap profile, those after a RST left aside."""
+        """Which rows have an entry of the gap profile that counts."""
         return self._entries("gaps")[1] > 0
 
     def derived(self, key: str, make: Callable[[Columns], Any]) -> Any:
@@ -182,12 +195,13 @@ class Columns:
         )
 
 
-def _step_back(last: Any, count: Any, gaps: Any) -> None:
-    """Leave the silences after a RST aside: they are at the end of each list."""
+def _step_back(last: Any, count: Any, gaps: Any, limit_ns: Any) -> None:
+    """Leave the silences that end after a moment aside: they are at the end of each list."""
     if not len(gaps):
         return
-    phases = codes_of(gaps.field(gaps.type.get_field_index("phase")), TimerPhase)
-    while (after := (count > 0) & (phases[np.maximum(last, 0)] == TimerPhase.rst)).any():
+    start, length = (_numbers(gaps.field(gaps.type.get_field_index(name))) for name in ("start_ns", "gap_ns"))
+    ends = start + length
+    while (after := (count > 0) & (ends[np.maximum(last, 0)] > limit_ns)).any():
         last -= after
         count -= after
 

@@ -63,5 +63,12 @@ def test_explain__a_black_hole_after_a_silence_may_be_a_box() -> None:
     assert any(o.cause is Cause.middlebox_half_closed_timeout and o.possible for o in verdict.alternatives)
 
 
+def test_explain__the_silence_is_that_before_the_repeats_not_between_them() -> None:
+    (row,) = table_of("peer_vanished__fires_after_a_silence.pkts").to_pylist()
+    assert max(gap["gap_ns"] for gap in row["gaps"]) > 20 * 10**9  # between two repeats
+    reasons = [other.reason for other in explain(row).alternatives if other.cause in ACCUSING]
+    assert any("a silence of 10 s" in reason for reason in reasons)
+
+
 def test_rules__there_is_one_for_every_cause() -> None:
     assert set(BY_CAUSE) == set(Cause)
