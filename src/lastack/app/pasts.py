@@ -19,6 +19,7 @@ from lastack.replay.holding import Window
 from lastack.replay.past import COLUMNS, Past, past_of
 from lastack.replay.scopes import COLUMNS as SCOPE_COLUMNS
 from lastack.store.dataset import scan_datasets
+from lastack.store.reuse import sessions_on_used_ports
 
 T = TypeVar("T")
 _UNCLASSIFIED = "unclassified"
@@ -89,11 +90,12 @@ def each_past(
         columns: Columns that `work` needs beside those of a past.
     """
     wanted = tuple(dict.fromkeys((*COLUMNS, *SCOPE_COLUMNS, "app", *columns)))
+    used = sessions_on_used_ports(source.datasets, source.threads)
     batches = scan_datasets(source.datasets, where, wanted)
 
     def one(batch: Any) -> T:
         batch = without_strays(batch)
-        return work(batch, past_of(batch))
+        return work(batch, past_of(batch, used))
 
     with ThreadPoolExecutor(max_workers=source.threads or 2) as pool:
         waiting: deque[Future[T]] = deque(pool.submit(one, b) for b in itertools.islice(batches, _AHEAD))

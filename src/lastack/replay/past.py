@@ -122,11 +122,13 @@ class Past:
         return Past(**columns)
 
 
-def past_of(batch: Any) -> Past:
+def past_of(batch: Any, on_used_ports: NDArray[np.uint64] | None = None) -> Past:
     """Return the past of the sessions in a batch of the session record.
 
     Args:
         batch: RecordBatch or Table with at least `COLUMNS`; strays are left out.
+        on_used_ports: Ids of sessions whose ports were in use, sorted; None looks for them in the batch, which must
+            then hold all sessions.
     """
     opening = codes(one_array(batch, "opening"), Opening)
     if (opening == Opening.stray).any():
@@ -151,7 +153,11 @@ def past_of(batch: Any) -> Past:
     opened = (opening == Opening.established) | (opening == Opening.simultaneous)
     only_syns: NDArray[np.bool_] = sent[:, 2:].sum(axis=1) == counts["syn"].sum(axis=1)
     last = _last(enters, n, _acknowledged(batch))
-    odd |= _in_use(batch, start, end, last, odd, met) | (np.bincount(rows, minlength=n) >= MOST_GAPS)
+    if on_used_ports is None:
+        odd |= _in_use(batch, start, end, last, odd, met)
+    elif len(on_used_ports):
+        odd |= np.isin(whole_numbers(one_array(batch, "session_id")), on_used_ports)
+    odd |= np.bincount(rows, minlength=n) >= MOST_GAPS
     return Past(
         whole_numbers(one_array(batch, "session_id")),
         start,
