@@ -37,11 +37,12 @@ class Lane:
         box: The box.
         limit: Most sessions held.
         adopt: Whether sessions that begin in mid-stream are taken as known.
+        most: Sessions that all lanes hold together, for what is said when they do not fit.
     """
 
-    def __init__(self, box: Box, limit: int, *, adopt: bool = True) -> None:
+    def __init__(self, box: Box, limit: int, *, adopt: bool = True, most: int | None = None) -> None:
         self.box = box
-        self.limit = limit
+        self.most = most or limit
         self.shard = Shard(limit, NO_LIMIT_NS)
         self.machine = Machine(box)
         self._fates = Reserve((limit + 1024) * FATE.itemsize)
@@ -82,7 +83,7 @@ class Lane:
                 self._state[TOLD] = 0
             elif not self.shard.grow_if_crowded():
                 raise UsageError(
-                    f"more than {self.limit * SHARDS:,} sessions: give a larger --max-sessions or less input"
+                    f"more sessions than fit (about {self.most:,}): give a larger --max-sessions or less input"
                 )
 
     def finish(self, last_ns: int) -> None:
@@ -206,4 +207,4 @@ def split_lanes(box: Box, max_sessions: int, *, adopt: bool = True) -> Iterator[
     """Yield the lanes of a replay: one for each shard, or a single one when the room of the box is shared."""
     n = 1 if box.room.limit or box.room.scale_from else SHARDS
     for _ in range(n):
-        yield Lane(box, max(max_sessions // n, 64), adopt=adopt)
+        yield Lane(box, max(max_sessions // n, 64), adopt=adopt, most=max_sessions)

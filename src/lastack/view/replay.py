@@ -98,9 +98,9 @@ def _broken(page: Page, done: Replayed, limit: int) -> None:
     )
     page.say(f"Payload refused: {format_size(done.lost_bytes)}")
     rows = [_row(one) for one in done.broken[:limit]]
-    heads = ["session", "client", "server", "harm", "refused from", "state, timer", "refused", "payload"]
+    heads = ["session", "client", "server", "harm", "after", "timer", "payload"]
     page.line()
-    page.grid(rows, "llllllrr", heads)
+    page.grid(rows, "llllllr", heads)
     if len(done.broken) > limit:
         page.say(f"and {count(len(done.broken) - limit)} more: --limit, --format csv")
 
@@ -113,9 +113,8 @@ def _row(one: Broken) -> list[str]:
         endpoint(row["client_ip"], row["client_port"]),
         endpoint(row["server_ip"], row["server_port"]),
         one.harm.value,
-        f"+{late}{'?' if one.uncertain else ''}",
-        f"{one.state or UNKNOWN}, {one.timer or one.why.name}",
-        count(sum(one.refused)),
+        f"{late}{'?' if one.uncertain else ''}",
+        one.timer or one.why.name,
         format_size(sum(one.lost_bytes)) if sum(one.lost_bytes) else UNKNOWN,
     ]
 

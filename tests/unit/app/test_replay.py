@@ -23,6 +23,7 @@ from lastack.firewall.compile import compile_box
 from lastack.firewall.policy import Policy
 from lastack.firewall.settings import with_settings
 from lastack.firewall.table import Box, Room
+from lastack.model.errors import UsageError
 from lastack.replay.events import Replayed, crowd_of
 from lastack.replay.forks import at_the_latest, difference, is_coarse
 
@@ -169,3 +170,12 @@ def test_entries_over_time__are_what_counting_each_instant_gives(found: list[tup
     assert crowd.mean == pytest.approx(sum(held) / len(held))
     assert sum(h <= crowd.p99 for h in held) >= 0.99 * len(held)
     assert crowd.p99 == 0 or sum(h < crowd.p99 for h in held) < 0.99 * len(held)
+
+
+def test_more_sessions_than_allowed__is_an_error_that_names_the_option(tmp_path: Path):
+    from tests.naive.write import write
+
+    crowd = [Packet(n, "10.0.0.1", 1024 + n, "10.0.0.2", 443, 1, 0, 2) for n in range(1200)]
+    path = write(tmp_path / "crowd.pcap", crowd)
+    with pytest.raises(UsageError, match="--max-sessions"):
+        replayed([path], BOXES["panos"], max_sessions=64)
