@@ -147,7 +147,8 @@ def compare(packets: list[Packet], table: Table, rows: Any) -> Compared:
                 same &= sorted(least[:2]) == sorted(fate.lost_bytes)
                 if least[2:] == most[2:]:  # which packets came before a run's end is not always known
                     same &= sum(least[2:]) == sum(fate.refused)
-                same &= Loss(int(kind.loss[i])).name == fate.harm.value
+                # A FIN that is repeated after the entry went is a close lost to the box; its moment is not kept.
+                same &= bool(past.repeated_fin[i]) or Loss(int(kind.loss[i])).name == fate.harm.value
         else:
             same = bool(kind.broken[i]) <= fate.broken <= bool(harsh.broken[i])
             if fate.broken and same:
