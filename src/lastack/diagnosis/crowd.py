@@ -12,6 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from lastack.diagnosis.columns import Columns
 from lastack.model.enums import Opening
@@ -21,6 +23,7 @@ from lastack.tracking.attempt import Attempts
 CROWD = 20
 CLIENTS = 10
 SHARE = 0.1
+_SAMPLE = 1 << 16  # attempts
 MINUTE_NS = 60 * NS_PER_S
 
 _ODD = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F), np.uint64(0x165667B19E3779F9))
@@ -40,10 +43,14 @@ def _address(column: Any) -> Any:
     return _mixed(words[:, 0], words[:, 1])
 
 
-def _places(attempts: Attempts, shift_ns: int) -> Any:
+def _servers(attempts: Attempts) -> Any:
+    """Return the server of each attempt as one number."""
+    return _mixed(_address(attempts.server_ip), attempts.server_port)
+
+
+def _places(servers: Any, attempts: Attempts, shift_ns: int) -> Any:
     """Return server and minute of each attempt as one number, minutes counted from a shift on."""
-    minutes = (attempts.start_ns + shift_ns) // MINUTE_NS
-    return _mixed(_address(attempts.server_ip), attempts.server_port, minutes)
+    return _mixed(servers, (attempts.start_ns + shift_ns) // MINUTE_NS)
 
 
 class Crowd:
@@ -51,49 +58,78 @@ class Crowd:
 
     Args:
         half_open: Half-open attempts without a RST.
-        attempts: Gives all attempts on some server ports; only asked if there may be a crowd.
+        attempts: Gives all attempts on some server ports; only asked if it must be known how many there are.
+        sessions: Sessions of the run: no place has more attempts.
     """
 
-    def __init__(self, half_open: Attempts, attempts: Callable[[Any], Attempts]) -> None:
+    def __init__(
+        self, half_open: Attempts, attempts: Callable[[Any], Attempts], sessions: int | None = None
+    ) -> None:
         self._places: dict[int, Any] = {}
         if len(half_open) < CROWD:
             return
-        everyone: Attempts | None = None
+        servers = _servers(half_open)
+        everyone: tuple[Any, Attempts] | None = None
         for shift in (0, MINUTE_NS // 2):
-            places, inverse, counts = np.unique(
-                _places(half_open, shift), return_inverse=True, return_counts=True
-            )
+            # a hash table, not a sort: in a flood millions of attempts have few places
+            coded = pa.array(_places(servers, half_open, shift)).dictionary_encode()
+            places, inverse = coded.dictionary.to_numpy(), coded.indices.to_numpy()
+            counts = np.bincount(inverse, minlength=len(places))
             crowded = counts >= CROWD
+            if crowded.any():
+                crowded &= _many_clients(half_open, inverse, crowded)
             if not crowded.any():
                 continue
-            if everyone is None:
-                everyone = attempts(np.unique(half_open.server_port))
-            tried = np.bincount(_found(places, _places(everyone, shift)), minlength=len(places) + 1)[:-1]
-            crowded &= (_clients(half_open, inverse, len(places)) >= CLIENTS) & (counts >= SHARE * tried)
+            if sessions is None or (counts[crowded] < SHARE * sessions).any():
+                if everyone is None:
+                    all_attempts = attempts(np.unique(half_open.server_port))
+                    everyone = _servers(all_attempts), all_attempts
+                tried = _counted(places, _places(*everyone, shift))
+                crowded &= counts >= SHARE * tried
             self._places[shift] = places[crowded]
 
     def holds(self, attempts: Attempts) -> Any:
         """Return which attempts were made in a crowd."""
         found = np.zeros(len(attempts), bool)
+        servers = _servers(attempts) if self._places else None
         for shift, crowded in self._places.items():
-            found |= np.isin(_places(attempts, shift), crowded)
+            found |= _in(_places(servers, attempts, shift), crowded)
         return found
 
 
-def _found(places: Any, wanted: Any) -> Any:
-    """Return the index of each wanted place in sorted places, their number where it is not one of them."""
-    at = np.searchsorted(places, wanted)
-    at[places[np.minimum(at, len(places) - 1)] != wanted] = len(places)
-    return at
+def _in(wanted: Any, places: Any) -> Any:
+    """Return which of some places are among a few."""
+    return pc.is_in(pa.array(wanted), value_set=pa.array(places)).to_numpy(zero_copy_only=False)
 
 
-def _clients(attempts: Attempts, inverse: Any, count: int) -> Any:
-    """Return the number of different client addresses at each place."""
-    order = np.lexsort((addresses := _address(attempts.client_ip), inverse))
-    place, address = inverse[order], addresses[order]
+def _counted(places: Any, all_of_them: Any) -> Any:
+    """Return how often each place comes among all of them."""
+    at = pc.index_in(pa.array(all_of_them), value_set=pa.array(places)).drop_null().to_numpy()
+    return np.bincount(at, minlength=len(places))
+
+
+def _many_clients(attempts: Attempts, inverse: Any, crowded: Any) -> Any:
+    """Return at which places there are at least CLIENTS different client addresses.
+
+    A part of the attempts is looked at first: if it has enough, so has the whole.
+    """
+    some = np.flatnonzero(crowded[inverse[:_SAMPLE]])
+    enough = _clients(attempts, inverse, some, len(crowded)) >= CLIENTS
+    if (enough | ~crowded).all() or len(inverse) <= _SAMPLE:
+        return enough
+    rest = np.flatnonzero((crowded & ~enough)[inverse])
+    return enough | (_clients(attempts, inverse, rest, len(crowded)) >= CLIENTS)
+
+
+def _clients(attempts: Attempts, inverse: Any, chosen: Any, count: int) -> Any:
+    """Return the number of different client addresses at each place, of the chosen attempts."""
+    pairs = np.empty((len(chosen), 2), np.uint64)
+    pairs[:, 0], pairs[:, 1] = inverse[chosen], _address(attempts.client_ip[chosen])
+    order = np.lexsort((pairs[:, 1], pairs[:, 0]))
+    place, address = pairs[order, 0], pairs[order, 1]
     other = np.ones(len(order), bool)
     other[1:] = (place[1:] != place[:-1]) | (address[1:] != address[:-1])
-    return np.bincount(place[other], minlength=count)
+    return np.bincount(place[other].astype(np.int64), minlength=count)
 
 
 def attempts_of(cols: Columns) -> Attempts:
