@@ -64,6 +64,12 @@ class Dialect(Protocol):
     def same(self, left: str, right: str) -> str:
         """Return a test for equality in which null equals null."""
 
+    def packed(self, address: str) -> str:
+        """Return an address as a type that is quick to group by and sorts as its bytes do."""
+
+    def unpacked(self, packed: str) -> str:
+        """Return what was packed as 16 bytes again."""
+
 
 class DuckDb:
     """The words of DuckDB."""
@@ -135,6 +141,14 @@ class DuckDb:
     def same(self, left: str, right: str) -> str:
         """Return `IS NOT DISTINCT FROM`."""
         return f"{left} IS NOT DISTINCT FROM {right}"
+
+    def packed(self, address: str) -> str:
+        """Return the address as a UUID: 16 bytes in place, where a BLOB of more than 12 is a pointer."""
+        return f"{address}::UUID"
+
+    def unpacked(self, packed: str) -> str:
+        """Return the UUID as a BLOB."""
+        return f"{packed}::BLOB"
 
 
 DUCKDB: Dialect = DuckDb()

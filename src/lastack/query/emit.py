@@ -13,6 +13,7 @@ from lastack.query.ast import And, Node, Not
 from lastack.query.dialect import DUCKDB, Dialect, Fragment
 from lastack.query.keys import Key
 from lastack.query.measures import Atom, Fold, Measure
+from lastack.query.metrics import Metric
 from lastack.query.parse import parse_filter
 from lastack.query.questions import Grouped, Histogram
 from lastack.query.sql import GroupColumns, filter_sql, metric_sql
@@ -61,7 +62,7 @@ def histogram_sql(question: Histogram, source: Fragment, dialect: Dialect = DUCK
     counts, counts_params = dialect.histogram(metric_sql(question.metric, dialect), question.edges)
     where, where_params = filter_sql(base_filter(question.where, question.strays), dialect=dialect)
     text, params = source
-    key = _key_sql(question.key, dialect) if question.key is not None else "NULL"
+    key = metric_sql(question.key.metric, dialect) if question.key is not None else "NULL"
     group = " GROUP BY 1 ORDER BY 1" if question.key is not None else ""
     return f"SELECT {key}, {counts} FROM {text} WHERE {where}{group}", [
         *counts_params,
@@ -92,7 +93,7 @@ def atom_sql(atom: Atom, dialect: Dialect = DUCKDB) -> Fragment:
         case Fold.quantile:
             return dialect.quantile(expression, atom.share), []
         case Fold.distinct:
-            return dialect.distinct(expression), []
+            return dialect.distinct(dialect.packed(expression) if _is_packed(atom.metric) else expression), []
         case Fold.example:
             return dialect.least_if(expression, condition), params
         case _:
@@ -100,8 +101,20 @@ def atom_sql(atom: Atom, dialect: Dialect = DUCKDB) -> Fragment:
 
 
 def _key_sql(key: Key, dialect: Dialect) -> str:
+    """Return what is grouped by; `_shown_key` makes the key's value of it again."""
     expression = metric_sql(key.metric, dialect)
+    if _is_packed(key.metric):
+        return dialect.packed(expression)
     return dialect.bucket(expression, key.width_ns) if key.width_ns is not None else expression
+
+
+def _shown_key(place: int, key: Key, dialect: Dialect) -> str:
+    return dialect.unpacked(f"k{place}") if _is_packed(key.metric) else f"k{place}"
+
+
+def _is_packed(metric: Metric) -> bool:
+    """Return whether a key is worth packing: clients are many; servers are few, and their files have codes for them."""
+    return metric.columns == ("client_ip",)
 
 
 class _Emitter:
@@ -143,7 +156,7 @@ class _Emitter:
     def _listed(self) -> Fragment:
         """Choose the rows: names of keys and measures first, so that `having` and the order may use them."""
         question, quoted = self._question, self._dialect.name
-        named = [f"k{i} AS {quoted(key.name)}" for i, key in enumerate(question.keys)]
+        named = self._named_keys()
         named += [f"{self._value(measure)} AS {quoted(measure.name)}" for measure in question.all_measures]
         having, params = filter_sql(question.having, GroupColumns(), self._dialect)
         order = question.order
@@ -162,9 +175,15 @@ class _Emitter:
 
     def _rows(self) -> Fragment:
         quoted = self._dialect.name
-        names = [f"k{i}" for i in range(len(self._question.keys))]
+        names = [_shown_key(i, key, self._dialect) for i, key in enumerate(self._question.keys)]
         names += [quoted(measure.name) for measure in self._question.all_measures]
         return f"SELECT {', '.join(names)} FROM {_LISTED} ORDER BY place", []
+
+    def _named_keys(self) -> list[str]:
+        return [
+            f"{_shown_key(i, key, self._dialect)} AS {self._dialect.name(key.name)}"
+            for i, key in enumerate(self._question.keys)
+        ]
 
     def _value(self, measure: Measure) -> str:
         above = self._columns[measure.above]
@@ -184,7 +203,7 @@ class _Emitter:
     def _summary(self) -> Fragment:
         having, params = filter_sql(self._question.having, GroupColumns(), self._dialect)
         quoted = self._dialect.name
-        named = [f"k{i} AS {quoted(key.name)}" for i, key in enumerate(self._question.keys)]
+        named = self._named_keys()
         named += [f"{self._value(m)} AS {quoted(m.name)}" for m in self._question.all_measures]
         passing = self._dialect.count_if(having) if self._question.having is not None else "count(*)"
         return (

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.unit.query.rows import random_rows, rows
 from tests.unit.store import grouped_twin
 
+from lastack.model.address import parse_address
 from lastack.model.enums import Opening
 from lastack.query.emit import base_filter
 from lastack.query.keys import parse_keys
@@ -226,3 +227,12 @@ def test_histogram__counts_as_python_does(kept: Any, name: str, key: str) -> Non
                 bins[next((i for i, edge in enumerate(edges) if amount <= edge), len(edges))] += 1
     assert dict(ask_histogram([store], Histogram(metric, edges, None, by))) == counted
     assert metric.shape in Shape
+
+
+def test_addresses__come_in_the_order_of_their_bytes(tmp_path: Path) -> None:
+    texts = ["10.0.0.1", "192.0.2.1", "2001:db8::1", "7fff::1", "8000::1", "fe80::1", "ff02::1", "::1"]
+    store = dataset(tmp_path / "d", rows(*({"client_ip": text} for text in texts)))
+    found = [row.keys[0] for row in asked(store, "sessions", "client").rows]
+    assert found == sorted(parse_address(text) for text in texts)
+    having = asked(store, "sessions", "client", "client.ip in fe80::/10")
+    assert [row.keys[0] for row in having.rows] == [parse_address("fe80::1")]
