@@ -54,7 +54,7 @@ def recommend(source: Source, base: Scenario, share: float, where: Node | None =
         where: Sessions that it is about.
 
     Raises:
-        UsageError: The box has no timer that can be configured.
+        UsageError: The box has no timer that can be configured, or there is no session.
     """
     groups = groups_of(source, where, 32)
     sweeps = _sweeps(base)
@@ -64,6 +64,8 @@ def recommend(source: Source, base: Scenario, share: float, where: Node | None =
     now, answers = whole.answers[0], dict(zip(sweeps, whole.answers[1:], strict=True))
     curves = [_curve(name, answer) for name, answer in answers.items()]
     sessions = int(now.outcome.sessions.sum())
+    if not sessions:
+        raise UsageError("there is no session to go by: the input has none, or none passes the filter")
     most = int(share * sessions)
     point = best_within(curves, most)
     names = {role: [timer.name for timer in timers_of(base.profile, role)] for role in point.values_ns}

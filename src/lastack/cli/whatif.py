@@ -133,6 +133,8 @@ def command(
     node = parse_filter(where)
     if compare is not None:
         names = [name.strip() for name in compare.split(",") if name.strip()]
+        if not names:
+            raise click.UsageError("--compare needs boxes, such as --compare panos,cisco_asa")
         if profile is not None or policy is not None:
             base = configured(profile, policy, sets, apps, forks)
             scenarios = [base, *(configured(name) for name in names)]

@@ -226,6 +226,8 @@ def _exactness(page: Page, whole: Whatif, why: Sequence[str], detail: Detail) ->
     page.heading("How exact this is")
     if detail.exact == detail.sessions and not why:
         page.say("Exact for every session: which breaks, when, and the bytes lost.")
+    elif detail.exact == detail.sessions:
+        page.say("Exact for every one of these sessions. With others this box may leave open:")
     else:
         page.say(
             f"Exact for {count(detail.exact)} of {plural(detail.sessions, 'session')}; for the others bounds are shown."

@@ -132,6 +132,7 @@ def test_whatif__arithmetic_needs_no_input(capsys: pytest.CaptureFixture[str]) -
         (["--profile", "panos", "--flood", "lots"], "is not a rate"),
         (["--profile", "panos", "--fork", "closing_refresh"], "QUESTION=ANSWER"),
         (["--hold", "1h"], "go together"),
+        (["--compare", ","], "needs boxes"),
     ],
 )
 def test_whatif__refuses_with_a_remedy(
@@ -150,6 +151,17 @@ def test_recommend__keeps_the_budget_when_run_as_a_whole(
         assert document["broken_most"] <= document["may_break"]
         assert document["curve"][0]["broken_most"] == 0
     assert "port 9000" in _out(capsys, *words[:-1], "1%")
+
+
+def test_recommend__needs_sessions(dataset: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["recommend", dataset, "--profile", "panos", "-f", "server.port = 1"]) == 2
+    assert "no session" in capsys.readouterr().err
+
+
+def test_whatif__without_a_session_is_no_error(dataset: str, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["whatif", dataset, "--profile", "panos", "-f", "server.port = 1"]
+    assert "None: every packet" in _out(capsys, *words, "--growth", "2", "--flood", "10/s")
+    assert _out(capsys, *words, "--list", "--format", "csv") == ""
 
 
 def test_timers__claims_nothing_from_three_deaths(dataset: str, capsys: pytest.CaptureFixture[str]) -> None:
