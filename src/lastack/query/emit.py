@@ -132,7 +132,8 @@ class _Emitter:
             rows=self._rows(),
             summary=self._summary(),
             unlisted=self._unlisted(),
-            whole=self._again(apart, others=False) if apart else None,
+            # Without keys the one group is the whole.
+            whole=self._again(apart, others=False) if apart and self._question.keys else None,
             others=self._again(apart, others=True) if apart else None,
         )
 
@@ -195,7 +196,8 @@ class _Emitter:
         for atom, name in self._columns.items():
             merges = atom.fold.merges
             if merges is None:
-                parts.append("NULL")
+                alone = atom.fold.needs_rows and not self._question.keys
+                parts.append(f"min({name})" if alone else "NULL")
             else:
                 parts.append(self._dialect.sum(name) if merges is Fold.sum else f"{merges.value}({name})")
         return ", ".join(parts)
