@@ -15,7 +15,10 @@ from lastack.app.boxes import BoxWords, make_box
 from lastack.app.emulate import warm_up
 from lastack.emulator.af_packet import Bridge
 from lastack.emulator.clock import BoxClock
-from lastack.emulator.engine import Engine
+from lastack.emulator.engine import ETHERNET, RAW_IP, Engine
+from lastack.emulator.loop import Loop
+from lastack.emulator.nat import Nat
+from lastack.emulator.tun import TunBox
 from lastack.lab import Host, Lab, wait_until
 from lastack.wire.build import Packet
 
@@ -34,17 +37,35 @@ class Emulated:
         words: As on the command line.
         speed: Of its clock.
         guarded: Whether sessions begin inside only where the profile says so.
+        tun: Route, in a lab that is `routed`.
+        nat: Translate besides.
     """
 
-    def __init__(self, lab: Lab, words: BoxWords, *, speed: float = 1.0, guarded: bool = True) -> None:
+    def __init__(
+        self,
+        lab: Lab,
+        words: BoxWords,
+        *,
+        speed: float = 1.0,
+        guarded: bool = True,
+        tun: bool = False,
+        nat: Nat | None = None,
+    ) -> None:
         self.events: list[dict[str, Any]] = []
         self.box, _, _ = make_box(words)
         warm_up(self.box)
-        self.engine = Engine(self.box, guarded=guarded, logged=self.events.append)
+        link = RAW_IP if tun or nat else ETHERNET
+        self.engine = Engine(self.box, link, guarded=guarded, logged=self.events.append)
+        self.nat = nat
         self.clock = BoxClock(speed)
         self.engine.machine.begin(self.clock.now())
         with lab.box.entered():
-            self.bridge = Bridge(self.engine, "inside", "outside", self.clock)
+            self.bridge: Loop = (
+                TunBox(self.engine, "inside", "outside", self.clock, nat)
+                if tun or nat
+                else Bridge(self.engine, "inside", "outside", self.clock)
+            )
+        self._namespace = lab.box
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -78,7 +99,8 @@ class Emulated:
     ) -> None:
         self.bridge.stop()
         self._thread.join(5)
-        self.bridge.close()
+        with self._namespace.entered():
+            self.bridge.close()
         if self._failure is not None:
             raise self._failure
 
@@ -108,6 +130,16 @@ def connected(
         with accepted:
             accepted.settimeout(3)
             yield client, accepted
+
+
+def exactly(end: socket.socket, number: int) -> bytes:
+    """Return so many bytes from a socket, however many pieces they come in."""
+    got = bytearray()
+    while len(got) < number:
+        part = end.recv(number - len(got))
+        assert part, f"the end after {len(got)} of {number} bytes"
+        got += part
+    return bytes(got)
 
 
 def hears(end: socket.socket, within_s: float = SILENCE_S) -> bool:

@@ -12,10 +12,13 @@ from typing import IO, Any
 import numpy as np
 
 from lastack.app.boxes import BoxWords, make_box
+from lastack.app.nat import NatWords, make_nat
 from lastack.emulator.af_packet import Bridge
 from lastack.emulator.clock import BoxClock
 from lastack.emulator.control import Control
-from lastack.emulator.engine import Engine, entries_by_phase, expiry_reason, session_rows
+from lastack.emulator.engine import ETHERNET, RAW_IP, Engine, entries_by_phase, expiry_reason, session_rows
+from lastack.emulator.loop import Loop
+from lastack.emulator.nat import Nat
 from lastack.emulator.status import Status, status_json
 from lastack.firewall.table import Box
 from lastack.model.errors import LastackError, UsageError
@@ -35,6 +38,8 @@ class EmulateOptions:
         log: Where events go, None for nowhere.
         control: Path of the control socket, empty for none.
         every_s: How often the status is told, in seconds.
+        tun: Route packets through TUN devices instead of passing frames.
+        nat: Translate what leaves (with `tun`); None for no NAT.
     """
 
     inside: str
@@ -44,6 +49,8 @@ class EmulateOptions:
     log: IO[str] | None = None
     control: str = ""
     every_s: float = 1.0
+    tun: bool = False
+    nat: NatWords | None = None
 
 
 class EmulateRun:
@@ -64,13 +71,41 @@ class EmulateRun:
         self.options = options
         self._words = words
         self._warn = warn
-        self.box, self.profile, _ = make_box(words)
-        self.engine = Engine(self.box, guarded=options.guarded, logged=self._log if options.log else None)
+        self.box, self.profile, self.policy = make_box(words)
+        link = RAW_IP if options.tun else ETHERNET
+        self.engine = Engine(
+            self.box, link, guarded=options.guarded, logged=self._log if options.log else None
+        )
         self.clock = BoxClock(options.speed)
         self.engine.machine.begin(self.clock.now())
-        self.bridge = Bridge(self.engine, options.inside, options.outside, self.clock)
+        self.nat: Nat | None = None
+        self.bridge = self._driver()
         self._control: Control | None = None
         self._started = time.monotonic()
+
+    def remarks(self) -> list[str]:
+        """Return in what the box differs from the product that it imitates, a line each."""
+        beyond = {
+            f"{override.application.name}.{name}"
+            for override in self.policy.overrides
+            for name in override.timers
+            if name in self.profile.timers and "app" not in self.profile.timers[name].scopes
+        }
+        title = self.profile.title
+        return [
+            f"{name}: {title} has no such override; this box does it all the same" for name in sorted(beyond)
+        ]
+
+    def _driver(self) -> Loop:
+        options = self.options
+        ends = options.inside, options.outside
+        if not options.tun:
+            return Bridge(self.engine, *ends, self.clock)
+        # a transparent box on Linux is usual, a routed one less so: its modules only when asked for
+        from lastack.emulator.tun import TunBox
+
+        self.nat = make_nat(options.nat, options.outside) if options.nat else None
+        return TunBox(self.engine, *ends, self.clock, self.nat)
 
     def _log(self, event: dict[str, Any]) -> None:
         assert self.options.log is not None
@@ -87,13 +122,14 @@ class EmulateRun:
                     "sessions": lambda request: session_rows(
                         self.engine.machine, self.box, self.clock.now(), limit=int(request.get("limit", 1000))
                     ),
+                    "mappings": self._mappings,
                     "clear": self._clear,
                     "reload": self._reload,
                     "stop": lambda request: self.bridge.stop(),
                 },
             )
         signal.signal(signal.SIGTERM, lambda *_: self.bridge.stop())
-        signal.signal(signal.SIGHUP, lambda *_: self._hang_up())
+        signal.signal(signal.SIGHUP, lambda *_: self.bridge.soon(self._hang_up))
 
         def tell() -> None:
             if self.options.log:
@@ -117,9 +153,19 @@ class EmulateRun:
         if self.options.log:
             self.options.log.flush()
 
+    def _mappings(self, request: dict[str, Any]) -> list[dict[str, Any]]:
+        if self.nat is None:
+            raise UsageError("this box translates no addresses; start it with --tun --nat outside")
+        from itertools import islice
+
+        from lastack.emulator.nat import mapping_rows
+
+        return list(islice(mapping_rows(self.nat), int(request.get("limit", 1000))))
+
     def _clear(self, request: dict[str, Any]) -> int:
         cleared = self.engine.machine.clear()
         self.engine.advance(self.clock.now())
+        self.bridge.flush()
         return cleared
 
     def _reload(self, request: dict[str, Any]) -> str:
@@ -149,9 +195,12 @@ class EmulateRun:
             live=machine.live,
             phases=entries_by_phase(machine, self.box),
             packets=packets,
-            counts=asdict(self.engine.counts),
+            counts=asdict(self.engine.counts) | {"lost": self.bridge.lost()} | self._nat_counts(),
             ended=dict(self.engine.ended),
         )
+
+    def _nat_counts(self) -> dict[str, int]:
+        return {**asdict(self.nat.counts), "mappings": self.nat.mappings} if self.nat else {}
 
 
 def warm_up(box: Box) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
@@ -20,8 +20,23 @@ Examples:
   lastack emulate --profile panos --set half_closed=30s --app ssh.half_closed=1h --inside eth1 --outside eth2
   lastack emulate --policy branch.toml --speed 10 --log events.jsonl --inside eth1 --outside eth2
   lastack lab run emulator -- lastack emulate --profile panos_legacy --inside inside --outside outside
+  lastack emulate --profile broken_nat --nat outside --inside lan0 --outside wan0
   lastack emulator sessions --control /run/box.sock
 """
+
+
+class _Ports(click.ParamType[tuple[int, int]]):
+    name = "LOW-HIGH"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        low, dash, high = str(value).partition("-")
+        if dash and low.isdigit() and high.isdigit() and 0 < int(low) <= int(high) <= 65_535:
+            return int(low), int(high)
+        self.fail(f"{value!r} is not a range of ports such as 10000-65535", param, ctx)
 
 
 @click.command("emulate", epilog=_EPILOG)
@@ -45,6 +60,17 @@ Examples:
     "--log", "log_file", type=click.Path(), help="Events of sessions as JSON lines; - is standard output."
 )
 @click.option("--control", default="", help="Path of a control socket for `lastack emulator`.")
+@click.option("--tun", is_flag=True, help="Route through TUN devices; the interfaces keep their addresses.")
+@click.option(
+    "--nat",
+    "nats",
+    multiple=True,
+    metavar="ADDRESS|outside",
+    help="Hide the inside behind an address, or behind those of the outside interface (implies --tun).",
+)
+@click.option("--nat-ports", type=_Ports(), help="Ports of the NAT [default: 10000-65535].")
+@click.option("--nat-per-session", is_flag=True, help="A port for each session, not for each inside end.")
+@click.option("--nat-open", is_flag=True, help="Anybody outside may begin sessions with a mapped port.")
 @click.option("-q", "--quiet", is_flag=True, help="No live view and no talk.")
 def command(
     profile: str | None,
@@ -59,16 +85,23 @@ def command(
     both_ways: bool,
     log_file: str | None,
     control: str,
+    tun: bool,
+    nats: tuple[str, ...],
+    nat_ports: tuple[int, int] | None,
+    nat_per_session: bool,
+    nat_open: bool,
     quiet: bool,
 ) -> None:
     """Stand between two interfaces and forget sessions as a firewall or NAT does.
 
     Frames are passed untouched (transparent, with segmentation offload); what meets no entry is dropped or reset as
-    the profile says. Needs CAP_NET_RAW; without root it runs in a network namespace of your own. SIGHUP reads the
-    policy again and keeps the sessions.
+    the profile says. With --tun the box is a router, with --nat a NAT. Needs CAP_NET_RAW (CAP_NET_ADMIN for a
+    router); without root it runs in a network namespace of your own. SIGHUP reads the policy again and keeps the
+    sessions.
     """
     from lastack.app.boxes import BoxWords
     from lastack.app.emulate import EmulateOptions, EmulateRun, warm_up
+    from lastack.app.nat import NatWords
 
     def warn(line: str) -> None:
         if not quiet:
@@ -76,9 +109,17 @@ def command(
 
     words = BoxWords(profile, policy, sets, apps, forks, config)
     with _opened(log_file) as log:
-        run = EmulateRun(words, EmulateOptions(inside, outside, speed, not both_ways, log, control), warn)
+        nat = NatWords(nats, nat_ports or (10_000, 65_535), nat_per_session, nat_open) if nats else None
+        if nat is None and (nat_ports or nat_per_session or nat_open):
+            raise click.UsageError("--nat-ports, --nat-per-session and --nat-open go with --nat")
+        options = EmulateOptions(
+            inside, outside, speed, not both_ways, log, control, tun=tun or nat is not None, nat=nat
+        )
+        run = EmulateRun(words, options, warn)
         warm_up(run.box)
         pace = "" if speed == 1 else f", {speed:g} times as fast"
+        for line in run.remarks():
+            warn(line)
         warn(f"{run.profile.title} between {inside} (inside) and {outside}{pace}; Ctrl-C ends it")
         with _view(quiet) as told:
             run.run(told)

@@ -14,7 +14,7 @@ Examples:
   lastack emulator sessions --control /run/box.sock
   lastack emulator reload --control /run/box.sock       read the policy again, keep the sessions
 """
-_VERBS = ("stats", "sessions", "clear", "reload", "stop")
+_VERBS = ("stats", "sessions", "mappings", "clear", "reload", "stop")
 
 
 @click.command("emulator", epilog=_EPILOG)
@@ -25,7 +25,7 @@ _VERBS = ("stats", "sessions", "clear", "reload", "stop")
 )
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def command(verb: str, control: str, limit: int, form: str) -> None:
-    """Ask or tell a running box: its counters, its sessions, forget them all, read the policy again, stop."""
+    """Ask or tell a running box: counters, sessions, a NAT's ports; forget all, read the policy again, stop."""
     from lastack.emulator.control import ask
 
     answer = ask(control, verb, limit=limit)
@@ -35,6 +35,10 @@ def command(verb: str, control: str, limit: int, form: str) -> None:
         from lastack.view.emulator import sessions_text
 
         sys.stdout.write(sessions_text(answer))
+    elif verb == "mappings":
+        from lastack.view.emulator import mappings_text
+
+        sys.stdout.write(mappings_text(answer))
     elif verb == "clear":
         sys.stdout.write(f"{answer:,} sessions forgotten\n")
     elif answer is not None:

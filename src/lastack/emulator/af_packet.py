@@ -8,27 +8,22 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import select
 import socket
 import struct
-from collections.abc import Callable
-from typing import Any
 
 from lastack.emulator.clock import BoxClock
 from lastack.emulator.engine import Engine
+from lastack.emulator.loop import Loop
 from lastack.model.errors import AccessError, UsageError
 
 _SOL_PACKET = 263
-_ADD_MEMBERSHIP, _VNET_HDR, _IGNORE_OUTGOING = 1, 15, 23
+_ADD_MEMBERSHIP, _STATISTICS, _VNET_HDR, _IGNORE_OUTGOING = 1, 6, 15, 23
 _MR_PROMISC = 1
 _ETH_P_ALL = 3
 HEADER = 10  # bytes of struct virtio_net_hdr
 _BUFFER = 70_000
 _AT_ONCE = 64
-_ADVANCE_NS = 20_000_000
 _SOCKET_BUFFER = 8 << 20
-
-Poll = Callable[[int], None]
 
 
 def open_interface(name: str) -> socket.socket:
@@ -59,7 +54,7 @@ def open_interface(name: str) -> socket.socket:
     return sock
 
 
-class Bridge:
+class Bridge(Loop):
     """The box between two interfaces.
 
     Args:
@@ -67,73 +62,28 @@ class Bridge:
         inside: Name of the interface towards the side that opens sessions.
         outside: Name of the other.
         clock: The box's time.
+
+    Raises:
+        AccessError: CAP_NET_RAW is missing.
+        UsageError: There is no such interface, or both are the same.
     """
 
     def __init__(self, engine: Engine, inside: str, outside: str, clock: BoxClock) -> None:
-        self.engine = engine
-        self._clock = clock
+        if inside == outside:
+            raise UsageError(f"--inside and --outside are the same interface, {inside}")
         self._sockets = (open_interface(outside), open_interface(inside))  # by bool(inside)
+        super().__init__(engine, clock)
+        self._lost = 0
         self._space = ctypes.create_string_buffer(_BUFFER)
         self._view = memoryview(self._space).cast("B")
         self._address = ctypes.addressof(self._space) + HEADER
-        self._epoll = select.epoll()
-        self._others: dict[int, Poll] = {}
-        for sock in self._sockets:
-            self._epoll.register(sock.fileno(), select.EPOLLIN)
-        self._stopped = False
-
-    def watch(self, fd: int, handler: Poll) -> None:
-        """Call a handler when another descriptor is readable."""
-        self._others[fd] = handler
-        self._epoll.register(fd, select.EPOLLIN)
-
-    def forget(self, fd: int) -> None:
-        """Stop watching it."""
-        if self._others.pop(fd, None) is not None:
-            self._epoll.unregister(fd)
-
-    def stop(self) -> None:
-        """Make `run` return."""
-        self._stopped = True
-
-    def run(self, every_s: float, told: Callable[[], None]) -> None:
-        """Pass frames until stopped.
-
-        Args:
-            every_s: How often `told` is called, in real seconds.
-            told: For a live view.
-        """
-        inside, outside = self._sockets[1].fileno(), self._sockets[0].fileno()
-        next_told = self._clock.real_ns() + int(every_s * 1e9)
-        next_advance = 0
-        while not self._stopped:
-            for fd, _ in self._epoll.poll(self._sleep_s(next_told), 16):
-                if fd == inside:
-                    self._pass(True)
-                elif fd == outside:
-                    self._pass(False)
-                elif handler := self._others.get(fd):
-                    handler(fd)
-            real = self._clock.real_ns()
-            if real >= next_advance:
-                next_advance = real + _ADVANCE_NS
-                self.engine.advance(self._clock.now())
-                self._flush()
-            if real >= next_told:
-                next_told = real + int(every_s * 1e9)
-                told()
-
-    def _sleep_s(self, next_told: int) -> float:
-        wait = max(next_told - self._clock.real_ns(), 0)
-        due = self.engine.next_deadline()
-        if due is not None:
-            wait = min(wait, max(self._clock.real_until(due), 1_000_000))
-        return wait / 1e9
+        self.watch(self._sockets[True].fileno(), lambda _: self._pass(True))
+        self.watch(self._sockets[False].fileno(), lambda _: self._pass(False))
 
     def _pass(self, inside: bool) -> None:
         source, target = self._sockets[inside], self._sockets[not inside]
         receive, send = source.recv_into, target.send
-        view, address, engine, clock = self._view, self._address, self.engine, self._clock
+        view, address, engine, clock = self._view, self._address, self.engine, self.clock
         for _ in range(_AT_ONCE):
             try:
                 size = receive(view)
@@ -151,9 +101,10 @@ class Bridge:
                 except OSError:
                     engine.counts.cut += 1
             if engine.out:
-                self._flush()
+                self.flush()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Send what the engine wants to send by itself."""
         out, self.engine.out = self.engine.out, []
         for one in out:
             try:
@@ -161,13 +112,17 @@ class Bridge:
             except OSError:
                 self.engine.counts.cut += 1
 
+    def lost(self) -> int:
+        """Return the frames that did not fit the sockets' buffers so far."""
+        for sock in self._sockets:
+            if sock.fileno() >= 0:
+                # the kernel starts again from 0 when it is asked
+                self._lost += struct.unpack("II", sock.getsockopt(_SOL_PACKET, _STATISTICS, 8))[1]
+        return self._lost
+
     def close(self) -> None:
         """Leave the interfaces."""
+        self.lost()
         for sock in self._sockets:
             sock.close()
-        self._epoll.close()
-
-
-def dropped_by_kernel(sock: Any) -> int:
-    """Return the frames that did not fit a packet socket's buffer since the last call."""
-    return int(struct.unpack("II", sock.getsockopt(_SOL_PACKET, 6, 8))[1])
+        super().close()

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import socket
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -83,9 +84,12 @@ class Control:
             return
         self._watcher.forget(fd)
         del self._buffers[fd]
-        with sock, contextlib.suppress(OSError):
-            if buffer:
-                sock.sendall(json.dumps(self._answer(buffer)).encode() + b"\n")
+        if not buffer:
+            sock.close()
+            return
+        answer = json.dumps(self._answer(buffer)).encode() + b"\n"
+        # an asker who reads slowly must not hold up the frames
+        threading.Thread(target=_send, args=(sock, answer), daemon=True).start()
 
     def _answer(self, line: bytes) -> dict[str, Any]:
         try:
@@ -104,6 +108,11 @@ class Control:
         for sock, _ in self._buffers.values():
             sock.close()
         self._path.unlink(missing_ok=True)
+
+
+def _send(sock: socket.socket, answer: bytes) -> None:
+    with sock, contextlib.suppress(OSError):
+        sock.sendall(answer)
 
 
 def ask(path: str, operation: str, **members: Any) -> Any:

@@ -74,12 +74,14 @@ class Engine:
         link: ETHERNET or RAW_IP: what frames begin with.
         guarded: Whether there is an inside, from which alone sessions begin where the profile says so.
         logged: Called with an event for each entry that is made, changes its phase, or ends; None for no log.
+        on_ended: Called by `forget_ended` with the LIFE records of entries that ended; None when nobody asks.
     """
 
     box: Box
     link: int = ETHERNET
     guarded: bool = True
     logged: Logged | None = None
+    on_ended: Callable[[Any], None] | None = None
     counts: Counts = field(default_factory=Counts)
     machine: Machine = field(init=False)
     _segment: Any = field(init=False)
@@ -90,6 +92,8 @@ class Engine:
     _phases: dict[bytes, int] = field(default_factory=dict)
     out: list[Out] = field(default_factory=list)
     ended: dict[str, int] = field(default_factory=dict)
+    has_entry: bool = False  #: whether there is an entry for the segment offered last
+    waiting: list[Any] = field(default_factory=list)  #: LIFE records for `on_ended`
 
     def __post_init__(self) -> None:
         self.machine = Machine(self.box, live=True)
@@ -117,9 +121,12 @@ class Engine:
             if answer != expiry.MORE:
                 break
             machine.serve()
+        self.has_entry = answer > 255
         if answer < 0:
             return self._other(frame, inside, answer)
         action = answer & 15
+        if (answer >> 4) & 15 in _MADE:
+            self._collect()  # of an earlier session on these ports, its end comes first
         if self._resets and action == FORWARD:
             self._macs.learn(frame, inside, self.link)
         if self._fragments.first(frame, self.link):
@@ -151,11 +158,15 @@ class Engine:
 
     def advance(self, now_ns: int) -> None:
         """End what is due; RSTs that a profile sends at expiry are in `out` afterwards."""
-        machine = self.machine
-        machine.advance(now_ns)
-        ended = machine.take_ended()
-        if not len(ended):
+        self.machine.advance(now_ns)
+        self._collect()
+
+    def _collect(self) -> None:
+        if not self.machine.has_ended:
             return
+        ended = self.machine.take_ended()
+        if self.on_ended is not None:
+            self.waiting.append(ended)
         for why, n in zip(*np.unique(ended["why"], return_counts=True), strict=True):
             name = _WHY[int(why)]
             self.ended[name] = self.ended.get(name, 0) + int(n)
@@ -169,6 +180,13 @@ class Engine:
             for life in ended:
                 self._phases.pop(_key(life), None)
                 self.logged(life_event(life, self.box))
+
+    def forget_ended(self) -> None:
+        """Tell `on_ended` of entries that ended, once what was sent about them has left."""
+        waiting, self.waiting = self.waiting, []
+        if self.on_ended is not None:
+            for ended in waiting:
+                self.on_ended(ended)
 
     def next_deadline(self) -> int | None:
         """Return when `advance` may have something to end, None when nothing is due."""

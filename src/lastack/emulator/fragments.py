@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import Generic, TypeVar
 
 #: Packets remembered; the oldest is forgotten first.
 _MOST = 4096
@@ -11,11 +12,31 @@ _FRAGMENT_HEADER = 44
 _RAW_IP = 101
 
 
+T = TypeVar("T")
+
+
+class Remembered(Generic[T]):
+    """Something about each of the packets that came in fragments lately."""
+
+    def __init__(self) -> None:
+        self._by_packet: OrderedDict[bytes, T] = OrderedDict()
+
+    def put(self, key: bytes, what: T) -> None:
+        """Remember something about a packet; the oldest packet is forgotten when there are many."""
+        self._by_packet[key] = what
+        if len(self._by_packet) > _MOST:
+            self._by_packet.popitem(last=False)
+
+    def get(self, key: bytes) -> T | None:
+        """Return what is remembered, None if nothing is."""
+        return self._by_packet.get(key)
+
+
 class Fragments:
     """What was decided about the first fragments of recent packets."""
 
     def __init__(self) -> None:
-        self._passed: OrderedDict[bytes, bool] = OrderedDict()
+        self._passed = Remembered[bool]()
 
     @staticmethod
     def first(frame: memoryview, link: int) -> bool:
@@ -31,14 +52,12 @@ class Fragments:
         """Keep what was decided about a first fragment."""
         key = _key(frame, link)
         if key is not None:
-            self._passed[key] = passed
-            if len(self._passed) > _MOST:
-                self._passed.popitem(last=False)
+            self._passed.put(key, passed)
 
     def follows(self, frame: memoryview, link: int) -> bool:
         """Return whether the first fragment of a later one's packet was passed on."""
         key = _key(frame, link)
-        return key is not None and self._passed.get(key, False)
+        return key is not None and bool(self._passed.get(key))
 
 
 def _ip_at(frame: memoryview, link: int) -> int:

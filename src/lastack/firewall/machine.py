@@ -182,6 +182,11 @@ class Machine:
         ended, self._ended = self._ended, []
         return np.concatenate(ended) if ended else np.zeros(0, LIFE)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether `take_ended` has anything to return."""
+        return bool(self._ended) or bool(self.gate["n_log"][0])
+
     def entries(self) -> Any:
         """Return the ENTRY records that are held, a copy."""
         held = self._entries[1 : int(self.gate["records"][0]) + 1]

@@ -58,9 +58,20 @@ def sessions_text(rows: list[dict[str, Any]]) -> str:
         )
         for row in rows
     ]
-    widths = [max(len(line[i]) for line in [heads, *cells]) for i in range(len(heads))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in [heads, *cells]
-    ]
-    return "\n".join(lines) + "\n"
+    return _columns([heads, *cells])
+
+
+def mappings_text(rows: list[dict[str, Any]]) -> str:
+    """Return the translations of a NAT as text, in the order in which they were made."""
+    if not rows:
+        return "no mappings\n"
+    heads = ("from", "outside", "to")
+    return _columns([heads, *(tuple(row[head] for head in heads) for row in rows)])
+
+
+def _columns(lines: list[tuple[str, ...]]) -> str:
+    widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
+    return "".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() + "\n"
+        for line in lines
+    )
