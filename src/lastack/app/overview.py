@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from lastack import __version__
-from lastack.app.options import Progress, TrackOptions
-from lastack.app.sessions import open_inputs, run_notes, run_of, track
+from lastack.app.options import Progress, RunSummary, TrackOptions
+from lastack.app.sessions import Sink, open_inputs, run_notes, run_of, track
 from lastack.model.errors import UsageError
 from lastack.query.ast import Node
 from lastack.query.mask import filter_rows
@@ -18,6 +18,9 @@ from lastack.query.survey import COLUMNS, TOP, Survey
 from lastack.store.dataset import scan_datasets
 from lastack.store.manifest import Run
 from lastack.store.writer import DatasetWriter
+
+#: Tracks captures: `app.sessions.track` here, or a run on other processes and machines.
+TrackFunction = Callable[[Sequence[str], TrackOptions, Sink, Progress | None], RunSummary]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ def survey_inputs(
     options: TrackOptions | None = None,
     progress: Progress | None = None,
     top: int = TOP,
+    tracker: TrackFunction = track,
 ) -> Report:
     """Return the overview of captures and datasets in any mix, in one pass and bounded memory.
 
@@ -70,6 +74,7 @@ def survey_inputs(
         options: How to track captures.
         progress: Told how far the reading is.
         top: Servers and clients to list.
+        tracker: What tracks captures.
 
     Raises:
         InputError: An input is neither a capture nor a dataset, or nothing of it can be read.
@@ -87,7 +92,7 @@ def survey_inputs(
     for batch in scan_datasets(datasets, where, COLUMNS):
         survey.add(batch)
     if captures:
-        tracked = _track(captures, survey, where, keep, options, progress)
+        tracked = _track(captures, survey, where, keep, options, progress, tracker)
         run = run.merged(tracked)
         notes += run_notes(tracked)
     return Report(survey.overview(run.last_ns, top), run, notes)
@@ -100,18 +105,19 @@ def _track(
     keep: Keep | None,
     options: TrackOptions,
     progress: Progress | None,
+    tracker: TrackFunction,
 ) -> Run:
     def look(batch: Any) -> None:
         survey.add(filter_rows(where, batch))
 
     if keep is None:
-        return run_of(track(captures, options, look, progress))
+        return run_of(tracker(captures, options, look, progress))
     with DatasetWriter(keep.path, keep.mode) as writer:
 
         def look_and_keep(batch: Any) -> None:
             writer.write(batch)
             look(batch)
 
-        run = run_of(track(captures, options, look_and_keep, progress))
+        run = run_of(tracker(captures, options, look_and_keep, progress))
         writer.finish(run)
     return run

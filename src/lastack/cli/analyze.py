@@ -19,6 +19,8 @@ Examples:
   lastack analyze dataset -f 'server.port = 443'
   lastack analyze trace.pcap --format json | jq .ledger
   tcpdump -i eth0 -w - tcp | lastack analyze -
+  lastack analyze day/*.pcap -o dataset --workers 8                          on processes of this machine
+  lastack analyze day/*.pcap -o dataset --cluster tcp://10.0.0.1:8786        on a Dask cluster
 """
 
 
@@ -34,6 +36,16 @@ Examples:
 @click.option(
     "--top", type=PositiveCount(), default=5, show_default=True, help="Servers and clients to list."
 )
+@click.option(
+    "--workers", type=PositiveCount(), help="Track in so many processes that may die and be resumed."
+)
+@click.option("--cluster", metavar="ADDRESS", help="Track on a Dask cluster: tcp://SCHEDULER:PORT or tls://.")
+@click.option(
+    "--work",
+    metavar="FOLDER",
+    help="Results in between, for --workers and --cluster: seen by all workers, kept until all is done "
+    "(default: DATASET.work).",
+)
 @reading_options
 def command(
     inputs: tuple[str, ...],
@@ -43,6 +55,9 @@ def command(
     where: str,
     form: str,
     top: int,
+    workers: int | None,
+    cluster: str | None,
+    work: str | None,
     reading: Reading,
 ) -> None:
     """Say how the TCP sessions of captures opened, how they ended, and what stands out.
@@ -61,8 +76,19 @@ def command(
 
     keep = Keep(Path(output), mode) if output is not None else None
     node = parse_filter(where)
-    with shown_progress(reading, inputs) as progress:
-        report = survey_inputs(inputs, node, keep, reading.track_options, progress, top)
+    missing = 0
+    if workers is None and cluster is None:
+        if work is not None:
+            raise click.UsageError("--work goes with --workers or --cluster")
+        with shown_progress(reading, inputs) as progress:
+            report = survey_inputs(inputs, node, keep, reading.track_options, progress, top)
+    else:
+        from lastack.app.cluster_choice import cluster_run
+
+        with cluster_run(workers, cluster, work, output, lambda text: tell([text], reading)) as run:
+            with shown_progress(reading, inputs) as progress:
+                report = survey_inputs(inputs, node, keep, reading.track_options, progress, top, run.track)
+            missing = len(run.missing)
     if form == "json":
         sys.stdout.write(json.dumps(report.to_json(), indent=1, ensure_ascii=False) + "\n")
     else:
@@ -73,3 +99,5 @@ def command(
     tell(report.notes, reading)
     if output is not None and not reading.quiet:
         click.echo(f"lastack: {report.run.sessions:,} sessions kept in {output}", err=True)
+    if missing:
+        click.get_current_context().exit(1)

@@ -1,0 +1,256 @@
+"""Tracking on many machines: plans the tasks, lets an engine run them, and hands on what one process would have.
+
+A capture becomes segments (`cluster_map`), a shard's segments become rows, and these get verdicts (`cluster_reduce`);
+all in files of a work folder that every worker sees. Nothing is told twice and nothing is kept in memory: a second run
+with the same work folder makes only what is missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lastack.app import prepare
+from lastack.app.cluster_map import TALLY_FILE, map_capture
+from lastack.app.cluster_order import Mapped
+from lastack.app.cluster_reduce import judge_shard, track_shard
+from lastack.app.cluster_rows import rows_in_order
+from lastack.app.jobs import VERSION, Engine, Outcome, Task, bytes_of, counters_of
+from lastack.app.options import Progress, ProgressState, RunSummary, TrackOptions, default_max_sessions
+from lastack.capture.series import CaptureFile, order_captures
+from lastack.kernels.ingest import SHARDS
+from lastack.model.errors import AccessError, InputError, LastackError, UsageError
+from lastack.tracking.rows import stray_packets
+
+_FOLDERS = ("map", "track", "judge")
+
+
+@dataclass(slots=True)
+class Stage:
+    """What one stage of a run did.
+
+    Attributes:
+        name: `map`, `track` or `judge`.
+        tasks: How many there were.
+        skipped: Of them, those whose result was there.
+        failed: Of them, those without a result.
+        cpu_s: Processor time of all workers.
+        written: Bytes of all results.
+        seconds: From the first task to the last.
+    """
+
+    name: str
+    tasks: int = 0
+    skipped: int = 0
+    failed: int = 0
+    cpu_s: float = 0.0
+    written: int = 0
+    seconds: float = 0.0
+
+
+class ClusterRun:
+    """One run.
+
+    Args:
+        engine: What runs tasks.
+        work: Folder for results in between, seen by all workers under this name; made if it is not there.
+
+    Attributes:
+        stages: What was done, stage by stage.
+        missing: Captures that are not in the result, each with the reason.
+    """
+
+    def __init__(self, engine: Engine, work: Path) -> None:
+        self._engine = engine
+        self._work = work.absolute()
+        self.stages: list[Stage] = []
+        self.missing: dict[str, str] = {}
+
+    def track(
+        self,
+        paths: Sequence[str],
+        options: TrackOptions,
+        sink: Callable[[Any], None],
+        progress: Progress | None = None,
+    ) -> RunSummary:
+        """Track every TCP session of some captures; the same rows, in the same batches, as `track_captures`.
+
+        Args:
+            paths: Capture files, all regular.
+            options: How to track; threads do not matter.
+            sink: Called with record batches of the session schema.
+            progress: Called as tasks end.
+
+        Raises:
+            UsageError: A capture is a pipe, or is to be followed.
+            InputError: Nothing could be read from any capture.
+            LastackError: Rows of a shard could not be made, or the engine failed; what was made stays.
+        """
+        started = time.monotonic()
+        if options.follow:
+            raise UsageError(
+                "--follow reads one growing capture here; it goes with neither --workers nor --cluster"
+            )
+        for path in paths:
+            if path == "-" or (Path(path).exists() and not Path(path).is_file()):
+                what = "standard input" if path == "-" else path
+                raise UsageError(f"{what}: a pipe cannot be read by other processes; keep it in a file first")
+        try:
+            self._work.mkdir(parents=True, exist_ok=True)
+        except OSError as reason:
+            raise AccessError(
+                f"{self._work}: cannot be written ({reason.strerror}); name another --work"
+            ) from None
+        prepare.ensure()
+        order = order_captures(paths)
+        summary = RunSummary(problems=[str(error) for error in order.rejected])
+        told = _Told(progress, started)
+        captures, names = self._map(order.files, summary, told)
+        summary.captures = names
+        judged = self._reduce(captures, names, options, summary, told)
+        for batch in rows_in_order(judged):
+            stray = stray_packets(batch)
+            placed = sum(int(batch.column(f"packets_{end}").to_numpy().sum()) for end in ("clt", "srv"))
+            summary.ledger.stray += stray
+            summary.ledger.segments += placed - stray
+            summary.sessions += batch.num_rows
+            sink(batch)
+            told.rows = summary.sessions
+            told.tell()
+        summary.seconds = time.monotonic() - started
+        return summary
+
+    def clean(self) -> None:
+        """Remove what lies in the work folder between the stages, and the folder if nothing else is in it."""
+        for name in _FOLDERS:
+            shutil.rmtree(self._work / name, ignore_errors=True)
+        with suppress(OSError):
+            self._work.rmdir()
+
+    def _map(
+        self, files: Sequence[CaptureFile], summary: RunSummary, told: _Told
+    ) -> tuple[list[Mapped], list[str]]:
+        tasks: dict[str, Task] = {}
+        for file in files:
+            status = Path(file.path).stat()
+            path = str(Path(file.path).absolute())
+            identity = (path, status.st_size, status.st_mtime_ns)
+            output = self._work / "map" / _digest(*identity)
+            tasks[file.path] = Task(f"map {file.path}", str(output), map_capture, identity)
+            told.sizes[f"map {file.path}"] = status.st_size
+        failed = self._run("map", list(tasks.values()), told)
+        captures: list[Mapped] = []
+        names: list[str] = []
+        for file in files:
+            if reason := failed.get(tasks[file.path].name):
+                self.missing[file.path] = reason
+                summary.problems.append(f"{file.path}: not in the result: {reason}")
+                continue
+            folder = Path(tasks[file.path].output)
+            tally, said = np.load(folder / TALLY_FILE)[0], counters_of(folder)
+            summary.ledger.add_tally(tally)
+            summary.ledger.add_orphans(said["orphans"])
+            summary.problems.extend(f"{file.path}: {problem}" for problem in said["problems"])
+            if more := said["problem_count"] - len(said["problems"]):
+                summary.problems.append(f"{file.path}: {more} more flaws of the kinds above")
+            last_ns = int(tally["last_ns"]) if tally["packets"] else None
+            captures.append(Mapped(folder, len(captures), file.first_ns, last_ns))
+            names.append(file.path)
+        if not captures and self.missing:
+            raise InputError(next(iter(self.missing.values())))
+        return captures, names
+
+    def _reduce(
+        self,
+        captures: list[Mapped],
+        names: list[str],
+        options: TrackOptions,
+        summary: RunSummary,
+        told: _Told,
+    ) -> list[Path]:
+        most = options.max_sessions or default_max_sessions()
+        run = _digest([capture.folder.name for capture in captures], names, most, options.idle_timeout_ns)
+        tracked = [str(self._work / "track" / f"{run}-{shard}") for shard in range(SHARDS)]
+        arguments = (captures, names, most, options.idle_timeout_ns)
+        tasks = [
+            Task(f"track shard {shard}", output, track_shard, (shard, *arguments))
+            for shard, output in enumerate(tracked)
+        ]
+        self._must(self._run("track", tasks, told))
+        for output in tracked:
+            said = counters_of(Path(output))
+            told.sessions += said["sessions"]
+            summary.evicted += said["evicted"]
+            for name, count in said["lost"].items():
+                summary.lost[name] = summary.lost.get(name, 0) + count
+        classes = hashlib.sha256(pickle.dumps(options.classes)).hexdigest()
+        judged = [str(self._work / "judge" / f"{_digest(run, classes)}-{shard}") for shard in range(SHARDS)]
+        tasks = [
+            Task(f"judge shard {shard}", output, judge_shard, (shard, tracked, options.classes))
+            for shard, output in enumerate(judged)
+        ]
+        self._must(self._run("judge", tasks, told))
+        return [Path(output) for output in judged]
+
+    def _run(self, name: str, tasks: Sequence[Task], told: _Told) -> dict[str, str]:
+        """Run the tasks of a stage; return the reasons of those that failed, by name."""
+        stage = Stage(name, len(tasks))
+        self.stages.append(stage)
+        outputs = {task.name: Path(task.output) for task in tasks}
+        failed: dict[str, str] = {}
+        started = time.monotonic()
+
+        def note(outcome: Outcome) -> None:
+            stage.skipped += outcome.skipped
+            stage.cpu_s += outcome.cpu_s
+            if outcome.problem is not None:
+                stage.failed += 1
+                failed[outcome.name] = outcome.problem
+                return
+            stage.written += bytes_of(outputs[outcome.name])
+            if name == "map":
+                told.bytes += told.sizes[outcome.name]
+                told.packets += counters_of(outputs[outcome.name])["packets"]
+            told.tell()
+
+        self._engine.run(tasks, note)
+        stage.seconds = time.monotonic() - started
+        return failed
+
+    def _must(self, failed: dict[str, str]) -> None:
+        if failed:
+            name, reason = next(iter(failed.items()))
+            raise LastackError(
+                f"{name}: {reason}; {len(failed)} of {SHARDS} shards have no rows. What was made is kept in "
+                f"{self._work}: run the same command again and only these are made"
+            )
+
+
+class _Told:
+    """How far a run is, for whoever wants to know."""
+
+    def __init__(self, progress: Progress | None, started: float) -> None:
+        self._progress = progress
+        self._started = started
+        self.sizes: dict[str, int] = {}
+        self.bytes = self.packets = self.sessions = self.rows = 0
+
+    def tell(self) -> None:
+        if self._progress is not None:
+            seconds = time.monotonic() - self._started
+            total, left = sum(self.sizes.values()), max(self.sessions - self.rows, 0)
+            self._progress(ProgressState(self.bytes, total, self.packets, left, self.rows, seconds))
+
+
+def _digest(*values: Any) -> str:
+    """Return a name for a result: the same values make the same result."""
+    return hashlib.sha256(repr((VERSION, values)).encode()).hexdigest()[:20]

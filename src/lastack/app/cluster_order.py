@@ -1,0 +1,140 @@
+"""The segments of one shard from all captures, in the order in which a single process would have tracked them.
+
+That order is: by the latest time that the capture had reached at the segment (not earlier than its first packet), then
+by capture, then by place. Where captures do not overlap, files are handed on as they lie in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lastack.model.batch import SEGMENT
+from lastack.store.shuffle import read_segments
+
+_NEVER = int(np.iinfo(np.int64).min)
+_CHUNK = 1 << 16  # segments of a capture that wait to be merged, so that many captures at once stay in memory
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """A capture whose segments are in files.
+
+    Attributes:
+        folder: Of the files.
+        rank: Number of the capture in the run, its sensor number.
+        first_ns: Time of its first packet, None if it is not known.
+        last_ns: Latest time of its packets, None without packets.
+    """
+
+    folder: Path
+    rank: int
+    first_ns: int | None
+    last_ns: int | None
+
+
+def in_order(captures: Sequence[Mapped], shard: int) -> Iterator[tuple[Any, int]]:
+    """Yield arrays of SEGMENT and what to add to their origin.
+
+    Args:
+        captures: In the order of their ranks.
+        shard: Which.
+    """
+    for group in _groups(captures):
+        if len(group) == 1:
+            for segments in read_segments(group[0].folder, shard):
+                yield segments, group[0].rank << 48
+        else:
+            for segments in _merged(group, shard):
+                yield segments, 0
+
+
+def _groups(captures: Sequence[Mapped]) -> list[list[Mapped]]:
+    """Return captures that overlap in time together; those whose first time is not known overlap with all."""
+    known = [capture for capture in captures if capture.last_ns is not None]
+    if any(capture.first_ns is None for capture in known):
+        return [known]
+    groups: list[list[Mapped]] = []
+    latest = _NEVER
+    for capture in sorted(known, key=lambda c: (c.first_ns or 0, c.rank)):
+        first, last = capture.first_ns or 0, capture.last_ns or 0
+        if groups and first <= latest:
+            groups[-1].append(capture)
+        else:
+            groups.append([capture])
+        latest = max(latest, last)
+    return groups
+
+
+class _Head:
+    """What comes next of one capture."""
+
+    def __init__(self, capture: Mapped, shard: int) -> None:
+        self.rank = capture.rank
+        self._add = np.uint64(capture.rank << 48)
+        self._latest = _NEVER if capture.first_ns is None else capture.first_ns
+        self._source = _chunks(capture.folder, shard)
+        self.ended = False
+        self.segments: Any = np.empty(0, SEGMENT)
+        self.keys: Any = np.empty(0, np.int64)
+
+    @property
+    def bound(self) -> int:
+        """Nothing still to be read has a lower key."""
+        return self._latest
+
+    def read(self) -> None:
+        segments = next(self._source, None)
+        if segments is None:
+            self.ended = True
+            return
+        segments = segments.copy()
+        segments["origin"] += self._add
+        keys = np.maximum.accumulate(np.maximum(segments["ts_ns"], self._latest))
+        self._latest = int(keys[-1])
+        self.segments = np.concatenate([self.segments, segments])
+        self.keys = np.concatenate([self.keys, keys])
+
+    def take(self, bound: int | None) -> tuple[Any, Any]:
+        """Remove and return what has keys below a bound, everything without one."""
+        n = len(self.keys) if bound is None else int(np.searchsorted(self.keys, bound, "left"))
+        taken = self.segments[:n], self.keys[:n]
+        self.segments, self.keys = self.segments[n:], self.keys[n:]
+        return taken
+
+
+def _chunks(folder: Path, shard: int) -> Iterator[Any]:
+    for segments in read_segments(folder, shard):
+        for first in range(0, len(segments), _CHUNK):
+            yield segments[first : first + _CHUNK]
+
+
+def _merged(group: Sequence[Mapped], shard: int) -> Iterator[Any]:
+    waiting = sorted(group, key=lambda c: (_NEVER if c.first_ns is None else c.first_ns, c.rank))
+    heads: list[_Head] = []
+    while waiting or heads:
+        bounds = [head.bound for head in heads if not head.ended]
+        bound = min(bounds, default=None)
+        # A capture is opened when the others have come to its first packet: of thousands, few overlap at a time.
+        while waiting and (bound is None or (waiting[0].first_ns or _NEVER) <= bound):
+            heads.append(_Head(waiting.pop(0), shard))
+            bound = heads[-1].bound if bound is None else min(bound, heads[-1].bound)
+        slowest = min(
+            (head for head in heads if not head.ended), key=lambda h: (h.bound, h.rank), default=None
+        )
+        if slowest is not None:
+            slowest.read()
+        open_bounds = [head.bound for head in heads if not head.ended]
+        open_bounds += [_NEVER if c.first_ns is None else c.first_ns for c in waiting[:1]]
+        bound = min(open_bounds, default=None)
+        heads.sort(key=lambda head: head.rank)
+        taken = [head.take(bound) for head in heads]
+        heads = [head for head in heads if not head.ended or len(head.keys)]
+        segments = np.concatenate([np.empty(0, SEGMENT), *(segments for segments, _ in taken)])
+        if len(segments):
+            keys = np.concatenate([keys for _, keys in taken])
+            yield np.ascontiguousarray(segments[np.argsort(keys, kind="stable")])
