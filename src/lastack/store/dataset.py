@@ -19,6 +19,7 @@ from lastack.query.metrics import METRICS, nearest
 from lastack.query.sql import filter_sql, metric_sql
 from lastack.query.zones import Classes
 from lastack.store.conform import conform
+from lastack.store.guard import admit
 from lastack.store.manifest import Manifest, Run, read_manifest
 
 if TYPE_CHECKING:  # loading DuckDB takes longer than a small capture does
@@ -130,6 +131,7 @@ def connect(threads: int | None = None) -> duckdb.DuckDBPyConnection:
     connection.execute("SET autoload_known_extensions = false")
     if threads is not None:
         connection.execute(f"SET threads = {int(threads)}")
+    admit(connection)
     return connection
 
 
