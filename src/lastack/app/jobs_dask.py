@@ -18,6 +18,7 @@ from lastack.model.errors import LastackError, UsageError
 _CONNECT_S = 10.0
 _RETURN_S = 60.0  #: how long a scheduler that went away is waited for
 _TRIES = 3  #: of a task whose worker dies
+_mine = about_this_worker
 
 
 class DaskCluster:
@@ -65,7 +66,7 @@ class DaskCluster:
             raise UsageError(
                 f"{self._address}: the scheduler has no workers; start some: dask worker {self._address}"
             )
-        mine = about_this_worker()
+        mine = _mine()
         for worker, theirs in sorted(said.items()):
             if isinstance(theirs, BaseException):
                 raise LastackError(

@@ -1,0 +1,162 @@
+"""A real Dask scheduler with two workers on loopback: the same rows, whoever is killed."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from tests.unit.app.test_cluster import CAPTURES, SAMPLE, alone, rows
+
+from lastack.app.cluster_reduce import read_batches
+
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.skipif(
+        importlib.util.find_spec("distributed") is None, reason="distributed is not installed"
+    ),
+]
+DEADLINE_S = 60.0
+DRIVER = Path(__file__).with_name("cluster_driver.py")
+QUICK = {
+    "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "20s",
+    "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
+}
+
+
+def started(*words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, *words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE if "-m" not in words else subprocess.DEVNULL,
+        stderr=subprocess.PIPE if "-m" not in words else subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, **QUICK},
+    )
+
+
+class Cluster:
+    """A scheduler and its workers."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file = folder / "scheduler.json"
+        self._all: list[subprocess.Popen[str]] = []
+        self.start_scheduler(0)
+
+    def start_scheduler(self, port: int) -> None:
+        self._file.unlink(missing_ok=True)
+        words = ("--host", "127.0.0.1", "--port", str(port), "--no-dashboard", "--scheduler-file")
+        self.scheduler = started("-m", "dask", "scheduler", *words, str(self._file))
+        self._all.append(self.scheduler)
+        until = time.monotonic() + DEADLINE_S
+        while time.monotonic() < until:
+            with contextlib.suppress(OSError, ValueError):
+                self.address = str(json.loads(self._file.read_text())["address"])
+                return
+            assert self.scheduler.poll() is None, "the scheduler ended"
+            time.sleep(0.05)
+        pytest.fail("no scheduler came up")
+
+    def start_workers(self, count: int) -> list[subprocess.Popen[str]]:
+        """Start workers and wait until they are connected."""
+        words = (
+            "--no-nanny",
+            "--nthreads",
+            "1",
+            "--no-dashboard",
+            "--host",
+            "127.0.0.1",
+            "--death-timeout",
+            "60",
+        )
+        workers = []
+        for _ in range(count):
+            space = ("--local-directory", str(self._folder / f"space{len(self._all)}"))
+            workers.append(started("-m", "dask", "worker", self.address, *words, *space))
+            self._all.append(workers[-1])
+        return workers
+
+    def drive(self, deed: str, captures: Sequence[str]) -> subprocess.Popen[str]:
+        work, out = self._folder / "work", self._folder / "rows.arrows"
+        return started(str(DRIVER), self.address, str(work), str(out), deed, *captures)
+
+    def rows(self) -> list[object]:
+        return rows(list(read_batches(self._folder / "rows.arrows")))
+
+    def close(self) -> None:
+        for process in self._all:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    cluster = Cluster(tmp_path)
+    try:
+        yield cluster
+    finally:
+        cluster.close()
+
+
+def end_of(driver: subprocess.Popen[str]) -> tuple[int, str, str]:
+    try:
+        out, err = driver.communicate(timeout=DEADLINE_S)
+    finally:
+        driver.kill()
+    return driver.returncode, out, err
+
+
+def wait_for_workers(cluster: Cluster, count: int) -> None:
+    script = "import sys; from distributed import Client; Client(sys.argv[1]).wait_for_workers(int(sys.argv[2]), 60)"
+    subprocess.run([sys.executable, "-c", script, cluster.address, str(count)], timeout=90, check=True)
+
+
+def test_dask__rows_are_those_of_one_process_though_a_worker_is_killed(cluster: Cluster) -> None:
+    captures = [*CAPTURES, SAMPLE]
+    workers = cluster.start_workers(2)
+    wait_for_workers(cluster, 2)
+    code, out, err = end_of(cluster.drive("kill-worker", captures))
+    assert (code, out.split()) == (0, ["2", "0"]), err
+    assert [worker.poll() for worker in workers].count(None) == 1
+    assert cluster.rows() == rows(alone(captures)[0])
+
+
+def test_dask__a_scheduler_that_is_started_anew_gets_what_is_left(cluster: Cluster) -> None:
+    captures = CAPTURES[:12]
+    cluster.start_workers(2)
+    wait_for_workers(cluster, 2)
+    driver = cluster.drive(f"kill:{cluster.scheduler.pid}", captures)
+    try:
+        cluster.scheduler.wait(DEADLINE_S)
+        cluster.start_scheduler(int(cluster.address.rsplit(":", 1)[1]))
+        cluster.start_workers(2)
+        code, _, err = end_of(driver)
+    finally:
+        driver.kill()
+    assert code == 0, err
+    assert cluster.rows() == rows(alone(captures)[0])
+
+
+def test_dask__no_worker_and_other_versions_are_told(cluster: Cluster) -> None:
+    code, _, err = end_of(cluster.drive("none", CAPTURES[:1]))
+    assert (code, "has no workers; start some: dask worker tcp://127" in err) == (2, True), err
+    cluster.start_workers(1)
+    wait_for_workers(cluster, 1)
+    code, _, err = end_of(cluster.drive("version", CAPTURES[:1]))
+    assert (code, "here is lastack 9.9/9; install the same everywhere" in err) == (1, True), err
+
+
+def test_dask__an_address_where_nobody_answers_is_told(tmp_path: Path) -> None:
+    for address in ("tcp://127.0.0.1:9", "carrier-pigeon://127.0.0.1"):
+        code, _, err = end_of(
+            started(str(DRIVER), address, str(tmp_path), str(tmp_path / "r"), "nobody", SAMPLE)
+        )
+        assert (code, "no Dask scheduler answers there" in err) == (2, True), err
