@@ -94,7 +94,8 @@ class TunBox(Loop):
             own: Sequence[ipaddress.IPv4Address | ipaddress.IPv6Address] = (
                 [ipaddress.ip_address(address) for address in nat.options.addresses] if nat else ()
             )
-            self._routes = Routes(inside, outside, (names[0], names[1]), own)
+            ports = (nat.options.low, nat.options.high) if nat else (1, 0)
+            self._routes = Routes(inside, outside, (names[0], names[1]), own, ports)
         except BaseException:
             self._leave()
             raise

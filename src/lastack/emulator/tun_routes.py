@@ -19,6 +19,7 @@ Address = IPv4Address | IPv6Address
 #: Of the rules; the kernel's own for local addresses is 0, that of the main table 32766.
 _TO_NAT, _LOCAL, _THROUGH = 10, 20, 30
 _QUEUE = 10_000
+_FIRST_PORT, _FEW_PORTS = 1024, 256
 _SYS = Path("/proc/sys/net")
 
 
@@ -31,6 +32,7 @@ class Routes:
         tuns: Names of the TUN devices for what comes from the inside and from the outside.
         hidden_behind: Outside addresses of a NAT; packets for them go through the box even where they are addresses
             of this host.
+        ports: Lowest and highest port that the NAT hands out; the host's own connections keep off them.
 
     Raises:
         AccessError: CAP_NET_ADMIN is missing.
@@ -38,12 +40,19 @@ class Routes:
     """
 
     def __init__(
-        self, inside: str, outside: str, tuns: tuple[str, str], hidden_behind: Sequence[Address] = ()
+        self,
+        inside: str,
+        outside: str,
+        tuns: tuple[str, str],
+        hidden_behind: Sequence[Address] = (),
+        ports: tuple[int, int] = (1, 0),
     ) -> None:
         self._undo: list[tuple[str, ...]] = []
         self._sysctls: list[tuple[Path, str]] = []
         try:
             self._build(inside, outside, tuns, hidden_behind)
+            if hidden_behind:
+                self._keep_off(*ports)
         except BaseException:
             self.close()
             raise
@@ -92,6 +101,9 @@ class Routes:
 
     def _move_local(self, flag: str) -> None:
         """Have the addresses of this host looked at after the rules for a NAT's; first the copy, then the original."""
+        # A packet that is known to belong to a socket of this host before it is routed is dropped when it is
+        # forwarded to the device (ip_forward, skb->sk). IPv6 obeys the same switch.
+        self._set("ipv4/ip_early_demux", 0)
         rules = _run("ip", flag, "rule", "show", "pref", "0")
         if "lookup local" not in rules:
             return
@@ -100,11 +112,18 @@ class Routes:
         _run("ip", flag, "rule", "del", "pref", "0", "lookup", "local")
         self._undo.append(("ip", flag, "rule", "add", "pref", "0", "lookup", "local"))
 
+    def _keep_off(self, low: int, high: int) -> None:
+        """Have the host's own connections take ports below or above those of the NAT, if there are enough."""
+        below, above = (_FIRST_PORT, low - 1), (high + 1, 65_535)
+        own = max(below, above, key=lambda span: span[1] - span[0])
+        if own[1] - own[0] >= _FEW_PORTS:
+            self._set("ipv4/ip_local_port_range", f"{own[0]}\t{own[1]}")
+
     def _rule(self, flag: str, preference: int, *words: str) -> None:
         _run("ip", flag, "rule", "add", "pref", str(preference), *words)
         self._undo.append(("ip", flag, "rule", "del", "pref", str(preference), *words))
 
-    def _set(self, key: str, value: int) -> None:
+    def _set(self, key: str, value: int | str) -> None:
         path = _SYS / key
         if not path.exists():
             return
