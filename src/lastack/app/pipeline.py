@@ -144,7 +144,7 @@ class _Run:
         self._ending = self._tracker.live + self._summary.sessions
         # What left before was judged by itself; it still shows that both directions were seen.
         seen = self._tracker.both_ways() or self._summary.sessions > 0
-        around = Around(Crowd(self._tracker.half_open(), self._tracker.attempts_on, self._tracker.live), seen)
+        around = Around(Crowd.of_tables(self._tracker.tables()), seen)
         for job in self._tracker.flush(self._run):
             waiting.append(_Judged(job, around))
             if len(waiting) == self._threads:

@@ -8,8 +8,9 @@ the attempts alone: not on threads, shards or the order in which rows are writte
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +20,7 @@ from lastack.diagnosis.columns import Columns
 from lastack.model.enums import Opening
 from lastack.model.units import NS_PER_S
 from lastack.tracking.attempt import Attempts
+from lastack.tracking.attempts import count_attempts, half_open_hashes
 
 CROWD = 20
 CLIENTS = 10
@@ -39,7 +41,7 @@ def _mixed(*words: Any) -> Any:
 
 
 def _address(column: Any) -> Any:
-    words = np.ascontiguousarray(column, "S16").view("<u8").reshape(-1, 2)
+    words = np.ascontiguousarray(column, "S16").view(">u8").reshape(-1, 2)
     return _mixed(words[:, 0], words[:, 1])
 
 
@@ -48,9 +50,18 @@ def _servers(attempts: Attempts) -> Any:
     return _mixed(_address(attempts.server_ip), attempts.server_port)
 
 
-def _places(servers: Any, attempts: Attempts, shift_ns: int) -> Any:
+def _places(servers: Any, start_ns: Any, shift_ns: int) -> Any:
     """Return server and minute of each attempt as one number, minutes counted from a shift on."""
-    return _mixed(servers, (attempts.start_ns + shift_ns) // MINUTE_NS)
+    return _mixed(servers, (start_ns + shift_ns) // MINUTE_NS)
+
+
+@dataclass(frozen=True, slots=True)
+class _HalfOpen:
+    """Half-open attempts as hashes of their server and client, and their times."""
+
+    servers: Any
+    clients: Any
+    start_ns: Any
 
 
 class Crowd:
@@ -59,42 +70,62 @@ class Crowd:
     Args:
         half_open: Half-open attempts without a RST.
         attempts: Gives all attempts on some server ports; only asked if it must be known how many there are.
-        sessions: Sessions of the run: no place has more attempts.
     """
 
-    def __init__(
-        self, half_open: Attempts, attempts: Callable[[Any], Attempts], sessions: int | None = None
-    ) -> None:
-        self._places: dict[int, Any] = {}
-        if len(half_open) < CROWD:
-            return
-        servers = _servers(half_open)
-        everyone: tuple[Any, Attempts] | None = None
-        for shift in (0, MINUTE_NS // 2):
-            # a hash table, not a sort: in a flood millions of attempts have few places
-            coded = pa.array(_places(servers, half_open, shift)).dictionary_encode()
-            places, inverse = coded.dictionary.to_numpy(), coded.indices.to_numpy()
-            counts = np.bincount(inverse, minlength=len(places))
-            crowded = counts >= CROWD
-            if crowded.any():
-                crowded &= _many_clients(half_open, inverse, crowded)
-            if not crowded.any():
-                continue
-            if sessions is None or (counts[crowded] < SHARE * sessions).any():
-                if everyone is None:
-                    all_attempts = attempts(np.unique(half_open.server_port))
-                    everyone = _servers(all_attempts), all_attempts
-                tried = _counted(places, _places(*everyone, shift))
-                crowded &= counts >= SHARE * tried
-            self._places[shift] = places[crowded]
+    def __init__(self, half_open: Attempts, attempts: Callable[[Any], Attempts]) -> None:
+        everyone: list[tuple[Any, Any]] = []
+
+        def tried(places: Any, shift_ns: int) -> Any:
+            if not everyone:
+                found = attempts(np.unique(half_open.server_port))
+                everyone.append((_servers(found), found.start_ns))
+            return _counted(places, _places(*everyone[0], shift_ns))
+
+        hashed = _HalfOpen(_servers(half_open), _address(half_open.client_ip), half_open.start_ns)
+        self._places = _crowded(hashed, tried)
+
+    @classmethod
+    def of_tables(cls, tables: Sequence[tuple[Any, Any]]) -> Self:
+        """Return the crowds among the sessions of a flow table.
+
+        Args:
+            tables: (HOT, KEY) records of each shard.
+        """
+
+        def tried(places: Any, shift_ns: int) -> Any:
+            return count_attempts(tables, places, shift_ns, MINUTE_NS)
+
+        crowd = cls.__new__(cls)
+        crowd._places = _crowded(_HalfOpen(*half_open_hashes(tables)), tried)
+        return crowd
 
     def holds(self, attempts: Attempts) -> Any:
         """Return which attempts were made in a crowd."""
         found = np.zeros(len(attempts), bool)
         servers = _servers(attempts) if self._places else None
         for shift, crowded in self._places.items():
-            found |= _in(_places(servers, attempts, shift), crowded)
+            found |= _in(_places(servers, attempts.start_ns, shift), crowded)
         return found
+
+
+def _crowded(half_open: _HalfOpen, tried: Callable[[Any, int], Any]) -> dict[int, Any]:
+    """Return the crowded places, by the shift from which their minutes are counted."""
+    found: dict[int, Any] = {}
+    if len(half_open.start_ns) < CROWD:
+        return found
+    for shift in (0, MINUTE_NS // 2):
+        # a hash table, not a sort: in a flood millions of attempts have few places
+        coded = pa.array(_places(half_open.servers, half_open.start_ns, shift)).dictionary_encode()
+        places, inverse = coded.dictionary.to_numpy(), coded.indices.to_numpy()
+        counts = np.bincount(inverse, minlength=len(places))
+        crowded = counts >= CROWD
+        if crowded.any():
+            crowded &= _many_clients(half_open.clients, inverse, crowded)
+        if crowded.any():
+            places, counts = places[crowded], counts[crowded]
+            enough = counts >= SHARE * tried(places, shift)
+            found[shift] = places[enough]
+    return found
 
 
 def _in(wanted: Any, places: Any) -> Any:
@@ -108,23 +139,23 @@ def _counted(places: Any, all_of_them: Any) -> Any:
     return np.bincount(at, minlength=len(places))
 
 
-def _many_clients(attempts: Attempts, inverse: Any, crowded: Any) -> Any:
+def _many_clients(clients: Any, inverse: Any, crowded: Any) -> Any:
     """Return at which places there are at least CLIENTS different client addresses.
 
     A part of the attempts is looked at first: if it has enough, so has the whole.
     """
     some = np.flatnonzero(crowded[inverse[:_SAMPLE]])
-    enough = _clients(attempts, inverse, some, len(crowded)) >= CLIENTS
+    enough = _clients(clients, inverse, some, len(crowded)) >= CLIENTS
     if (enough | ~crowded).all() or len(inverse) <= _SAMPLE:
         return enough
     rest = np.flatnonzero((crowded & ~enough)[inverse])
-    return enough | (_clients(attempts, inverse, rest, len(crowded)) >= CLIENTS)
+    return enough | (_clients(clients, inverse, rest, len(crowded)) >= CLIENTS)
 
 
-def _clients(attempts: Attempts, inverse: Any, chosen: Any, count: int) -> Any:
+def _clients(clients: Any, inverse: Any, chosen: Any, count: int) -> Any:
     """Return the number of different client addresses at each place, of the chosen attempts."""
     pairs = np.empty((len(chosen), 2), np.uint64)
-    pairs[:, 0], pairs[:, 1] = inverse[chosen], _address(attempts.client_ip[chosen])
+    pairs[:, 0], pairs[:, 1] = inverse[chosen], clients[chosen]
     order = np.lexsort((pairs[:, 1], pairs[:, 0]))
     place, address = pairs[order, 0], pairs[order, 1]
     other = np.ones(len(order), bool)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from lastack.kernels import crowds
 from lastack.kernels.layout import CLIENT_HI, DETACHED, ESTABLISHED, RST_SEEN, SYN_SEEN, SYNACK_SEEN
 from lastack.tracking.attempt import Attempts
 
@@ -31,6 +32,42 @@ def half_open(tables: Iterable[tuple[Any, Any]]) -> Attempts:
         return found
 
     return _gather(tables, pick)
+
+
+def half_open_hashes(tables: Iterable[tuple[Any, Any]]) -> tuple[Any, Any, Any]:
+    """Return the attempts of `half_open` as hashes: server with port, client, and time of the first packet in ns."""
+    parts = []
+    for hot, key in tables:
+        n = len(hot)
+        servers, clients, starts = np.empty(n, np.uint64), np.empty(n, np.uint64), np.empty(n, np.int64)
+        made = int(crowds.gather_half_open(hot.ctypes.data, key.ctypes.data, n, servers, clients, starts))
+        parts.append((servers[:made], clients[:made], starts[:made]))
+    servers, clients, starts = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return servers, clients, starts
+
+
+def count_attempts(tables: Iterable[tuple[Any, Any]], places: Any, shift_ns: int, minute_ns: int) -> Any:
+    """Return how many sessions began with a SYN at some places.
+
+    Args:
+        tables: (HOT, KEY) records of each shard.
+        places: Hash of server and minute of each place.
+        shift_ns: Minutes are counted from this on.
+        minute_ns: Length of a minute.
+    """
+    slots = np.zeros(1 << max(4, int(len(places) * 2).bit_length()), np.int64)
+    for index, place in enumerate(places):
+        at = int(place) & (len(slots) - 1)
+        while slots[at]:
+            at = (at + 1) & (len(slots) - 1)
+        slots[at] = index + 1
+    counts = np.zeros(len(places), np.int64)
+    places = np.ascontiguousarray(places, np.uint64)
+    for hot, key in tables:
+        crowds.count_attempts(
+            hot.ctypes.data, key.ctypes.data, len(hot), places, slots, counts, shift_ns, minute_ns
+        )
+    return counts
 
 
 def attempts_on(tables: Iterable[tuple[Any, Any]], ports: Any) -> Attempts:

@@ -108,6 +108,10 @@ class Tracker:
         """Return whether any session held has packets of both ends."""
         return both_ways(shard.records() for shard in self.shards)
 
+    def tables(self) -> list[tuple[Any, Any]]:
+        """Return the (HOT, KEY) records of each shard."""
+        return [shard.records() for shard in self.shards]
+
     def half_open(self) -> Attempts:
         """Return the attempts held that were answered by a SYN-ACK and never completed or reset."""
         return half_open(shard.records() for shard in self.shards)

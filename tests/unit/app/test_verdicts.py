@@ -46,3 +46,26 @@ def test_one_syn__says_nothing_where_one_direction_was_captured(tmp_path: Path) 
 
 def test_repeated_syns__are_unanswered_anywhere() -> None:
     assert lastack.track(CAPTURES / "syn_dropped.pcap").table.column("cause").to_pylist() == ["unanswered"]
+
+
+@pytest.mark.parametrize("name", ["syn_flood", "syn_scan", "many_on_one_server"])
+def test_crowds__of_the_table_are_those_of_its_attempts(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lastack.diagnosis.crowd import Crowd
+    from lastack.tracking.attempts import attempts_on, half_open
+
+    seen = []
+    of_tables = Crowd.of_tables
+
+    def both(tables: list[tuple[object, object]]) -> Crowd:
+        one, other = of_tables(tables), Crowd(half_open(tables), lambda ports: attempts_on(tables, ports))
+        seen.append((one._places, other._places))
+        return one
+
+    monkeypatch.setattr(Crowd, "of_tables", both)
+    lastack.track(CAPTURES / f"{name}.pcap")
+    assert len(seen) == 1
+    one, other = seen[0]
+    assert one.keys() == other.keys()
+    assert (name == "syn_flood") == bool(one)
+    for shift, places in one.items():
+        assert set(places.tolist()) == set(other[shift].tolist())
