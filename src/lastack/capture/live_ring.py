@@ -93,8 +93,8 @@ class Ring:
         self.size = blocks * block
         self._bytes: Any = np.frombuffer(self._map, np.uint8)
         self.address = int(self._bytes.ctypes.data)
-        shape = np.dtype({**_fields(_SLOT), "itemsize": self._slot})
-        self._headers: Any = self._bytes.view(shape)
+        layout: Any = {**_fields(_SLOT), "itemsize": self._slot}
+        self._headers: Any = self._bytes.view(np.dtype(layout))
         self._head = 0
         self._taken = 0
         self.skipped = 0  # frames of the loopback seen a second time

@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "monitor": ("monitor", "Watch whether targets accept connections, without opening one; metrics, hooks."),
     "emulate": ("emulate", "A box between two interfaces that forgets sessions as a real firewall does."),
     "emulator": ("emulator", "Ask a running box: counters, sessions, clear, reload, stop."),
+    "watch": ("watch", "Sessions of an interface as they happen, kept for days; metrics, alerts."),
     "info": ("info", "What is in a capture: interfaces, link types, times, damage."),
     "whatif": ("whatif", "What a firewall's timers would have broken, and what its table would have held."),
     "replay": ("replay", "What a firewall or NAT would have done to each packet of captures."),

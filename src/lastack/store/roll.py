@@ -84,6 +84,11 @@ class RollingStore:
         return self._manifest.segments
 
     @property
+    def row_count(self) -> int:
+        """Rows of all segments."""
+        return self._manifest.rows
+
+    @property
     def size(self) -> int:
         """Bytes of all segments."""
         return sum(segment.size for segment in self._manifest.segments)
