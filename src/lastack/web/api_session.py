@@ -19,6 +19,7 @@ from lastack.view.cells import value, words
 from lastack.view.ladder_json import ladder_json
 from lastack.view.verdict import verdict_json
 from lastack.web.endpoint import Ask, Download, Endpoint, MissingError
+from lastack.web.problems import without_folders
 from lastack.web.params import BadParameterError, Param
 from lastack.web.rows import plain_rows
 
@@ -43,15 +44,16 @@ def session(ask: Ask) -> dict[str, Any]:
         "verdict": _verdict(shown),
         "shape": rule.shape if rule is not None else "",
         "limits": rule.limits if rule is not None else "",
-        "notes": shown.notes,
+        "notes": [without_folders(note) for note in shown.notes],
     }
 
 
 def packets_ladder(ask: Ask) -> dict[str, Any]:
-    """Return the packets of a session with the state of both ends after each, read again from the capture."""
-    shown = _shown(ask, packets=True, most=ask.values["most"])
+    """Return the packets of a session with the state of both ends after each; no steps where they cannot be read."""
+    shown = _shown(ask, packets=ask.settings.packets, most=ask.values["most"])
     if shown.steps is None or shown.found is None:
-        raise MissingError("; ".join(shown.notes) or "the packets cannot be read again")
+        notes = [without_folders(note) for note in shown.notes] or ["this server does not read packets"]
+        return {"verdict": _verdict(shown), "captures": [], "steps": None, "notes": notes}
     names = [Path(name).name for name in shown.found.captures]
     steps = ladder_json(shown.steps, names)
     for step in steps:

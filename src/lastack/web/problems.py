@@ -36,8 +36,13 @@ def problem(error: Exception) -> tuple[int, dict[str, Any]]:
     if parameter:
         found["parameter"] = parameter
     # What a server's folders are called is nobody's business.
-    found["message"] = _FOLDER.sub("", message) if code in ("unreadable", "missing") else message
+    found["message"] = without_folders(message) if code in ("unreadable", "missing") else message
     return status, {"error": found}
+
+
+def without_folders(text: str) -> str:
+    """Return a text with the names of files but not their folders."""
+    return _FOLDER.sub("", text)
 
 
 def _kind(error: Exception) -> tuple[int, str]:
