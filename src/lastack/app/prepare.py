@@ -10,6 +10,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -24,11 +25,21 @@ def ensure(notice: Callable[[str], None] | None = None) -> None:
     Args:
         notice: Told when there is work to do, before it begins.
     """
-    if _jit.is_prepared():
-        return
+    if not _jit.is_prepared() and _compile(("tracking", "rest"), notice):
+        _jit.mark_prepared()
+
+
+def ensure_boxes(notice: Callable[[str], None] | None = None) -> None:
+    """Compile what runs a firewall over packets, if it is not in the cache yet; see `ensure`."""
+    if not _jit.is_prepared(_BOXES) and _compile(("replay", "inline"), notice):
+        _jit.mark_prepared(_BOXES)
+
+
+def _compile(parts: tuple[str, ...], notice: Callable[[str], None] | None) -> bool:
+    """Compile parts, each in a child process, and return whether all went well."""
     if notice is not None:
         notice("Preparing the compiled parts of LastACK: once, for some seconds.")
-    commands = [[sys.executable, "-m", "lastack.app.prepare", part] for part in _PARTS]
+    commands = [[sys.executable, "-m", "lastack.app.prepare", part] for part in parts]
     children = []
     try:
         for command in commands:
@@ -45,8 +56,7 @@ def ensure(notice: Callable[[str], None] | None = None) -> None:
             if child.poll() is None:
                 child.kill()
                 child.wait()
-    if all(done):
-        _jit.mark_prepared()
+    return all(done)
 
 
 def _use_tracking() -> None:
@@ -86,7 +96,32 @@ def _use_the_rest() -> None:
                 pass
 
 
-_PARTS = {"tracking": _use_tracking, "rest": _use_the_rest}
+def _box() -> Any:
+    from lastack.app.boxes import BoxWords, make_box
+
+    return make_box(BoxWords("panos", config="none"))[0]
+
+
+def _use_replay() -> None:
+    from lastack.model.batch import SEGMENT
+    from lastack.replay.evaluate import evaluate
+
+    evaluate(np.zeros(1, SEGMENT), _box())
+
+
+def _use_inline() -> None:
+    from lastack.app.emulate import warm_up
+
+    warm_up(_box())
+
+
+_BOXES = "prepared-boxes"
+_PARTS = {
+    "tracking": _use_tracking,
+    "rest": _use_the_rest,
+    "replay": _use_replay,
+    "inline": _use_inline,
+}
 
 if __name__ == "__main__":
     import gc

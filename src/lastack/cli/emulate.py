@@ -102,6 +102,7 @@ def command(
     from lastack.app.boxes import BoxWords
     from lastack.app.emulate import EmulateOptions, EmulateRun, warm_up
     from lastack.app.nat import NatWords
+    from lastack.cli.progress import prepare_boxes
 
     def warn(line: str) -> None:
         if not quiet:
@@ -116,6 +117,7 @@ def command(
             inside, outside, speed, not both_ways, log, control, tun=tun or nat is not None, nat=nat
         )
         run = EmulateRun(words, options, warn)
+        prepare_boxes(quiet)
         warm_up(run.box)
         pace = "" if speed == 1 else f", {speed:g} times as fast"
         for line in run.remarks():

@@ -81,6 +81,13 @@ def prepare_kernels(reading: Reading) -> None:
     ensure(None if reading.quiet else lambda text: click.echo(f"lastack: {text}", err=True))
 
 
+def prepare_boxes(quiet: bool) -> None:
+    """Compile what runs a firewall over packets, and say so; it happens once."""
+    from lastack.app.prepare import ensure_boxes
+
+    ensure_boxes(None if quiet else lambda text: click.echo(f"lastack: {text}", err=True))
+
+
 def _short(number: float) -> str:
     """Return a number in at most five characters, such as `12.3M`."""
     for unit, scale in (("G", 1e9), ("M", 1e6), ("k", 1e3)):

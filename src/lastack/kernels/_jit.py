@@ -70,14 +70,14 @@ INTERPRETED = bool(_config.DISABLE_JIT)
 _MARK = "prepared"
 
 
-def is_prepared() -> bool:
-    """Return whether the compiled kernels are in the cache (or none are to be compiled or kept)."""
-    return INTERPRETED or not USE_CACHE or (cache_folder() / _MARK).exists()
+def is_prepared(what: str = _MARK) -> bool:
+    """Return whether a group of compiled kernels is in the cache (or none are to be compiled or kept)."""
+    return INTERPRETED or not USE_CACHE or (cache_folder() / what).exists()
 
 
-def mark_prepared() -> None:
-    """Note in the cache folder that every kernel is there."""
-    (cache_folder() / _MARK).touch()
+def mark_prepared(what: str = _MARK) -> None:
+    """Note in the cache folder that every kernel of a group is there."""
+    (cache_folder() / what).touch()
 
 
 def kernel(function: F) -> F:
