@@ -1,0 +1,156 @@
+"""What it costs to track in tasks and files: `python -m benchmarks.cluster`, beside one process on the same packets.
+
+Processor time is compared, not the clock: it says what more machines cost, whoever else uses this one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import struct
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks import machine
+from benchmarks.generate import generate
+from benchmarks.shapes import SHAPES, smaller
+from lastack.app.cluster import ClusterRun
+from lastack.app.jobs import Engine, InProcess, Outcome
+from lastack.app.jobs_pool import ProcessPool
+from lastack.app.options import TrackOptions
+from lastack.app.pipeline import track_captures
+
+OPTIONS = TrackOptions(threads=1)
+
+
+def main() -> int:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.cluster", description=__doc__)
+    parser.add_argument(
+        "--smaller", type=int, default=2, help="divide packets and sessions by this (default 2)"
+    )
+    parser.add_argument("--files", type=int, default=6, help="rotated files that the capture is cut into")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        whole = Path(folder) / "whole.pcap"
+        packets = generate(smaller(SHAPES["s"], options.smaller), whole)
+        files = cut(whole, options.files)
+        found = measure(files, packets, Path(folder) / "work")
+    result = {"machine": machine.facts(), "packets": packets, "files": len(files), "runs": found}
+    if options.json:
+        print(json.dumps(result, indent=1))
+        return 0
+    print("  ".join(f"{key}: {value}" for key, value in result["machine"].items()))
+    print(f"{packets:,} packets in {len(files)} files")
+    for name, run in found.items():
+        print(f"{name:28} " + "  ".join(f"{key} {value:,.3g}" for key, value in run.items()))
+    return 0
+
+
+def cut(whole: Path, files: int) -> list[str]:
+    """Cut a classic pcap into rotated files of about the same size; return their names."""
+    data = whole.read_bytes()
+    paths, position = [], 24
+    for number in range(files):
+        until = 24 + (len(data) - 24) * (number + 1) // files
+        start = position
+        while position < until:
+            position += 16 + struct.unpack_from("<I", data, position + 8)[0]
+        path = whole.with_name(f"part{number:03}.pcap")
+        path.write_bytes(data[:24] + data[start:position])
+        paths.append(str(path))
+    return paths
+
+
+def measure(files: list[str], packets: int, work: Path) -> dict[str, dict[str, float]]:
+    """Return seconds, processor seconds and what follows from them, for each way to run."""
+    track_captures(files[:1], OPTIONS, _nothing)  # compiled code is loaded once, for all
+    cpu, started = time.process_time(), time.monotonic()
+    sessions = track_captures(files, OPTIONS, _nothing).sessions
+    alone = time.process_time() - cpu
+    found = {"one process, one thread": _figures(time.monotonic() - started, alone, alone, packets)}
+    found["tasks in one process"] = _run(InProcess, files, packets, work, sessions, alone)
+    for workers in (1, 2):
+        found[f"{workers} worker(s)"] = _run(
+            lambda n=workers: _warm(n, files), files, packets, work, sessions, alone
+        )
+    found["2 workers, one killed"] = _run(
+        lambda: _Killing(_warm(2, files)), files, packets, work, sessions, alone
+    )
+    return found
+
+
+def _run(
+    make: Callable[[], Engine], files: list[str], packets: int, work: Path, sessions: int, alone: float
+) -> dict[str, float]:
+    engine = make()
+    run = ClusterRun(engine, work)
+    cpu, started = time.process_time(), time.monotonic()
+    summary = run.track(files, OPTIONS, _nothing)
+    seconds = time.monotonic() - started
+    here = time.process_time() - cpu
+    engine.close()
+    assert summary.sessions == sessions
+    assert not run.missing
+    inside = isinstance(engine, InProcess)
+    total = here if inside else here + sum(stage.cpu_s for stage in run.stages)
+    figures = _figures(seconds, total, alone, packets)
+    for stage in run.stages:
+        figures[f"{stage.name}_cpu_s"] = stage.cpu_s
+    figures["shuffle_bytes_per_packet"] = run.stages[0].written / packets
+    figures["row_bytes_per_session"] = run.stages[1].written / sessions
+    run.clean()
+    return figures
+
+
+def _figures(seconds: float, cpu: float, alone: float, packets: int) -> dict[str, float]:
+    return {
+        "seconds": seconds,
+        "packets_per_s": packets / seconds,
+        "cpu_s": cpu,
+        "cpu_ns_per_packet": cpu / packets * 1e9,
+        "cpu_of_one_process": cpu / alone,
+    }
+
+
+def _warm(workers: int, files: list[str]) -> ProcessPool:
+    """Return a pool whose processes have loaded the compiled code, as those of a cluster have."""
+    pool = ProcessPool(workers)
+    with tempfile.TemporaryDirectory() as folder:
+        ClusterRun(pool, Path(folder)).track(files[:workers], OPTIONS, _nothing)
+    return pool
+
+
+class _Killing:
+    """Kills the process that made the first result."""
+
+    def __init__(self, pool: ProcessPool) -> None:
+        self._pool = pool
+        self._done = False
+
+    def run(self, tasks: Any, told: Any) -> None:
+        def tell(outcome: Outcome) -> None:
+            told(outcome)
+            if not self._done:
+                self._done = True
+                os.kill(int(outcome.where.rsplit(":", 1)[1]), signal.SIGKILL)
+
+        self._pool.run(tasks, tell)
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+def _nothing(batch: Any) -> None:
+    """Take rows and forget them."""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
