@@ -19,8 +19,8 @@ from lastack.view.cells import value, words
 from lastack.view.ladder_json import ladder_json
 from lastack.view.verdict import verdict_json
 from lastack.web.endpoint import Ask, Download, Endpoint, MissingError
-from lastack.web.problems import without_folders
 from lastack.web.params import BadParameterError, Param
+from lastack.web.problems import without_folders
 from lastack.web.rows import plain_rows
 
 _ID = Param(

@@ -165,6 +165,14 @@ export function lines(box, chart, { colours = (_, place) => palette(place), rang
   box.setAttribute("aria-label", label);
 }
 
+const decades = (_, __, low, high) => {
+  const found = [];
+  for (let power = Math.ceil(Math.log10(low) - 1e-9); power <= Math.log10(high) + 1e-9; power++) found.push(+`1e${power}`);
+  return found;
+};
+const all = (_, values) => values;
+const KNOWN_S = [1, 5, 10, 30, 60, 300, 600, 1800, 3600, 6 * 3600, 86400];
+
 /** Draw the share of sessions above each size (CCDF) on logarithmic axes, with marks across. */
 export function ccdf(box, found, { marks = [], label }) {
   const names = Object.keys(found.counts);
@@ -186,7 +194,7 @@ export function ccdf(box, found, { marks = [], label }) {
     const { ctx } = plot, scale = devicePixelRatio;
     ctx.save();
     ctx.font = `${11.5 * scale}px system-ui, sans-serif`;
-    let row = 0;
+    let before = -1e9;
     for (const mark of marks) {
       if (mark.ns < begin || mark.ns > high) continue;
       const at = plot.valToPos(mark.ns, "x", true);
@@ -196,16 +204,17 @@ export function ccdf(box, found, { marks = [], label }) {
       ctx.moveTo(at, plot.bbox.top);
       ctx.lineTo(at, plot.bbox.top + plot.bbox.height);
       ctx.stroke();
-      const text = `${mark.text}  ${mark.boxes.slice(0, 2).join(", ")}${mark.boxes.length > 2 ? ` +${mark.boxes.length - 2}` : ""}`;
-      const wide = ctx.measureText(text).width;
-      const left = at + wide + 8 * scale > plot.bbox.left + plot.bbox.width;
-      const top = plot.bbox.top + (14 + 16 * (row++ % 9)) * scale;
-      ctx.fillStyle = css("card");
-      ctx.globalAlpha = 0.85;
-      ctx.fillRect(left ? at - wide - 6 * scale : at + 3 * scale, top - 11 * scale, wide + 3 * scale, 14 * scale);
-      ctx.globalAlpha = 1;
+      if (at - before < 15 * scale) continue;
+      before = at;
+      const name = mark.boxes[0].split(",")[0];
+      const text = `${mark.text.replace(/ 0 s$/, "")} · ${name.length > 30 ? `${name.slice(0, 29)}…` : name}${mark.boxes.length > 1 ? ` +${mark.boxes.length - 1}` : ""}`;
+      ctx.save();
+      ctx.translate(at - 4 * scale, plot.bbox.top + 4 * scale);
+      ctx.rotate(-Math.PI / 2);
+      ctx.textAlign = "right";
       ctx.fillStyle = css("soft");
-      ctx.fillText(text, left ? at - wide - 5 * scale : at + 4 * scale, top);
+      ctx.fillText(text, 0, 0);
+      ctx.restore();
     }
     ctx.restore();
   };
@@ -216,8 +225,8 @@ export function ccdf(box, found, { marks = [], label }) {
     legend: { show: false },
     scales: { x: { time: false, distr: 3, range: [begin, high] }, y: { distr: 3, range: [least, 1.3] } },
     axes: (() => {
-      const [bottom, left] = axes((value) => (Math.abs(Math.log10(value) % 1) < 1e-6 ? `${+(value * 100).toPrecision(3)} %` : ""), false, 64);
-      return [{ ...bottom, values: (_, values) => values.map((value) => (value !== null && Math.abs(Math.log10(value) - Math.round(Math.log10(value))) < 1e-6 ? format(value) : "")) }, left];
+      const [bottom, left] = axes((value) => `${+(value * 100).toPrecision(3)} %`, false, 64);
+      return [{ ...bottom, splits: decades, filter: all, values: (_, values) => values.map(format) }, { ...left, splits: decades, filter: all }];
     })(),
     series: [{}, ...names.map((_, which) => ({ stroke: css(palette(which)), width: 2, points: { show: false }, paths: uPlot.paths.stepped({ align: 1 }) }))],
     plugins: [tooltip(box, rows), { hooks: { draw: [acrosses] } }],
@@ -248,7 +257,7 @@ export function curves(box, x, series, { unit = "ns", mark = null, label, onPick
     cursor: { drag: { x: false, y: false }, y: false, points: { size: 6 } },
     legend: { show: false },
     scales: { x: { time: false, distr: 3 }, y: { range: (_, low, high) => [0, (high || 1) * 1.08] } },
-    axes: (() => { const [bottom, left] = axes(short, false, 62); return [{ ...bottom, space: 70, values: (_, values) => values.map((value) => (value === null ? "" : format(value))) }, left]; })(),
+    axes: (() => { const [bottom, left] = axes(short, false, 62); return [{ ...bottom, filter: all, splits: unit === "ns" ? (_, __, low, high) => KNOWN_S.map((seconds) => seconds * 1e9).filter((ns) => ns >= low * 0.99 && ns <= high * 1.01) : undefined, values: (_, values) => values.map((value) => (value === null ? "" : format(value))) }, left]; })(),
     series: [{}, ...series.map((one) => ({ stroke: css(one.colour), width: 2, dash: one.dash, points: { show: false }, fill: one.fill ? `${css(one.colour)}28` : undefined }))],
     plugins: [tooltip(box, rows), { hooks: { draw: [across], ready: [(plot) => { if (onPick) plot.over.addEventListener("click", () => { if (plot.cursor.idx !== null) onPick(plot.cursor.idx); }); }] } }],
   }), [x, ...series.map((one) => one.values)]);

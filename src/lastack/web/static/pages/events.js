@@ -10,7 +10,7 @@ page(async () => {
   const now = state(), by = BY[now.by] ? now.by : "client → server", sort = now.sort ?? "sessions";
   $("keys").replaceChildren(...Object.keys(BY).map((name) => h("button", { type: "button", "aria-pressed": String(name === by), onclick: () => go({ by: name }) }, name)));
   const [chart, table] = await Promise.all([ask("/series", which({ metrics: "syn.clt,connections,fin,rst.clt,rst.srv" })), ask("/table", which({ metrics: METRICS, by: BY[by], sort, top: now.top ?? 50 }))]);
-  const colours = { "syn.clt": "failed", connections: "good", fin: "half", "rst.clt": "clt", "rst.srv": "srv" };
+  const colours = { "syn.clt": "idle", connections: "good", fin: "half", "rst.clt": "clt", "rst.srv": "srv" };
   lines($("chart"), chart, { range: now, label: "TCP events over time", colours: (one) => colours[one.name] });
   const names = { "syn.clt": "SYN", connections: "handshakes", fin: "FIN", "rst.clt": "RST by client", "rst.srv": "RST by server" };
   $("legend").replaceChildren(...chart.series.map((one) => h("span.chip", {}, h("span.dot", { style: { background: `var(--${colours[one.name]})` } }), names[one.name])));

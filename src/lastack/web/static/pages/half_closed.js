@@ -11,6 +11,7 @@ page(async () => {
   const [found, level] = await Promise.all([ask("/half-closed", which({ by: BY[by] })), ask("/level", which())]);
   ccdf($("spread"), found.spread, { marks: found.timers, label: "share of half-closed sessions that lasted longer" });
   $("legend").replaceChildren(...Object.keys(found.spread.counts).map((name, place) => h("span.chip", {}, h("span.dot", { style: { background: `var(--${palette(place)})` } }), name)));
+  $("timers").replaceChildren(h("tbody", {}, ...found.timers.map((timer) => h("tr", {}, h("td", {}, timer.text), h("td.t", {}, timer.boxes.join("; "))))));
   lines($("level"), level, { range: now, label: "half-closed sessions over time", colours: () => "half", fill: true });
   $("table").replaceChildren(groupedTable(found.table));
   $("waiting").replaceChildren(found.waiting.length ? h("table", {}, h("thead", {}, h("tr", {}, h("th.l", {}, "waits since (UTC)"), h("th", {}, "for"), h("th.l", {}, "closed by"), h("th.l", {}, "client"), h("th.l", {}, "server"), h("th.l", {}, "app"), h("th", {}, "sent since"), h("th.l", {}, ""))),

@@ -15,7 +15,7 @@ const COLUMNS = [
   { title: "server", wide: "178px", sort: "server.ip", ...ends("server") },
   { title: "app", wide: "100px", sort: "app", ...plain("app") },
   { title: "opened", wide: "104px", sort: "opening", ...plain("opening") },
-  { title: "ending", wide: "124px", sort: "ending", ...plain("ending"), dot: (row) => boot.classes.ending[row.ending] },
+  { title: "ending", wide: "146px", sort: "ending", ...plain("ending"), dot: (row) => boot.classes.ending[row.ending] },
   { title: "order", wide: "62px", sort: "close_order", text: (row) => row.close_order || "-", only: (row) => equals("close_order", row.close_order), mono: true, help: "order of the first FIN and RST: F R client, f r server" },
   { title: "verdict", wide: "236px", sort: "cause", ...plain("cause"), harm: true },
   { title: "lasted", wide: "82px", sort: "duration", r: true, text: (row) => duration(Number(BigInt(row.end_ns) - BigInt(row.start_ns))) },
