@@ -1,14 +1,16 @@
 """A run on a Dask cluster in a process of its own: `ADDRESS WORK ROWS DEED CAPTURE…`.
 
 Dask leaves sockets to the collector when its scheduler is killed, which pytest would take for a fault of a test.
-A deed is `none`, `kill-worker`, `kill:PID` (both after the first capture is mapped), `version` (claim
+A deed is `none`, `kill-worker`, `run:COMMAND` (both after the first capture is mapped), `version` (claim
 another one) or `nobody` (do not wait long for an answer).
 """
 
 from __future__ import annotations
 
 import os
+import shlex
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -32,8 +34,8 @@ class Deed(jobs_dask.DaskCluster):
             deed, self.deed = self.deed, "none"
             if deed == "kill-worker":
                 os.kill(int(outcome.where.rsplit(":", 1)[1]), signal.SIGKILL)
-            elif deed.startswith("kill:"):
-                os.kill(int(deed[5:]), signal.SIGKILL)
+            elif deed.startswith("run:"):
+                subprocess.run(shlex.split(deed[4:]), check=True)
 
         super().run(tasks, tell)
 
@@ -49,12 +51,14 @@ def main(address: str, work: str, rows: str, deed: str, *captures: str) -> int:
         batches: list[Any] = []
         run = ClusterRun(engine, Path(work))
         run.track(captures, TrackOptions(threads=1), batches.append)
+        left = len(engine._client.nthreads())
         engine.close()
         write_batches(Path(rows), batches)
     except LastackError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    print(engine.workers, len(run.missing))
+    print(engine.workers, left, len(run.missing))
+    print(*(f"{stage.name} {stage.seconds:.1f} s" for stage in run.stages), file=sys.stderr)
     return 0
 
 

@@ -124,7 +124,7 @@ def test_dask__rows_are_those_of_one_process_though_a_worker_is_killed(cluster: 
     workers = cluster.start_workers(2)
     wait_for_workers(cluster, 2)
     code, out, err = end_of(cluster.drive("kill-worker", captures))
-    assert (code, out.split()) == (0, ["2", "0"]), err
+    assert (code, out.split()) == (0, ["2", "1", "0"]), err
     assert [worker.poll() for worker in workers].count(None) == 1
     assert cluster.rows() == rows(alone(captures)[0])
 
@@ -133,7 +133,7 @@ def test_dask__a_scheduler_that_is_started_anew_gets_what_is_left(cluster: Clust
     captures = CAPTURES[:12]
     cluster.start_workers(2)
     wait_for_workers(cluster, 2)
-    driver = cluster.drive(f"kill:{cluster.scheduler.pid}", captures)
+    driver = cluster.drive(f"run:kill -9 {cluster.scheduler.pid}", captures)
     try:
         cluster.scheduler.wait(DEADLINE_S)
         cluster.start_scheduler(int(cluster.address.rsplit(":", 1)[1]))

@@ -143,7 +143,7 @@ def test_cluster__a_crowd_over_all_shards_is_seen(tmp_path: Path) -> None:
 def test_cluster__a_session_limit_keeps_the_ledger_balanced(tmp_path: Path) -> None:
     frames = [
         (n * 10**6, build.ipv4(f"10.0.{n >> 8}.{n & 255}", "192.0.2.1", build.syn(40000, 80)).data)
-        for n in range(2000)
+        for n in range(900)
     ]
     path = write(tmp_path / "many.pcap", frames, link=101)
     options = TrackOptions(threads=1, max_sessions=1, idle_timeout_ns=10**9)
