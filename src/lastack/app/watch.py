@@ -36,6 +36,7 @@ from lastack.tracking.tracker import Tracker
 _WAIT_S = 0.05
 _NAP_S = 0.005  # lets packets gather: a wake-up for each would cost more than they do
 _FEW = 512
+_LAST_S = 5.0  # for what is in the ring when the watch is stopped
 _SWEEP_S = 1.0
 _SHARE = 20  # what is done now and then takes at most one part in so many of the time
 _STEP_NS = NS_PER_S
@@ -189,9 +190,9 @@ class Watch:
     def _hung_up(self, *_: object) -> None:
         self._reloading = True
 
-    def _take(self) -> int:
-        """Take what waits; return the number of packets."""
-        tallies = self._source.take(_WAIT_S)
+    def _take(self, wait_s: float = _WAIT_S) -> int:
+        """Take what waits, or comes soon; return the number of packets."""
+        tallies = self._source.take(wait_s)
         if isinstance(self._source, PipeSource):
             self._ledger.add_orphans(self._source.orphans())
         packets = 0
@@ -327,8 +328,11 @@ class Watch:
         return run_of(summary)
 
     def _finish(self) -> None:
-        """Write what is in the table and close the dataset."""
-        with contextlib.suppress(Exception):
+        """Take what the kernel holds already, write what is in the table and close the dataset."""
+        with contextlib.suppress(LastackError, OSError):
+            until = time.monotonic() + _LAST_S
+            while time.monotonic() < until and self._take(0.0):
+                pass
             self._look_after()
         now = self._now()
         if self._keeper.failure is None:

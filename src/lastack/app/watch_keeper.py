@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,7 @@ from lastack.store.roll import RollingStore
 from lastack.tracking.rows import stray_packets
 
 _MOST_ROWS = 300_000  # that wait to be judged
+_AT_ONCE = 16_384
 _NAP_S = 0.2
 _TIDY_EVERY_S = 10.0
 _UNFINISHED = [int(ending) for ending in (Ending.open, Ending.half_closed, Ending.vanished)]
@@ -148,7 +149,7 @@ class Keeper:
                 some, self._queue = list(self._queue), deque()
                 snapshot, self._snapshot = self._snapshot, None
                 ending, options = self._ending, self._options
-            for left in some:
+            for left in together(some):
                 self._keep(left)
                 with self._changed:
                     self._queued_rows -= left.batch.num_rows
@@ -210,6 +211,29 @@ class Keeper:
                     self._sender.send(rule, state)
         except (LastackError, OSError) as error:
             self._warn(f"alerts: {error}")
+
+
+def together(some: list[Left]) -> Iterator[Left]:
+    """Yield what left, with small batches that nothing else is known of made one: in a flood there are thousands."""
+    waiting: list[Left] = []
+
+    def joined() -> Left:
+        last = waiting[-1]
+        if len(waiting) == 1:
+            return last
+        table = pa.Table.from_batches([left.batch for left in waiting]).unify_dictionaries().combine_chunks()
+        return Left(table.to_batches()[0], None, last.now_ns)
+
+    for left in some:
+        if waiting and (left.around is not None or sum(one.batch.num_rows for one in waiting) >= _AT_ONCE):
+            yield joined()
+            waiting = []
+        if left.around is not None:
+            yield left
+        else:
+            waiting.append(left)
+    if waiting:
+        yield joined()
 
 
 def lowered(batch: Any, losses: list[tuple[int, int]], now_ns: int) -> Any:

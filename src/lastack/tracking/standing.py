@@ -105,7 +105,9 @@ def sweep(shard: Shard, now_ns: int, timeouts: Timeouts, standing: Standing, ste
     waiting = indices[half & kept]
     if len(waiting):
         places = key["close"][waiting]
-        first = shard._reserves[_CLOSE_RESERVE].array(CLOSE, int(places.max()) + 1)["fin1_ns"][places]
+        size = (int(places.max()) + 1) * CLOSE.itemsize
+        closings = shard._reserves[_CLOSE_RESERVE].array(np.uint8, size).view(CLOSE)
+        first = closings["fin1_ns"][places]
         first = first[first != NEVER]
         standing.half_closed_ages_s.append(np.maximum(silence(first, now_ns, steps), 0) / NS_PER_S)
     leaving = np.ascontiguousarray(indices[due])
