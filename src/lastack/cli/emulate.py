@@ -19,7 +19,7 @@ Examples:
   lastack emulate --profile panos_legacy --inside eth1 --outside eth2
   lastack emulate --profile panos --set half_closed=30s --app ssh.half_closed=1h --inside eth1 --outside eth2
   lastack emulate --policy branch.toml --speed 10 --log events.jsonl --inside eth1 --outside eth2
-  lastack lab run emulator -- lastack emulate --profile panos_legacy --inside inside --outside outside
+  lastack lab run emulator --box 'lastack emulate --profile panos_legacy --inside inside --outside outside'
   lastack emulate --profile broken_nat --nat outside --inside lan0 --outside wan0
   lastack emulator sessions --control /run/box.sock
 """
