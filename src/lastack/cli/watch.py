@@ -115,10 +115,10 @@ def command(
     from lastack.store.roll import RollingStore
 
     capture = None
-    store = RollingStore(output, retention=options.retention)
     if interface != "-":
         capture = LiveCapture(interface, snaplen, ring, not no_promiscuous)
-        rights = drop_privileges()
+    store = RollingStore(output, retention=options.retention)
+    rights = drop_privileges()
     from lastack.app.watch import Watch, serve_metrics
     from lastack.app.watch_http import status_row
     from lastack.app.watch_source import PipeSource, RingSource
