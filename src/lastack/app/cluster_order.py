@@ -17,6 +17,7 @@ from lastack.model.batch import SEGMENT
 from lastack.store.shuffle import read_segments
 
 _NEVER = int(np.iinfo(np.int64).min)
+_AT_ONCE = 1 << 18  # segments read between two merges
 _CHUNK = 1 << 16  # segments of a capture that wait to be merged, so that many captures at once stay in memory
 
 
@@ -76,7 +77,7 @@ class _Head:
     def __init__(self, capture: Mapped, shard: int) -> None:
         self.rank = capture.rank
         self._add = np.uint64(capture.rank << 48)
-        self._latest = _NEVER if capture.first_ns is None else capture.first_ns
+        self._latest = _first(capture)
         self._source = _chunks(capture.folder, shard)
         self.ended = False
         self.segments: Any = np.empty(0, SEGMENT)
@@ -87,17 +88,19 @@ class _Head:
         """Nothing still to be read has a lower key."""
         return self._latest
 
-    def read(self) -> None:
+    def read(self) -> int:
+        """Read a chunk, and return how many segments it has."""
         segments = next(self._source, None)
         if segments is None:
             self.ended = True
-            return
+            return 0
         segments = segments.copy()
         segments["origin"] += self._add
         keys = np.maximum.accumulate(np.maximum(segments["ts_ns"], self._latest))
         self._latest = int(keys[-1])
         self.segments = np.concatenate([self.segments, segments])
         self.keys = np.concatenate([self.keys, keys])
+        return len(segments)
 
     def take(self, bound: int | None) -> tuple[Any, Any]:
         """Remove and return what has keys below a bound, everything without one."""
@@ -107,6 +110,10 @@ class _Head:
         return taken
 
 
+def _first(capture: Mapped) -> int:
+    return _NEVER if capture.first_ns is None else capture.first_ns
+
+
 def _chunks(folder: Path, shard: int) -> Iterator[Any]:
     for segments in read_segments(folder, shard):
         for first in range(0, len(segments), _CHUNK):
@@ -114,22 +121,23 @@ def _chunks(folder: Path, shard: int) -> Iterator[Any]:
 
 
 def _merged(group: Sequence[Mapped], shard: int) -> Iterator[Any]:
-    waiting = sorted(group, key=lambda c: (_NEVER if c.first_ns is None else c.first_ns, c.rank))
+    waiting = sorted(group, key=lambda capture: (_first(capture), capture.rank))
     heads: list[_Head] = []
     while waiting or heads:
-        bounds = [head.bound for head in heads if not head.ended]
-        bound = min(bounds, default=None)
-        # A capture is opened when the others have come to its first packet: of thousands, few overlap at a time.
-        while waiting and (bound is None or (waiting[0].first_ns or _NEVER) <= bound):
-            heads.append(_Head(waiting.pop(0), shard))
-            bound = heads[-1].bound if bound is None else min(bound, heads[-1].bound)
-        slowest = min(
-            (head for head in heads if not head.ended), key=lambda h: (h.bound, h.rank), default=None
-        )
-        if slowest is not None:
-            slowest.read()
+        read = 0
+        while read < _AT_ONCE:
+            # A capture is opened when the others have come to its first packet: of thousands, few overlap at a time.
+            going = [head for head in heads if not head.ended]
+            bound = min((head.bound for head in going), default=None)
+            while waiting and (bound is None or _first(waiting[0]) <= bound):
+                heads.append(_Head(waiting.pop(0), shard))
+                going.append(heads[-1])
+                bound = heads[-1].bound if bound is None else min(bound, heads[-1].bound)
+            if not going:
+                break
+            read += min(going, key=lambda head: (head.bound, head.rank)).read()
         open_bounds = [head.bound for head in heads if not head.ended]
-        open_bounds += [_NEVER if c.first_ns is None else c.first_ns for c in waiting[:1]]
+        open_bounds += [_first(capture) for capture in waiting[:1]]
         bound = min(open_bounds, default=None)
         heads.sort(key=lambda head: head.rank)
         taken = [head.take(bound) for head in heads]

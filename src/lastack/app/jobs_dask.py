@@ -8,15 +8,19 @@ way, which is made again from the files that are missing.
 from __future__ import annotations
 
 import importlib
+import logging
+import socket
 import time
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from lastack.app.jobs import Outcome, Task, Told, about_this_worker, run_task
 from lastack.model.errors import LastackError, UsageError
 
 _CONNECT_S = 10.0
 _RETURN_S = 60.0  #: how long a scheduler that went away is waited for
+_PAUSE_S = 0.5
 _TRIES = 3  #: of a task whose worker dies
 _mine = about_this_worker
 
@@ -40,6 +44,10 @@ class DaskCluster:
             raise UsageError(
                 "--cluster needs Dask's distributed: pip install 'lastack[cluster]', here and on the workers"
             ) from None
+        # Dask logs a traceback for each attempt to connect; what it means is told by this module.
+        for name in list(logging.root.manager.loggerDict):
+            if name.split(".")[0] == "distributed":
+                logging.getLogger(name).setLevel(logging.CRITICAL)
         self._address = address
         self._return_s = return_s
         self._client: Any = None
@@ -52,6 +60,10 @@ class DaskCluster:
 
     def _connect(self, timeout_s: float) -> None:
         try:
+            # Dask would wait for its whole timeout where nobody listens, and cannot be interrupted cleanly meanwhile.
+            place = urlsplit(self._address)
+            if place.scheme in ("tcp", "tls", "") and place.hostname and place.port:
+                socket.create_connection((place.hostname, place.port), timeout_s).close()
             self._client = self._dask.Client(self._address, timeout=timeout_s, set_as_default=False)
         except (OSError, ValueError, TypeError) as reason:
             first = (str(reason).splitlines() or [type(reason).__name__])[0]
@@ -126,6 +138,7 @@ class DaskCluster:
                 return
             except (UsageError, OSError, TimeoutError):
                 self.close()
+                time.sleep(_PAUSE_S)
                 if time.monotonic() >= until:
                     raise LastackError(
                         f"{self._address}: the scheduler went away ({reason or type(reason).__name__}) with {left} "
@@ -134,6 +147,10 @@ class DaskCluster:
 
     def close(self) -> None:
         """Disconnect."""
-        if self._client is not None:
-            self._client.close(timeout=2)
-            self._client = None
+        client, self._client = self._client, None
+        if client is None:
+            return
+        try:
+            client.close(timeout=2)
+        except (OSError, TimeoutError):
+            client.status = "closed"  # or else its finaliser would try again, and wait and complain

@@ -122,6 +122,7 @@ def test_cluster__chunks_smaller_than_files_change_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("lastack.app.cluster_order._CHUNK", 3)
+    monkeypatch.setattr("lastack.app.cluster_order._AT_ONCE", 7)
     frames = frames_of(ROOT / "tests" / "captures" / BUSY)
     paths = [write(tmp_path / f"{n}.pcap", frames[n::3]) for n in range(3)]
     assert_same(paths, tmp_path / "work")
