@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from tests.system.emulator_lab import (
+    CLIENT_MAC,
+    SERVER_MAC,
     Emulated,
     connected,
     error_of,
@@ -213,6 +215,27 @@ def test_other_protocols__pass() -> None:
         sent = inside.send(build.ipv4("192.0.2.1", "192.0.2.77", build.udp(1, 2, b"hello")))
         assert outside.got(sent)
         assert box.engine.counts.others > 0
+
+
+@pytest.mark.parametrize("tag", ["8100e007", "88a80064", "88a8006481000005"])
+def test_vlan__tagged_frames_are_judged_and_keep_their_tags(tag: str) -> None:
+    macs = SERVER_MAC + CLIENT_MAC
+    syn = build.ipv4("192.0.2.1", "192.0.2.77", build.syn(1000, 80)).data
+    stray = build.ipv4("192.0.2.1", "192.0.2.77", build.tcp(1001, 80, flags=16)).data
+    frames = [macs + bytes.fromhex(tag) + b"\x08\x00" + packet for packet in (stray, syn)]
+    with (
+        Lab("emulator") as lab,
+        Emulated(lab, profile("panos_legacy")) as box,
+        contextlib.closing(Sniffer(lab.server, "eth0")) as sniffer,
+        lab.client.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw,
+    ):
+        raw.bind(("eth0", 3))
+        for frame in frames:
+            raw.send(frame)
+        box.await_event("made")
+        wait_until(lambda: any(frame.data[12:16].hex() == tag[:8] for frame in sniffer.drain()), "the frame")
+        assert [frame.data for frame in sniffer.frames if frame.data[:12] == macs] == [frames[1]]
+        assert box.of("dropped")[0]["reason"] == "no_entry"
 
 
 def test_reset__an_unverified_one_ends_the_session_where_the_profile_believes_it() -> None:
