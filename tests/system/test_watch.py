@@ -236,9 +236,21 @@ def test_watch__a_full_disk_is_told_and_survived(lab: Lab, tmp_path: Path) -> No
         subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
-def test_watch__an_interface_may_go_down_and_come_back(lab: Lab, tmp_path: Path) -> None:
-    watching = Watching(lab.server, tmp_path / "live")
+def test_watch__reads_settings_again_and_an_interface_may_go_down_and_come_back(
+    lab: Lab, tmp_path: Path
+) -> None:
+    settings = tmp_path / "watch.toml"
+    settings.write_text('[watch]\nhalf_open_idle = "1h"\n', encoding="utf-8")
+    watching = Watching(lab.server, tmp_path / "live", "--settings", str(settings))
+    assert "half-open 1 h" in watching.log
     count = play(lab, 1)
+    watching.has_rows(count)
+    settings.write_text('[watch]\nhalf_open_idle = "soon"\n', encoding="utf-8")
+    watching.process.send_signal(signal.SIGHUP)
+    watching.saw("the old settings hold")
+    settings.write_text('[watch]\nhalf_open_idle = "2h"\n', encoding="utf-8")
+    watching.process.send_signal(signal.SIGHUP)
+    watching.saw("settings were read again")
     lab.server.ip("link set eth0 down")
     watching.saw("the interface is down")
     lab.server.ip("link set eth0 up")

@@ -16,10 +16,11 @@ import pyarrow.parquet as pq
 from lastack.model.arrow import session_schema
 from lastack.store.conform import conform
 from lastack.store.manifest import Segment
-from lastack.store.writer import ROW_GROUP, SEGMENT_ROWS
+from lastack.store.writer import SEGMENT_ROWS
 
 FAN = 8  #: segments that become one
-_BATCH = 65_536
+_BATCH = 16_384
+_GROUP = 65_536  # rows that are in memory at a time; the capture goes on meanwhile
 
 
 def choose(
@@ -67,11 +68,11 @@ def merge(folder: Path, segments: Sequence[Segment], name: str) -> Segment | Non
                     for batch in source.iter_batches(_BATCH):
                         waiting.append(pa.Table.from_batches([conform(batch)]).cast(schema))
                         rows += batch.num_rows
-                        if rows >= ROW_GROUP:
-                            writer.write_table(pa.concat_tables(waiting), row_group_size=ROW_GROUP)
+                        if rows >= _GROUP:
+                            writer.write_table(pa.concat_tables(waiting), row_group_size=_GROUP)
                             waiting, rows = [], 0
             if waiting:
-                writer.write_table(pa.concat_tables(waiting), row_group_size=ROW_GROUP)
+                writer.write_table(pa.concat_tables(waiting), row_group_size=_GROUP)
         sync(temporary)
         os.utime(temporary, (written, written))
         final = temporary.replace(folder / name)

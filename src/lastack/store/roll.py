@@ -144,6 +144,7 @@ class RollingStore:
         try:
             self._retain()
             self._compact()
+            pa.default_memory_pool().release_unused()
         except (OSError, pa.ArrowException) as error:
             self.trouble = _reason(error)
             self._clear_temporary()
