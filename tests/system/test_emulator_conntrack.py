@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any
@@ -25,7 +24,7 @@ from tests.system.conntrack_lab import (
     play,
     script,
 )
-from tests.system.emulator_lab import Emulated, profile
+from tests.system.emulator_lab import Emulated, profile, stays
 from tests.system.lab_tools import needs_lab
 
 from lastack.app.boxes import make_box
@@ -86,7 +85,8 @@ class EmulatedRouter(Router):
                 return self._handled() > before
 
             wait_until(comes_through, "a cable to carry frames", poll_s=0.01)
-        time.sleep(0.05)  # the strays that are still on their way
+        # the strays that are still on their way
+        wait_until(lambda: stays(lambda n=self._handled(): self._handled() == n, 0.05), "the last stray")  # type: ignore[misc]
         self._sent = self._handled()
 
     def _handled(self) -> int:

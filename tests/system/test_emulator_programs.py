@@ -16,8 +16,8 @@ from tests.system.lab_tools import needs_lab
 from lastack.lab import Host, Lab, wait_until
 
 pytestmark = [pytest.mark.system, needs_lab]
-#: The 600 ms of the box are 30 s of a real one, and this is a minute of sorting.
-SORT_S = 1.2
+#: The 600 ms of the box are 30 s of a real one, and this is 50 s of sorting.
+SORT_S = 1.0
 
 
 def needs(program: str, package: str) -> pytest.MarkDecorator:
@@ -63,7 +63,7 @@ while True:
 
 
 @needs("nc", "netcat-openbsd")
-@pytest.mark.parametrize("version", [4, 6])
+@pytest.mark.parametrize("version", [6])
 def test_nc__half_closes_and_gets_its_sorted_lines_only_by_an_override(version: int) -> None:
     """`nc -N host port < data` with sort behind the port, as inetd would run it: TCP half-close as of old."""
     for apps, works in (([], False), (["80.tcp_wait=1h"], True)):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from lastack.model.errors import InputError, UsageError
+from lastack.model.errors import InputError, LastackError, UsageError
 
 _MOST = 1 << 16
 _PATIENCE_S = 10.0
@@ -99,8 +99,10 @@ class Control:
             return {"error": f"not understood; op is one of {', '.join(self._verbs)}"}
         try:
             return {"answer": verb(request)}
-        except (UsageError, InputError, ValueError) as error:
+        except (LastackError, ValueError, OverflowError) as error:
             return {"error": str(error)}
+        except (KeyError, TypeError):
+            return {"error": f"{request['op']}: a member of the request is missing, or no number"}
 
     def close(self) -> None:
         """Remove the socket."""
