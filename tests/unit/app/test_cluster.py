@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from lastack.app.cluster import ClusterRun
+from lastack.app.config import load_classes
 from lastack.app.jobs import InProcess, Outcome, Task, Told, is_done, run_task
 from lastack.app.options import RunSummary, TrackOptions
 from lastack.app.pipeline import track_captures
@@ -272,3 +273,12 @@ def test_run_task__a_result_that_is_there_is_not_made_again(tmp_path: Path) -> N
     assert not run_task(task).skipped
     assert is_done(tmp_path / "out")
     assert run_task(task).skipped
+
+
+def test_cluster__zones_and_applications_are_those_of_one_process(tmp_path: Path) -> None:
+    config = tmp_path / "zones.toml"
+    config.write_text('[zones.inside]\ncidr = ["10.0.0.0/8", "192.0.2.0/24", "198.51.100.0/24"]\n')
+    options = TrackOptions(threads=1, classes=load_classes(str(config)))
+    assert_same([*CAPTURES[:5], SAMPLE], tmp_path / "work", options)
+    zones = {row["server_zone"] for row in rows(in_tasks([SAMPLE], tmp_path / "work", options)[0])}
+    assert "inside" in zones
