@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import socket
 import sys
@@ -146,18 +145,19 @@ def _bound(host: str, port: int) -> socket.socket:
     """Return a socket that listens."""
     from lastack.model.errors import AccessError, UsageError
 
+    found: socket.socket | None = None
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         found = socket.socket(family, socket.SOCK_STREAM)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind((host, port))
         found.listen(128)
-    except PermissionError:
-        raise AccessError(
-            f"--listen {host}:{port}: no permission for this port; take one above 1023"
-        ) from None
     except OSError as reason:
-        raise UsageError(
-            f"--listen {host}:{port}: {os.strerror(reason.errno) if reason.errno else reason}"
-        ) from None
+        if found is not None:
+            found.close()
+        if isinstance(reason, PermissionError):
+            raise AccessError(
+                f"--listen {host}:{port}: no permission for this port; take one above 1023"
+            ) from None
+        raise UsageError(f"--listen {host}:{port}: {reason.strerror or reason}") from None
     return found

@@ -20,7 +20,7 @@ ENDING_CLASSES = {
 }  # fmt: skip
 OPENING_CLASSES = {
     "established": "good", "refused": "bad", "refused_icmp": "warn", "unanswered": "failed", "half_open": "half",
-    "aborted": "lost", "pending": "idle",
+    "aborted": "idle", "pending": "fine",
 }  # fmt: skip
 _CONNECTED = ("established", "simultaneous")
 _BESIDE = ("synack_only", "midstream", "stray")

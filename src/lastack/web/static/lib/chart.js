@@ -28,8 +28,9 @@ addEventListener("resize", () => { clearTimeout(pending); pending = setTimeout(a
 
 function axes(format, time = true, left = 58) {
   const common = { stroke: css("soft"), grid: { stroke: css("grid"), width: 1 }, ticks: { stroke: css("grid"), width: 1, size: 4 }, font: "12px system-ui, sans-serif" };
+  const whole = format === short ? [1, 2, 5].flatMap((digit) => Array.from({ length: 13 }, (_, power) => digit * 10 ** power)).sort((a, b) => a - b) : undefined;
   const bottom = time ? { ...common, grid: { show: false }, values: timeTicks, space: 90 } : { ...common };
-  return [bottom, { ...common, size: left, values: (_, values) => values.map((value) => (value === null ? "" : format(value))) }];
+  return [bottom, { ...common, size: left, incrs: whole, values: (_, values) => values.map((value) => (value === null ? "" : format(value))) }];
 }
 
 function timeTicks(plot, values) {
@@ -209,7 +210,7 @@ export function ccdf(box, found, { marks = [], label }) {
       const name = mark.boxes[0].split(",")[0];
       const text = `${mark.text.replace(/ 0 s$/, "")} · ${name.length > 30 ? `${name.slice(0, 29)}…` : name}${mark.boxes.length > 1 ? ` +${mark.boxes.length - 1}` : ""}`;
       ctx.save();
-      ctx.translate(at - 4 * scale, plot.bbox.top + 4 * scale);
+      ctx.translate(at - 5 * scale, plot.bbox.top + 4 * scale);
       ctx.rotate(-Math.PI / 2);
       ctx.textAlign = "right";
       ctx.fillStyle = css("soft");
@@ -226,7 +227,8 @@ export function ccdf(box, found, { marks = [], label }) {
     scales: { x: { time: false, distr: 3, range: [begin, high] }, y: { distr: 3, range: [least, 1.3] } },
     axes: (() => {
       const [bottom, left] = axes((value) => `${+(value * 100).toPrecision(3)} %`, false, 64);
-      return [{ ...bottom, splits: decades, filter: all, values: (_, values) => values.map(format) }, { ...left, splits: decades, filter: all }];
+      const steps = found.unit === "ns" ? (...given) => [...decades(...given).filter((ns) => ns <= 10e9), ...KNOWN_S.filter((seconds) => [60, 600, 3600, 86400].includes(seconds)).map((seconds) => seconds * 1e9).filter((ns) => ns <= given[3])] : decades;
+      return [{ ...bottom, splits: steps, filter: all, values: (_, values) => values.map(format) }, { ...left, splits: decades, filter: all }];
     })(),
     series: [{}, ...names.map((_, which) => ({ stroke: css(palette(which)), width: 2, points: { show: false }, paths: uPlot.paths.stepped({ align: 1 }) }))],
     plugins: [tooltip(box, rows), { hooks: { draw: [acrosses] } }],

@@ -1,4 +1,4 @@
-import { $, ask, boot, count, go, h, sessionsLink, share, state, which, words } from "../lib/core.js";
+import { $, ask, boot, count, go, h, plural, sessionsLink, share, state, which, words } from "../lib/core.js";
 import { stacked } from "../lib/chart.js";
 import { page } from "../lib/shell.js";
 import { groupedTable } from "../lib/table.js";
@@ -19,6 +19,6 @@ page(async () => {
   const alarm = (name, value) => name === "failed_share" && value >= 0.2;
   $("servers").replaceChildren(groupedTable(servers, { sort, onSort: (name) => go({ sort: name }), alarm }));
   $("clients").replaceChildren(groupedTable(clients, { alarm }));
-  $("causes").replaceChildren(h("tbody", {}, ...floods.rows.map((row) => h("tr", {}, h("td.l", {}, h("a", { href: sessionsLink(`cause = ${row.cause}`) }, words(row.cause))), h("td", {}, count(row.sessions)), h("td.t", {}, `${count(row["distinct(client.ip)"])} clients, ${count(row["distinct(server.ip)"])} servers`)))));
+  $("causes").replaceChildren(h("tbody", {}, ...floods.rows.map((row) => h("tr", {}, h("td.l", {}, h("a", { href: sessionsLink(`cause = ${row.cause}`) }, words(row.cause))), h("td", {}, count(row.sessions)), h("td.t", {}, `${plural(row["distinct(client.ip)"], "client")}, ${plural(row["distinct(server.ip)"], "server")}`)))));
   $("share").textContent = `${count(servers.total.failed)} of ${count(servers.total.attempts)} attempts failed (${share(servers.total.failed_share)})`;
 });
