@@ -284,6 +284,9 @@ def test_watch__a_flood_is_bounded_and_counted(lab: Lab, tmp_path: Path) -> None
     with sender:
         for number in range(floods):
             sender.send(_syn(number))
+        # The kernel takes VLAN tags off; they must be put back.
+        sender.send(_tagged(_syn(floods), 0x8100, 0x2005))
+        sender.send(_tagged(_syn(floods + 1), 0x88A8, 0x0007))
     watching.has_rows(floods - 8100)
     text = metrics(lab.server)
     status = Path(f"/proc/{watching.process.pid}/status").read_text(encoding="ascii")
@@ -293,6 +296,9 @@ def test_watch__a_flood_is_bounded_and_counted(lab: Lab, tmp_path: Path) -> None
     lost = run.lost.get("kernel_packets", 0)
     assert len({(row["client_ip"], row["client_port"]) for row in rows}) >= floods - lost
     assert run.evicted > floods - 9000
+    if not lost:
+        assert {row["vlan"] for row in rows} == {0, 5, 7}
+        assert (run.encaps["vlan"], run.residual) == (2, 0)
     assert "lastack_sessions_evicted_total" in text
     assert "10." not in "".join(
         line.split("}")[0] for line in text.splitlines() if "{" in line and "le=" not in line
@@ -301,6 +307,10 @@ def test_watch__a_flood_is_bounded_and_counted(lab: Lab, tmp_path: Path) -> None
     assert f"CapPrm:\t{1 << 13:016x}" in status
     assert f"CapBnd:\t{1 << 13:016x}" in status
     assert "NoNewPrivs:\t1" in status
+
+
+def _tagged(frame: bytes, kind: int, control: int) -> bytes:
+    return frame[:12] + struct.pack("!HH", kind, control) + frame[12:]
 
 
 def _syn(number: int) -> bytes:
