@@ -69,6 +69,20 @@ def test_sessions__pages_make_the_whole(client: Any) -> None:
     )
 
 
+@pytest.mark.parametrize("sort", ["-end", "start", "-half_closed", "ct", "-bytes", "app"])
+def test_page__has_the_first_rows_of_the_whole_order(client: Any, sort: str) -> None:
+    columns = {"end": ["end_ns"], "start": ["start_ns"], "half_closed": ["half_closed_ns"], "ct": ["ct_ns"]}
+    columns |= {"bytes": ["bytes_clt", "bytes_srv"], "app": ["app"]}
+    names = columns[sort.lstrip("-")]
+    few = get(client, "/sessions", limit=30, offset=5, sort=sort)["rows"]
+    whole = get(client, "/sessions", limit=1000, sort=sort)["rows"]
+
+    def keys(rows: list[dict[str, Any]]) -> list[Any]:
+        return [row[names[0]] if len(names) == 1 else sum(row[name] for name in names) for row in rows]
+
+    assert keys(few) == keys(whole)[5:35]
+
+
 def test_time__cuts_by_the_last_packet(client: Any) -> None:
     rows = get(client, "/sessions", limit=1000)["rows"]
     ends = sorted(int(row["end_ns"]) for row in rows)
