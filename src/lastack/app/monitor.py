@@ -47,7 +47,8 @@ class MonitorRun:
         self._loop = Loop()
         self._hooks: list[subprocess.Popen[bytes]] = []
         allow_descriptors(4096)
-        self._monitor = Monitor(self._loop, config.targets, self._askers(), self._seen)
+        self._asking = self._askers()
+        self._monitor = Monitor(self._loop, config.targets, self._asking, self._seen)
         self.port = 0
 
     def _askers(self) -> dict[str, Asker]:
@@ -114,6 +115,8 @@ class MonitorRun:
         finally:
             if stop_serving is not None:
                 stop_serving()
+            for asker in self._asking.values():
+                asker.close()
             self._loop.close()
 
     def stop(self) -> None:

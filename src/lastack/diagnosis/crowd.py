@@ -20,7 +20,6 @@ from lastack.diagnosis.columns import Columns
 from lastack.model.enums import Opening
 from lastack.model.units import NS_PER_S
 from lastack.tracking.attempt import Attempts
-from lastack.tracking.attempts import count_attempts, half_open_hashes
 
 CROWD = 20
 CLIENTS = 10
@@ -91,6 +90,9 @@ class Crowd:
         Args:
             tables: (HOT, KEY) records of each shard.
         """
+
+        # Imported late: a question to a dataset must not load the compiler.
+        from lastack.tracking.attempts import count_attempts, half_open_hashes
 
         def tried(places: Any, shift_ns: int) -> Any:
             return count_attempts(tables, places, shift_ns, MINUTE_NS)

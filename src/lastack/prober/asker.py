@@ -203,7 +203,7 @@ class ConnectAsker:
         self._loop = loop
         self._sources = {socket.AF_INET: source4, socket.AF_INET6: source6}
         self._at_once = at_once
-        self._live = 0
+        self._live: set[_Connect] = set()
         self._queue: deque[tuple[str, int, int, Done]] = deque()
 
     def ask(self, address: str, port: int, timeout_ns: int, done: Done) -> None:
@@ -212,17 +212,16 @@ class ConnectAsker:
         self._start()
 
     def _start(self) -> None:
-        while self._queue and self._live < self._at_once:
-            self._live += 1
+        while self._queue and len(self._live) < self._at_once:
             address, port, timeout_ns, done = self._queue.popleft()
             family = socket.AF_INET6 if ":" in address else socket.AF_INET
-            _Connect(
-                self._loop, family, self._sources[family], (address, port), timeout_ns, self._after(done)
-            )
+            one = _Connect(self._loop, family, self._sources[family], (address, port), timeout_ns)
+            one.done = self._after(one, done)
+            self._live.add(one)
 
-    def _after(self, done: Done) -> Done:
+    def _after(self, one: _Connect, done: Done) -> Done:
         def ended(result: Result) -> None:
-            self._live -= 1
+            self._live.discard(one)
             done(result)
             if self._queue:
                 self._start()
@@ -230,8 +229,11 @@ class ConnectAsker:
         return ended
 
     def close(self) -> None:
-        """Forget what waits."""
+        """Forget what waits, and close what is open."""
         self._queue.clear()
+        for one in list(self._live):
+            one.stop()
+        self._live.clear()
 
 
 _REFUSED = "ECONNREFUSED"
@@ -249,18 +251,18 @@ class _Connect:
         source: str,
         target: tuple[str, int],
         timeout_ns: int,
-        done: Done,
     ) -> None:
+        self.done: Done = lambda result: None
         self._loop = loop
-        self._done = done
         self._family = family
         self._since = loop.now()
         self._over = False
+        self._timer: Timer | None = None
         try:
             self._sock = socket.socket(family, socket.SOCK_STREAM)
         except OSError as error:
             detail = error.strerror or str(error)
-            loop.at(self._since, lambda: done(Result(Opening.error, detail=detail)))
+            loop.at(self._since, lambda: self._fail(detail))
             return
         try:
             self._sock.setblocking(False)
@@ -271,7 +273,7 @@ class _Connect:
         except OSError as error:
             detail = error.strerror or str(error)
             self._sock.close()
-            loop.at(self._since, lambda: done(Result(Opening.error, detail=detail)))
+            loop.at(self._since, lambda: self._fail(detail))
             return
         self._timer = loop.at(self._since + timeout_ns, self._late)
         loop.watch(self._sock.fileno(), self._event)
@@ -324,11 +326,22 @@ class _Connect:
             self._finish(Result(Opening.filtered, detail="no answer"))
 
     def _finish(self, result: Result) -> None:
+        self.stop()
+        self.done(result)
+
+    def _fail(self, detail: str) -> None:
+        """Tell of a connection that could not even be begun."""
+        if not self._over:
+            self._over = True
+            self.done(Result(Opening.error, detail=detail))
+
+    def stop(self) -> None:
+        """Close the connection without a word."""
+        if not self._over and self._timer is not None:
+            self._timer.cancel()
+            self._loop.forget(self._sock.fileno())
+            abort(self._sock)
         self._over = True
-        self._timer.cancel()
-        self._loop.forget(self._sock.fileno())
-        abort(self._sock)
-        self._done(result)
 
 
 def best_asker(loop: Loop, method: str, source4: str = "", source6: str = "") -> tuple[Asker, str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from lastack.prober.asker import Done
 from lastack.prober.connection import abort, pending_error
-from lastack.prober.loop import BROKEN, Loop
+from lastack.prober.loop import BROKEN, Loop, Timer
 from lastack.prober.outcome import Opening, Result
 
 _MOST = 65_536
@@ -47,37 +47,42 @@ class TalkAsker:
     def __init__(self, loop: Loop, script: Script, source4: str = "", source6: str = "") -> None:
         self._loop = loop
         self._script = script
+        self._live: set[_Talk] = set()
         self._sources = {4: source4, 6: source6}
 
     def ask(self, address: str, port: int, timeout_ns: int, done: Done) -> None:
         """Talk to a target; `done` gets `up` when the conversation worked."""
-        _Talk(
-            self._loop,
-            self._script,
-            self._sources[6 if ":" in address else 4],
-            address,
-            port,
-            timeout_ns,
-            done,
-        )
+        source = self._sources[6 if ":" in address else 4]
+        one = _Talk(self._loop, self._script, source, address, port, timeout_ns)
+
+        def ended(result: Result) -> None:
+            self._live.discard(one)
+            done(result)
+
+        one.done = ended
+        self._live.add(one)
 
     def close(self) -> None:
-        """Have nothing to give back."""
+        """Close what is open."""
+        for one in list(self._live):
+            one.stop()
+        self._live.clear()
 
 
 class _Talk:
     """One conversation."""
 
     def __init__(
-        self, loop: Loop, script: Script, source: str, address: str, port: int, timeout_ns: int, done: Done
+        self, loop: Loop, script: Script, source: str, address: str, port: int, timeout_ns: int
     ) -> None:
+        self.done: Done = lambda result: None
         self._loop = loop
         self._script = script
-        self._done = done
         self._since = loop.now()
         self._rtt: int | None = None
         self._got = b""
         self._over = False
+        self._timer: Timer | None = None
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self._sock = socket.socket(family, socket.SOCK_STREAM)
         try:
@@ -88,7 +93,7 @@ class _Talk:
         except OSError as error:
             detail = error.strerror or str(error)
             self._sock.close()
-            loop.at(self._since, lambda: done(Result(Opening.error, detail=detail)))
+            loop.at(self._since, lambda: self._fail(detail))
             return
         self._timer = loop.at(self._since + timeout_ns, self._late)
         loop.watch(self._sock.fileno(), self._event)
@@ -155,8 +160,19 @@ class _Talk:
             self._finish(Opening.failed, f"silence {side}")
 
     def _finish(self, opening: Opening, detail: str) -> None:
+        self.stop()
+        self.done(Result(opening, self._rtt, detail=detail))
+
+    def _fail(self, detail: str) -> None:
+        """Tell of a connection that could not even be begun."""
+        if not self._over:
+            self._over = True
+            self.done(Result(Opening.error, detail=detail))
+
+    def stop(self) -> None:
+        """Close the connection without a word."""
+        if not self._over and self._timer is not None:
+            self._timer.cancel()
+            self._loop.forget(self._sock.fileno())
+            abort(self._sock)
         self._over = True
-        self._timer.cancel()
-        self._loop.forget(self._sock.fileno())
-        abort(self._sock)
-        self._done(Result(opening, self._rtt, detail=detail))
