@@ -8,7 +8,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 from tests.unit.app.test_cluster import CAPTURES, SAMPLE, alone, rows
 
 from lastack.app.cluster_reduce import read_batches
+from lastack.lab.waiting import wait_until
 
 pytestmark = [
     pytest.mark.system,
@@ -56,14 +56,15 @@ class Cluster:
         words = ("--host", "127.0.0.1", "--port", str(port), "--no-dashboard", "--scheduler-file")
         self.scheduler = started("-m", "dask", "scheduler", *words, str(self._file))
         self._all.append(self.scheduler)
-        until = time.monotonic() + DEADLINE_S
-        while time.monotonic() < until:
-            with contextlib.suppress(OSError, ValueError):
-                self.address = str(json.loads(self._file.read_text())["address"])
-                return
+
+        def address() -> str:
             assert self.scheduler.poll() is None, "the scheduler ended"
-            time.sleep(0.05)
-        pytest.fail("no scheduler came up")
+            with contextlib.suppress(OSError, ValueError):
+                return str(json.loads(self._file.read_text())["address"])
+            return ""
+
+        wait_until(lambda: bool(address()), "a scheduler", DEADLINE_S)
+        self.address = address()
 
     def start_workers(self, count: int) -> list[subprocess.Popen[str]]:
         """Start workers and wait until they are connected."""

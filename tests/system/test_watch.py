@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import select
 import signal
 import socket
 import struct
@@ -21,6 +22,7 @@ from tests.system.lab_tools import LASTACK, needs_lab
 from lastack.app.sessions import Question, ask
 from lastack.lab.host import Host
 from lastack.lab.topology import Lab
+from lastack.lab.waiting import wait_until
 from lastack.store.manifest import read_manifest
 
 pytestmark = [pytest.mark.system, needs_lab]
@@ -32,11 +34,14 @@ _OTHER = {"sensor", "session_id", "previous_id", "first_packet", "evidence", "ga
 
 def until(what: Callable[[], Any], seconds: float = 20.0) -> Any:
     """Return what a function returns once that is true."""
-    end = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < end, f"never came true: {what}"
-        time.sleep(0.02)
-    return found
+    found: list[Any] = []
+
+    def ask() -> bool:
+        found.append(what())
+        return bool(found[-1])
+
+    wait_until(ask, str(what), seconds, 0.02)
+    return found[-1]
 
 
 class Watching:

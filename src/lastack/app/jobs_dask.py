@@ -146,7 +146,7 @@ class DaskCluster:
                     ) from None
 
     def close(self) -> None:
-        """Disconnect."""
+        """Leave the scheduler; its workers stay."""
         client, self._client = self._client, None
         if client is None:
             return

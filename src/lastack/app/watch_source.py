@@ -50,7 +50,7 @@ class Source(Protocol):
         """Look after counters and the interface; return packets lost since the last time."""
 
     def close(self) -> None:
-        """Stop."""
+        """Close the interface or the pipe."""
 
 
 class RingSource:
