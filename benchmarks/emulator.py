@@ -28,10 +28,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine
+from lastack.emulator.control import ask
 from lastack.lab import Host, Lab, missing, wait_until
 from lastack.wire import build
 
 PORT = 5201
+FULL = 100_000  #: entries that the full emulator holds besides
 COMMAND = (sys.executable, "-m", "lastack.cli.main", "emulate", "--inside", "inside", "--outside", "outside", "-q",
            "--config", "none")  # fmt: skip
 #: Name -> topology, whether the box is routed, options of the emulator (None without one).
@@ -39,22 +41,23 @@ BOXES: dict[str, tuple[str, bool, tuple[str, ...] | None]] = {
     "router": ("router", False, None),
     "kernel NAT": ("nat", False, None),
     "emulator": ("emulator", False, ("--profile", "panos")),
+    "full emulator": ("emulator", False, ("--profile", "panos", "--set", "tcp_init=1h")),
     "emulator NAT": ("emulator", True, ("--profile", "rfc5382", "--nat", "outside")),
 }
 
 
 @contextlib.contextmanager
-def built(name: str, *more: str) -> Iterator[tuple[Lab, int]]:
-    """Yield a lab with a box at work, and the box's process (0 for the kernel)."""
+def built(name: str, *more: str) -> Iterator[tuple[Lab, int, str]]:
+    """Yield a lab with a box at work, the box's process (0 for the kernel) and its control socket."""
     topology, routed, words = BOXES[name]
     with tempfile.TemporaryDirectory() as folder, Lab(topology, routed=routed) as lab:
         if words is None:
-            yield lab, 0
+            yield lab, 0, ""
             return
         control = Path(folder) / "box.sock"
         process = lab.box.popen([*COMMAND, *words, "--control", str(control), *more])
         wait_until(lambda: control.exists() or process.poll() is not None, "the emulator", 90)
-        yield lab, process.pid
+        yield lab, process.pid, str(control)
 
 
 def throughput(lab: Lab, seconds: float, *options: str) -> dict[str, float]:
@@ -118,7 +121,10 @@ def round_trips(lab: Lab, number: int) -> list[float]:
 
 def measure(name: str, seconds: float) -> dict[str, Any]:
     """Return the figures of one kind of box."""
-    with built(name) as (lab, pid):
+    with built(name) as (lab, pid, control):
+        if name == "full emulator":
+            while ask(control, "stats")["live"] < FULL:
+                send_syns(lab, 0, FULL)
         result: dict[str, Any] = throughput(lab, seconds)
         result["cpu_s_per_gbit"] = cpu_s(pid) / (result["gbit_s"] * seconds) if pid else None
         result["sessions_s"] = sessions(lab, 2000)
@@ -136,28 +142,35 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / 100
 
 
-def flood(tuples: int) -> dict[str, Any]:
-    """Return the emulator's memory while SYNs of so many tuples go through it, and how many a second."""
+def send_syns(lab: Lab, first: int, number: int) -> None:
+    """Send SYNs of so many tuples from the client, as fast as it can."""
     frame = bytearray(
         bytes.fromhex("0200000000020200000000010800")
         + build.ipv4("10.0.0.0", "192.0.2.2", build.syn(1, 80)).data
     )
-    memory = []
-    with (
-        built("emulator", "--set", "tcp_init=1s") as (lab, pid),
-        lab.client.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw,
-    ):
+    with lab.client.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
         raw.bind(("eth0", 0))
-        began = time.perf_counter()
-        for number in range(tuples):
-            struct.pack_into(">I", frame, 26, 0x0A000000 + (number >> 15))
-            struct.pack_into(">H", frame, 34, 1024 + (number & 0x7FFF))
+        for tuple_ in range(first, first + number):
+            struct.pack_into(">I", frame, 26, 0x0A000000 + (tuple_ >> 15))
+            struct.pack_into(">H", frame, 34, 1024 + (tuple_ & 0x7FFF))
             raw.send(frame)
-            if number % (tuples // 10) == tuples // 10 - 1:
-                found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-                memory.append(int(found[1]) / 1024 if found else 0.0)
+
+
+def flood(tuples: int) -> dict[str, Any]:
+    """Return the emulator's memory while SYNs of so many tuples come, and what it took of them."""
+    memory, step = [], max(tuples // 10, 1)
+    with built("emulator", "--set", "tcp_init=1s") as (lab, pid, control):
+        began = time.perf_counter()
+        for first in range(0, tuples, step):
+            send_syns(lab, first, step)
+            found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+            memory.append(int(found[1]) / 1024 if found else 0.0)
         took = time.perf_counter() - began
-    return {"tuples": tuples, "sent_s": tuples / took, "memory_mib": memory}
+        stats = ask(control, "stats")
+    made = sum(row["packets"] for row in stats["packets"] if row["reason"] == "made")
+    return {
+        "tuples": tuples, "sent_s": tuples / took, "made": made, "lost": stats["counts"]["lost"], "memory_mib": memory,
+    }  # fmt: skip
 
 
 COLUMNS = {
@@ -188,7 +201,7 @@ def main() -> int:
     """Measure what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--seconds", type=float, default=5, help="of each stream")
-    parser.add_argument("--tuples", type=int, default=1_000_000, help="of the flood, 0 for none; at least 10")
+    parser.add_argument("--tuples", type=int, default=1_000_000, help="of the flood, 0 for none")
     parser.add_argument("--only", default=",".join(BOXES), help="boxes, of: " + ",".join(BOXES))
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -215,7 +228,8 @@ def main() -> int:
     if flooded:
         memory = ", ".join(f"{one:.0f}" for one in flooded["memory_mib"])
         print(
-            f"\nflood of {flooded['tuples']:,} SYN tuples, {flooded['sent_s']:,.0f} a second: memory {memory} MiB"
+            f"\nflood of {flooded['tuples']:,} SYN tuples, {flooded['sent_s']:,.0f} a second: "
+            f"{flooded['made']:,} entries made, {flooded['lost']:,} frames too many for the box; memory {memory} MiB"
         )
     return 0
 
