@@ -47,7 +47,7 @@ TIMERS = {
     "syn_sent": 2, "syn_recv": 1, "established": 4, "fin_wait": 3, "close_wait": 2, "last_ack": 1, "time_wait": 2,
     "close": 1, "max_retrans": 3, "unacknowledged": 3,
 }  # fmt: skip
-TICKS, TICK_S, SESSIONS = 10, 0.73, 250
+TICKS, TICK_S, SESSIONS = 7, 0.73, 300
 #: A packet so near to a deadline is no evidence: the machine is shared.
 MARGIN_NS = 120_000_000
 SETS = [f"{name}={seconds}s" for name, seconds in TIMERS.items()]
