@@ -39,7 +39,9 @@ def main() -> int:
     parser.add_argument("--sessions", type=int, default=10_000_000)
     parser.add_argument("--settings", type=int, default=1_000)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--profiles", default="panos,fortigate", help="an absolute and an idle half-closed timer")
+    parser.add_argument(
+        "--profiles", default="panos,fortigate", help="an absolute and an idle half-closed timer"
+    )
     options = parser.parse_args()
     print("  ".join(f"{key}: {value}" for key, value in machine.facts().items()))
     with tempfile.TemporaryDirectory(prefix="lastack-whatif-") as folder:
@@ -67,7 +69,8 @@ def _sweep(source: Source, profile: str, settings: int) -> None:
     out = whole.answers[0].outcome
     print(
         f"{profile}: {len(values):,} settings over {int(out.sessions.sum()):,} sessions in {wall:.2f} s "
-        f"({cpu:.2f} s of CPU); {int(out.broken_most[:, 0].sum()):,} broken at 1 s, {int(out.broken_most[:, -1].sum()):,} at 1 h"
+        f"({cpu:.2f} s of CPU); {int(out.broken_most[:, 0].sum()):,} broken at 1 s, "
+        f"{int(out.broken_most[:, -1].sum()):,} at 1 h"
     )
 
 

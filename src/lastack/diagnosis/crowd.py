@@ -90,7 +90,6 @@ class Crowd:
         Args:
             tables: (HOT, KEY) records of each shard.
         """
-
         # Imported late: a question to a dataset must not load the compiler.
         from lastack.tracking.attempts import count_attempts, half_open_hashes
 

@@ -192,7 +192,9 @@ def test_load__unreadable_file_is_an_error_with_its_place(
 
 
 _VALUES = st.recursive(
-    st.one_of(st.integers(-5, 70_000), st.booleans(), st.floats(allow_nan=False), st.text("a1./:", max_size=5)),
+    st.one_of(
+        st.integers(-5, 70_000), st.booleans(), st.floats(allow_nan=False), st.text("a1./:", max_size=5)
+    ),
     lambda inner: st.one_of(
         st.lists(inner, max_size=3), st.dictionaries(st.text("ab.", max_size=3), inner, max_size=3)
     ),
@@ -205,7 +207,9 @@ _KEYS = st.sampled_from(["cidr", "vlan", "priority", "ports", "zone", "client_zo
     st.dictionaries(
         st.sampled_from(["zones", "apps", "more"]),
         _VALUES
-        | st.dictionaries(st.text("ab.", max_size=3), st.dictionaries(_KEYS, _VALUES, max_size=3), max_size=3),
+        | st.dictionaries(
+            st.text("ab.", max_size=3), st.dictionaries(_KEYS, _VALUES, max_size=3), max_size=3
+        ),
     )
 )
 def test_check__no_document_is_a_traceback(document: dict[str, Any]) -> None:
