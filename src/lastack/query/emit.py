@@ -142,7 +142,7 @@ class _Emitter:
         where, values = filter_sql(
             base_filter(self._question.where, self._question.strays), dialect=self._dialect
         )
-        return f"FROM {text} WHERE {where}", [*params, *values]
+        return f"FROM {text} WHERE ({where})", [*params, *values]
 
     def _groups(self) -> Fragment:
         keys = [f"{_key_sql(key, self._dialect)} AS k{i}" for i, key in enumerate(self._question.keys)]
