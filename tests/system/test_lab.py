@@ -178,6 +178,8 @@ def test_clean__removes_what_is_left_when_the_cleaner_was_killed_too() -> None:
     with start(["lab", "run", "nat", "-q", "--", "sh", "-c", script]) as program:
         assert program.stdout is not None
         left, parent, name = program.stdout.readline().split()
+        running = Path(f"/proc/{left}/cmdline")
+        wait_until(lambda: running.read_bytes().startswith(b"tail"), "the shell to become tail")
         children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
         (reaper,) = [pid for pid in children if b"reaper.py" in Path(f"/proc/{pid}/cmdline").read_bytes()]
         os.kill(int(reaper), signal.SIGKILL)
