@@ -175,6 +175,19 @@ def scan_datasets(
                     yield conform(batch)
         except duckdb.IOException as reason:
             raise InputError(f"{datasets[0].path}: cannot be read: {reason}") from None
+        except duckdb.BinderException as reason:
+            raise missing_column(reason, datasets) from None
+
+
+def missing_column(reason: Exception, datasets: Sequence[Dataset]) -> Exception:
+    """Return what a person can do about a column that a dataset lacks, or the reason itself if it is another."""
+    if "not found in FROM clause" not in str(reason):
+        return reason  # a bug of ours, which must be seen
+    missing = str(reason).split('"')[1]
+    return InputError(
+        f"{datasets[0].path}: its sessions have no {missing}: another version of LastACK made it; "
+        "analyze the captures again"
+    )
 
 
 def _reader(connection: duckdb.DuckDBPyConnection, text: str, params: list[Any]) -> Any:

@@ -10,7 +10,7 @@ from lastack.model.errors import InputError
 from lastack.query.emit import grouped_sql, histogram_sql
 from lastack.query.measures import Atom, Measure
 from lastack.query.questions import Grouped, GroupedAnswer, GroupedRow, Histogram
-from lastack.store.dataset import Dataset, connect, empty_batch, source_of
+from lastack.store.dataset import Dataset, connect, empty_batch, missing_column, source_of
 
 if TYPE_CHECKING:  # loading DuckDB takes longer than a small capture does
     import duckdb
@@ -75,13 +75,7 @@ class _Session:
         except duckdb.IOException as reason:
             raise InputError(f"{self._datasets[0].path}: cannot be read: {reason}") from None
         except duckdb.BinderException as reason:
-            if "not found in FROM clause" not in str(reason):  # a bug of ours, which must be seen
-                raise
-            missing = str(reason).split('"')[1]
-            raise InputError(
-                f"{self._datasets[0].path}: its sessions have no {missing}: another version of LastACK made it; "
-                "analyze the captures again"
-            ) from None
+            raise missing_column(reason, self._datasets) from None
 
 
 def _answer(session: _Session, question: Grouped) -> GroupedAnswer:
