@@ -36,11 +36,13 @@ class BoxWords:
     config: str | None = None
 
 
-def make_box(words: BoxWords) -> tuple[Box, Profile, Policy]:
-    """Return the box, with the profile and policy that it was made of.
+def configured_policy(words: BoxWords) -> tuple[Policy, Profile]:
+    """Return the policy that a command line describes, and its profile.
+
+    Values out of the product's range are taken: a what-if asks what would be.
 
     Raises:
-        UsageError: Something of it means nothing, or the profile is a host.
+        UsageError: Something of it means nothing.
         InputError: A file cannot be read.
     """
     if words.policy is not None:
@@ -53,7 +55,17 @@ def make_box(words: BoxWords) -> tuple[Box, Profile, Policy]:
     policy = with_settings(
         policy, profile, words.sets, words.apps, applications=load_applications(words.config), ranges=False
     )
-    policy = replace(policy, readings={**policy.readings, **answers(words.forks, profile)})
+    return replace(policy, readings={**policy.readings, **answers(words.forks, profile)}), profile
+
+
+def make_box(words: BoxWords) -> tuple[Box, Profile, Policy]:
+    """Return the box that a command line describes, with the profile and policy that it was made of.
+
+    Raises:
+        UsageError: Something of it means nothing, or the profile is a host.
+        InputError: A file cannot be read.
+    """
+    policy, profile = configured_policy(words)
     return compile_box(profile, policy), profile, policy
 
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
-from lastack.app.policies import load_policy
-from lastack.app.profiles import load_profile
+from lastack.app.boxes import BoxWords, configured_policy
 from lastack.app.whatif import scenario, swept
-from lastack.firewall.policy import Policy
 from lastack.firewall.profile import Profile
-from lastack.firewall.settings import parse_value, timers_of, with_settings
+from lastack.firewall.settings import parse_value, timers_of
 from lastack.model.errors import UsageError
 from lastack.replay.scenario import Scenario
 
@@ -27,6 +24,7 @@ def configured(
     apps: Sequence[str] = (),
     forks: Sequence[str] = (),
     name: str = "",
+    config: str | None = None,
 ) -> Scenario:
     """Return the box that a command line describes.
 
@@ -37,32 +35,15 @@ def configured(
         apps: `APP.NAME=VALUE` each.
         forks: `QUESTION=ANSWER` each.
         name: What tables call it.
+        config: File of zones and applications that `apps` may name, None for the usual places.
 
     Raises:
         UsageError: Something of it means nothing.
         InputError: A file cannot be read.
     """
-    given, found = _policy(profile, policy)
-    # Out of the product's range on purpose: a what-if asks what would be.
-    given = with_settings(given, found, sets, apps, ranges=False)
-    answers = dict(given.readings)
-    for text in forks:
-        question, equals, answer = text.partition("=")
-        if not equals:
-            raise UsageError(
-                f"--fork {text}: write QUESTION=ANSWER; `lastack profiles show {found.name}` lists them"
-            )
-        answers[question.strip()] = answer.strip()
-    return scenario(given.profile, replace(given, readings=answers), name)
-
-
-def _policy(profile: str | None, policy: str | None) -> tuple[Policy, Profile]:
-    if policy is not None:
-        return load_policy(policy)
-    if profile is None:
-        raise UsageError("name a box: --profile panos (`lastack profiles` lists them), or --policy FILE")
-    found = load_profile(profile)
-    return Policy(found.name, profile), found
+    words = BoxWords(profile, policy, tuple(sets), tuple(apps), tuple(forks), config)
+    given, _ = configured_policy(words)
+    return scenario(given.profile, given, name)
 
 
 def parse_sweep(text: str, profile: Profile) -> tuple[str, list[int]]:

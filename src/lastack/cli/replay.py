@@ -100,7 +100,7 @@ def command(
     from lastack.store.target import Target
     from lastack.view.replay import as_json, as_lines, render
 
-    base = configured(profile, policy, sets, apps, forks)
+    base = configured(profile, policy, sets, apps, forks, config=reading.config)
     box = base.boxes[0]
     named: list[tuple[str, Box]] = []
     if not no_forks:

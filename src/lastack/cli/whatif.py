@@ -136,12 +136,12 @@ def command(
         if not names:
             raise click.UsageError("--compare needs boxes, such as --compare panos,cisco_asa")
         if profile is not None or policy is not None:
-            base = configured(profile, policy, sets, apps, forks)
+            base = configured(profile, policy, sets, apps, forks, config=reading.config)
             scenarios = [base, *(configured(name) for name in names)]
         else:
-            scenarios = [configured(name, None, sets, apps) for name in names]
+            scenarios = [configured(name, None, sets, apps, config=reading.config) for name in names]
     else:
-        base = configured(profile, policy, sets, apps, forks)
+        base = configured(profile, policy, sets, apps, forks, config=reading.config)
         scenarios = [sweep_of(base, sweep) if sweep is not None else base]
     with opened(inputs, reading) as source:
         if listed:

@@ -30,7 +30,7 @@ def profiles(ask: Ask) -> dict[str, Any]:
     found = []
     for profile in all_profiles():
         try:
-            one = configured(profile.name)
+            one = configured(profile.name, config="none")
         except LastackError:  # a host has no table on the path: nothing to ask of it
             continue
         values = effective(one.profile, one.policy)
@@ -82,7 +82,7 @@ def _scenario(ask: Ask) -> Scenario:
             raise BadParameterError(name, f"{name}: {_MOST_SETS} at most")
         return parts
 
-    return configured(ask.values["profile"], None, several("set"), several("apps"))
+    return configured(ask.values["profile"], None, several("set"), several("apps"), config="none")
 
 
 ENDPOINTS = (
