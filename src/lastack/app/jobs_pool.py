@@ -30,12 +30,6 @@ class ProcessPool:
         self.rebuilt = 0
         self._pool: ProcessPoolExecutor | None = None
 
-    @property
-    def pids(self) -> list[int]:
-        """Ids of the processes that are there now."""
-        children = getattr(self._pool, "_processes", None) or {}
-        return list(children)
-
     def run(self, tasks: Sequence[Task], told: Told) -> None:
         """Run every task; one whose process died three times is told as a failure."""
         waiting, deaths = deque(tasks), dict.fromkeys((task.name for task in tasks), 0)

@@ -8,7 +8,6 @@ import numpy as np
 
 from lastack.diagnosis.columns import Columns, other
 from lastack.model.enums import Closer, ConnState, Ending, EndpointState, Observed, RstSeq
-from lastack.model.units import NS_PER_S
 
 _ACK = 16
 
@@ -116,10 +115,3 @@ def after_silence(cols: Columns, side: str) -> Any:
 def silence_ns(cols: Columns) -> Any:
     """Return the length of the latest entry of the gap profile: longer than all before it in its phase."""
     return cols.last_gap("gap_ns")
-
-
-def rst_delay_ns(cols: Columns) -> Any:
-    """Return the time from the packet before the RST to the RST; a huge one where it is not known."""
-    known = has_rst(cols) & (cols.evidence("before_rst_by") != Closer.none)
-    delay = cols.evidence("rst_ns") - cols.evidence("before_rst_ns")
-    return np.where(known, delay, 3600 * NS_PER_S)
