@@ -24,8 +24,9 @@ from lastack.web.problems import without_folders
 from lastack.web.rows import plain_rows
 
 _ID = Param(
-    "id", "text", "Id of the session, as the field `session_id` has it.", example="5577006791947779410"
-)
+    "id", "text", "Id of the session, as the field `session_id` has it.", example="5577006791947779410",
+    pattern="^[0-9]{1,20}$",
+)  # fmt: skip
 _AT = Param("at", "time", "Its `start_ns`, which makes the search quick in a large dataset.")
 _RUNGS = Param(
     "most", "whole", "Packets to show one by one; stretches between them are folded.", 60, low=1, high=5000

@@ -82,9 +82,10 @@ def _static() -> Path:
 def _missing(request: Request, error: Exception) -> Response:
     status = getattr(error, "status_code", 404)
     message = "only GET is known here" if status == 405 else f"nothing is at {request.url.path[:200]}"
+    allowed = {"Allow": "GET, HEAD"} if status == 405 else None
     if request.url.path.startswith("/api/"):
-        return JSONResponse({"error": {"code": "missing", "message": message}}, status)
-    return PlainTextResponse(f"{message}\n", status)
+        return JSONResponse({"error": {"code": "missing", "message": message}}, status, allowed)
+    return PlainTextResponse(f"{message}\n", status, allowed)
 
 
 class _Pages:
