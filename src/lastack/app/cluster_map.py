@@ -10,13 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from lastack.app.decoding import Decoder, runner
+from lastack.app.decoding import Decoder, Part, runner
 from lastack.capture.source import open_capture
 from lastack.kernels.ingest import SHARDS, TALLY
 from lastack.model.errors import InputError
 from lastack.store.shuffle import SegmentWriter
 
 TALLY_FILE = "tally.npy"
+_WINDOW_BYTES = 8 << 20  # what is decoded of it is still in the processor's cache when it is written
+_HELD: list[
+    Part
+] = []  # a process maps one capture after the other: memory that it has touched once costs no more
 _ADD_UP = ("packets", "drops", "encaps", "links", "backwards")
 
 
@@ -36,7 +40,7 @@ def map_capture(folder: Path, path: str, size_bytes: int, modified_ns: int) -> d
     _same(path, size_bytes, modified_ns)
     total = np.zeros(1, TALLY)
     with open_capture(path) as capture, SegmentWriter(folder, SHARDS) as writer:
-        for parts in Decoder(capture, 0, 1, runner(None)).batches():
+        for parts in Decoder(capture, 0, 1, runner(None), _WINDOW_BYTES, _HELD).batches():
             for part in parts:
                 _add(total[0], part.tally[0])
                 for shard in range(SHARDS):

@@ -8,6 +8,8 @@ are its rows judged (`judge_shard`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +32,7 @@ from lastack.tracking.tracker import Tracker
 EARLY, ROWS = "early.arrows", "rows.arrows"  #: rows that left because the table was full, and all others
 _HALF_OPEN, _ATTEMPTS = "half-open.arrow", "attempts.arrow"
 _PORTS = np.arange(1 << 16)
+_schema = cache(session_schema)
 _ATTEMPT = pa.schema(
     [
         ("server_ip", pa.binary(16)),
@@ -124,17 +127,22 @@ def _around(places: Sequence[Path]) -> Around:
 
 
 def write_batches(path: Path, batches: Iterable[Any]) -> int:
-    """Write record batches of the session schema as an Arrow stream; return how many rows."""
+    """Write record batches of the session schema as an Arrow stream, no file if there are none; return the rows."""
     rows = 0
-    with pa.ipc.new_stream(str(path), session_schema()) as writer:
+    schema = _schema()
+    with ExitStack() as stack:
+        writer: Any = None
         for batch in batches:
-            writer.write_batch(batch.cast(session_schema()) if batch.schema != session_schema() else batch)
+            writer = writer or stack.enter_context(pa.ipc.new_stream(str(path), schema))
+            writer.write_batch(batch.cast(schema) if batch.schema != schema else batch)
             rows += batch.num_rows
     return rows
 
 
 def read_batches(path: Path) -> Iterator[Any]:
-    """Yield the record batches of an Arrow stream, mapped."""
+    """Yield the record batches of an Arrow stream, mapped; none if there is no file."""
+    if not path.exists():
+        return
     with pa.memory_map(str(path)) as source:
         yield from pa.ipc.open_stream(source)
 
