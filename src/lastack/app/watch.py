@@ -258,7 +258,8 @@ class Watch:
             return
         owners, indices = open_sessions(self._tracker.shards, self._options.snapshot_rows)
         batch = self._tracker.rows(owners, indices)
-        self._keeper.put_snapshot(Left(batch, Around(None, self._both_ways), self._now()))
+        total = max(self._standing.live, batch.num_rows)
+        self._keeper.put_snapshot(Left(batch, Around(None, self._both_ways), self._now()), total)
 
     def _reload_now(self) -> None:
         self._reloading = False

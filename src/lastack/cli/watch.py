@@ -143,7 +143,8 @@ def command(
     )
     if store.resumed:
         warn(
-            f"{output}: the run before was cut off; its {store.row_count:,} sessions are kept, and it goes on"
+            f"{output}: the run before was cut off; its {store.row_count:,} sessions are kept, "
+            f"{store.recovered:,} of them as they stood open, and it goes on"
         )
     if capture is not None:
         warn(f"{interface}: a ring of {capture.ring_bytes >> 20} MiB; {rights} kept")
