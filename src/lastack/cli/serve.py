@@ -78,7 +78,10 @@ def command(
     from lastack.web.jobs import Limits
     from lastack.web.security import is_loopback
     from lastack.web.server import make_app
+    from lastack.web.tls import check_pair
 
+    if tls_cert is not None and tls_key is not None:
+        check_pair(tls_cert, tls_key)
     host, port = _split(listen)
     if not is_loopback(host) and not token and not no_token:
         raise click.UsageError(f"{host} can be reached from elsewhere: give --token auto (or --no-token)")
