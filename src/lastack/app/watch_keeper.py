@@ -37,6 +37,7 @@ _MOST_ROWS = 300_000  # that wait to be judged
 _AT_ONCE = 16_384
 _NAP_S = 0.2
 _TIDY_EVERY_S = 10.0
+_FAREWELL_S = 5.0  # for alerts that are under way when the watch ends
 _UNFINISHED = [int(ending) for ending in (Ending.open, Ending.half_closed, Ending.vanished)]
 
 
@@ -158,6 +159,7 @@ class Keeper:
                     self._changed.notify_all()
             now = time.monotonic()
             if ending:
+                self._sender.finish(_FAREWELL_S)
                 if not self.store.finish(self._run()):
                     self._warn(f"{self.store.path}: the last rows could not be written: {self.store.trouble}")
                 return
