@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from lastack.app.cluster_order import Mapped, in_order
 from lastack.app.decoding import runner
-from lastack.app.jobs import counters_of
+from lastack.app.jobs import counters_of, files_of
 from lastack.diagnosis.around import Around, around_rows
 from lastack.diagnosis.crowd import Crowd
 from lastack.diagnosis.engine import diagnose
@@ -26,6 +26,7 @@ from lastack.diagnosis.links import Links
 from lastack.model.arrow import session_schema
 from lastack.query.classify import Classifier
 from lastack.query.zones import Classes
+from lastack.store.s3 import S3Folder, open_input
 from lastack.tracking.attempt import Attempts
 from lastack.tracking.tracker import Tracker
 
@@ -96,8 +97,8 @@ def judge_shard(folder: Path, shard: int, tracked: Sequence[str], classes: Class
         tracked: Results of `track_shard` for all shards.
         classes: Zones and applications, None to leave rows unclassified.
     """
-    places = [Path(place) for place in tracked]
-    around = _around(places)
+    places = [files_of(place) for place in tracked]
+    around = _around(places, any(counters_of(place)["both_ways"] for place in tracked))
     links = Links()
     classify: Callable[[Any], Any] = Classifier(classes) if classes is not None else _as_it_is
     early = (classify(links.resolve(batch)) for batch in read_batches(places[shard] / EARLY))
@@ -107,7 +108,7 @@ def judge_shard(folder: Path, shard: int, tracked: Sequence[str], classes: Class
     return {"early": left, "rows": rows}
 
 
-def _around(places: Sequence[Path]) -> Around:
+def _around(places: Sequence[Path | S3Folder], both_ways: bool) -> Around:
     """Return what a verdict takes from the whole run."""
     half_open = _joined([_read_attempts(place / _HALF_OPEN) for place in places])
 
@@ -122,8 +123,7 @@ def _around(places: Sequence[Path]) -> Around:
             found.append(Attempts(*(column[chosen] for column in columns)))
         return _joined(found)
 
-    seen = any(counters_of(place)["both_ways"] for place in places)
-    return Around(Crowd(half_open, attempts_on), seen)
+    return Around(Crowd(half_open, attempts_on), both_ways)
 
 
 def write_batches(path: Path, batches: Iterable[Any]) -> int:
@@ -139,11 +139,13 @@ def write_batches(path: Path, batches: Iterable[Any]) -> int:
     return rows
 
 
-def read_batches(path: Path) -> Iterator[Any]:
+def read_batches(path: Path | S3Folder) -> Iterator[Any]:
     """Yield the record batches of an Arrow stream, mapped; none if there is no file."""
-    if not path.exists():
+    try:
+        source = open_input(path)
+    except FileNotFoundError:
         return
-    with pa.memory_map(str(path)) as source:
+    with source:
         yield from pa.ipc.open_stream(source)
 
 
@@ -164,8 +166,8 @@ def _addresses(column: Any) -> Any:
     return pa.Array.from_buffers(pa.binary(16), len(column), [None, data])
 
 
-def _read_attempts(path: Path) -> Attempts:
-    batch = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
+def _read_attempts(path: Path | S3Folder) -> Attempts:
+    batch = pa.ipc.open_file(open_input(path)).get_batch(0)
     server, port, client, start = batch.columns
     return Attempts(_bytes(server), port.to_numpy(), _bytes(client), start.to_numpy())
 
