@@ -94,6 +94,11 @@ def is_url(name: str) -> bool:
     return name.partition("://")[0].lower() in (CLICKHOUSE, S3) and "://" in name
 
 
+def is_database(name: str) -> bool:
+    """Return whether a name is the URL of a ClickHouse database."""
+    return name.lower().startswith(f"{CLICKHOUSE}://")
+
+
 def _database(name: str) -> Place:
     try:
         parts = urlsplit(name)

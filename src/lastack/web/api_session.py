@@ -115,7 +115,7 @@ def _shown(ask: Ask, *, packets: bool, most: int = 60) -> Shown:
     def progress(state: ProgressState) -> None:
         ask.job.check()
 
-    inputs = [str(dataset.path) for dataset in ask.snapshot.datasets]
+    inputs = list(ask.snapshot.inputs)
     shown = show_session(inputs, wish, TrackOptions(threads=ask.snapshot.threads), progress)
     if shown is None:
         raise MissingError(

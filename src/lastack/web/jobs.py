@@ -12,7 +12,7 @@ import anyio
 import anyio.to_thread
 
 from lastack.model.errors import LastackError
-from lastack.store.guard import guarded
+from lastack.store.guard import Stoppable, guarded
 
 if TYPE_CHECKING:
     import duckdb
@@ -58,7 +58,7 @@ class Job:
     def __init__(self, folders: tuple[str, ...] = (), memory: int = 2 << 30) -> None:
         self._folders, self._memory = folders, memory
         self._lock = threading.Lock()
-        self._connections: list[duckdb.DuckDBPyConnection] = []
+        self._connections: list[Stoppable] = []
         self._why = ""
 
     def admit(self, connection: duckdb.DuckDBPyConnection) -> None:
@@ -70,8 +70,13 @@ class Job:
         connection.execute(f"SET allowed_directories = [{allowed}]")
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
+        self.watch(connection)
+
+    def watch(self, question: Stoppable) -> None:
+        """Remember something that can be stopped."""
+        self.check()
         with self._lock:
-            self._connections.append(connection)
+            self._connections.append(question)
 
     def stop(self, why: str) -> None:
         """Stop the question wherever it is; may be called again and again."""
@@ -132,7 +137,7 @@ class Jobs:
 
         def guard() -> T:
             job.check()
-            with guarded(job.admit):
+            with guarded(job.admit, job.watch):
                 return work(job)
 
         async def watch_asker() -> None:

@@ -53,7 +53,7 @@ def make_app(
     """
     library = Library(paths, threads)
     settings = settings or Settings(library.names)
-    jobs = Jobs(library.paths, limits)
+    jobs = Jobs(library.folders, limits)
     responder = Responder(library, jobs, settings)
     pages = _Pages(settings)
     openapi = document()
