@@ -49,8 +49,14 @@ class Dialect(Protocol):
     def extreme(self, word: str, expression: str) -> str:
         """Return the `min` or `max` of an expression, null over no rows."""
 
-    def quantile(self, expression: str, share: float) -> str:
-        """Return the smallest value that at least this share of the values do not exceed (nearest rank)."""
+    def quantile(self, expression: str, share: float, together: Sequence[float] = ()) -> str:
+        """Return the smallest value that at least this share of the values do not exceed (nearest rank).
+
+        Args:
+            expression: The values.
+            share: The share.
+            together: All shares of these values that a statement asks for, this one included, in order.
+        """
 
     def distinct(self, expression: str) -> str:
         """Return the exact number of different values."""
@@ -133,9 +139,12 @@ class DuckDb:
         """Return the aggregate of that name."""
         return f"{word}({expression})"
 
-    def quantile(self, expression: str, share: float) -> str:
-        """Return `quantile_disc`, which is the nearest rank."""
-        return f"quantile_disc({expression}, {share!r})"
+    def quantile(self, expression: str, share: float, together: Sequence[float] = ()) -> str:
+        """Return `quantile_disc`, which is the nearest rank; of several shares it keeps and orders the values once."""
+        if len(together) < 2:
+            return f"quantile_disc({expression}, {share!r})"
+        shares = ", ".join(map(repr, together))
+        return f"quantile_disc({expression}, [{shares}])[{list(together).index(share) + 1}]"
 
     def distinct(self, expression: str) -> str:
         """Return an exact count of distinct values."""

@@ -71,7 +71,7 @@ class ClickHouse:
         """Return the aggregate with `OrNull`: over no rows it would be 0."""
         return f"{word}OrNull({expression})"
 
-    def quantile(self, expression: str, share: float) -> str:
+    def quantile(self, expression: str, share: float, together: Sequence[float] = ()) -> str:
         """Return the nearest rank of n values, which is number ceil(share·n) of them, from 1.
 
         `quantileExact` takes number floor(level·n), from 0: the same one, unless share·n is whole. A level that is less

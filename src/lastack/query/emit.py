@@ -7,6 +7,7 @@ a second pass, for they cannot be joined.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lastack.query.ast import And, Node, Not
@@ -80,8 +81,14 @@ def base_filter(where: Node | None, strays: bool) -> Node | None:
     return Not(stray) if where is None else And((Not(stray), where))
 
 
-def atom_sql(atom: Atom, dialect: Dialect = DUCKDB) -> Fragment:
-    """Return the aggregate of an atom over session rows."""
+def atom_sql(atom: Atom, dialect: Dialect = DUCKDB, among: Iterable[Atom] = ()) -> Fragment:
+    """Return the aggregate of an atom over session rows.
+
+    Args:
+        atom: The atom.
+        dialect: The engine's words.
+        among: Atoms of the same statement: percentiles of one quantity are quicker together.
+    """
     condition, params = filter_sql(atom.where, dialect=dialect)
     if atom.fold is Fold.count:
         return (dialect.count_if(condition), params) if atom.where is not None else ("count(*)", [])
@@ -91,7 +98,8 @@ def atom_sql(atom: Atom, dialect: Dialect = DUCKDB) -> Fragment:
         case Fold.sum:
             return _sum(atom, expression, dialect), []
         case Fold.quantile:
-            return dialect.quantile(expression, atom.share), []
+            together = {one.share for one in among if one.fold is atom.fold and one.metric == atom.metric}
+            return dialect.quantile(expression, atom.share, sorted(together)), []
         case Fold.distinct:
             return dialect.distinct(dialect.packed(expression) if _is_packed(atom.metric) else expression), []
         case Fold.example:
@@ -151,7 +159,7 @@ class _Emitter:
 
     def _groups(self) -> Fragment:
         keys = [f"{_key_sql(key, self._dialect)} AS k{i}" for i, key in enumerate(self._question.keys)]
-        atoms = [(atom_sql(atom, self._dialect), name) for atom, name in self._columns.items()]
+        atoms = [(atom_sql(atom, self._dialect, self._columns), name) for atom, name in self._columns.items()]
         columns = ", ".join([*keys, *(f"{text} AS {name}" for (text, _), name in atoms)])
         source, params = self._from()
         places = ", ".join(str(i + 1) for i in range(len(keys)))
@@ -221,7 +229,7 @@ class _Emitter:
 
     def _again(self, atoms: list[Atom], *, others: bool) -> Fragment:
         """Aggregate sessions once more without keys: all of them, or those of groups that are not listed."""
-        parts = [atom_sql(atom, self._dialect) for atom in atoms]
+        parts = [atom_sql(atom, self._dialect, atoms) for atom in atoms]
         source, params = self._from()
         columns = ", ".join(text for text, _ in parts)
         values = [value for _, more in parts for value in more]

@@ -5,7 +5,7 @@ import { groupedTable } from "../lib/table.js";
 
 const ENDINGS = boot.classes.ending;
 const TOP = { server: "service", client: "client", application: "app", zones: "zones", port: "port" };
-const METRICS = "sessions,attempts,failed_share,cut_share,syn/attempt,rst.clt/connection,rst.srv/connection,p50(ct),harmed,bytes";
+const METRICS = "sessions,attempts,failed_share,cut_share,syn/attempt,rst.clt/connection,rst.srv/connection,harmed,bytes";
 const SORTS = ["sessions", "harmed", "failed_share", "cut_share", "rst.srv/connection", "rst.clt/connection", "bytes"];
 const ALARM = 0.2;
 
