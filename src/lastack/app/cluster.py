@@ -24,7 +24,7 @@ from lastack.app.cluster_order import Mapped
 from lastack.app.cluster_pieces import PIECE_BYTES
 from lastack.app.cluster_reduce import judge_shard, track_shard
 from lastack.app.cluster_rows import rows_in_order
-from lastack.app.jobs import Engine, Outcome, Task, bytes_of, counters_of
+from lastack.app.jobs import Engine, Outcome, Result, Task
 from lastack.app.options import Progress, ProgressState, RunSummary, TrackOptions, default_max_sessions
 from lastack.capture.series import CaptureFile, order_captures
 from lastack.kernels.ingest import SHARDS
@@ -147,7 +147,7 @@ class ClusterRun:
     def _map(
         self, files: Sequence[CaptureFile], summary: RunSummary, told: _Told
     ) -> tuple[list[Mapped], list[str]]:
-        def run(tasks: Sequence[Task]) -> dict[str, str]:
+        def run(tasks: Sequence[Task]) -> dict[str, Outcome]:
             told.sizes |= {task.name: task.arguments[0].bytes for task in tasks}
             return self._run("map", tasks, told)
 
@@ -178,6 +178,7 @@ class ClusterRun:
         summary: RunSummary,
         told: _Told,
     ) -> list[str]:
+        """Return the folders of the judged rows, by shard."""
         most = options.max_sessions or default_max_sessions()
         run = digest([capture.parts for capture in captures], names, most, options.idle_timeout_ns)
         tracked = [str(self._work / "track" / f"{run}-{shard}") for shard in range(SHARDS)]
@@ -186,56 +187,66 @@ class ClusterRun:
             Task(f"track shard {shard}", output, track_shard, (shard, *arguments))
             for shard, output in enumerate(tracked)
         ]
-        self._must(self._run("track", tasks, told))
-        for output in tracked:
-            said = counters_of(output)
+        results = self._all(self._run("track", tasks, told), tasks)
+        for said in [result.counters for result in results]:
             told.sessions += said["sessions"]
             summary.evicted += said["evicted"]
             for name, count in said["lost"].items():
                 summary.lost[name] = summary.lost.get(name, 0) + count
+        both_ways = any(result.counters["both_ways"] for result in results)
         classes = hashlib.sha256(pickle.dumps(options.classes)).hexdigest()
-        judged = [str(self._work / "judge" / f"{digest(run, classes)}-{shard}") for shard in range(SHARDS)]
+        output = self._work / "judge"
+        given = ([result.folder for result in results], both_ways, options.classes)
         tasks = [
-            Task(f"judge shard {shard}", output, judge_shard, (shard, tracked, options.classes))
-            for shard, output in enumerate(judged)
+            Task(
+                f"judge shard {shard}",
+                str(output / f"{digest(run, classes)}-{shard}"),
+                judge_shard,
+                (shard, *given),
+            )
+            for shard in range(SHARDS)
         ]
-        self._must(self._run("judge", tasks, told))
-        return judged
+        return [result.folder for result in self._all(self._run("judge", tasks, told), tasks)]
 
-    def _run(self, name: str, tasks: Sequence[Task], told: _Told) -> dict[str, str]:
-        """Run the tasks of a stage; return the reasons of those that failed, by name."""
+    def _run(self, name: str, tasks: Sequence[Task], told: _Told) -> dict[str, Outcome]:
+        """Run tasks of a stage; return what became of them, by name."""
         if not self.stages or self.stages[-1].name != name:
             self.stages.append(Stage(name))
         stage = self.stages[-1]
         stage.tasks += len(tasks)
-        outputs = {task.name: task.output for task in tasks}
-        failed: dict[str, str] = {}
+        done: dict[str, Outcome] = {}
         started = time.monotonic()
 
         def note(outcome: Outcome) -> None:
+            done[outcome.name] = outcome
             stage.skipped += outcome.skipped
             stage.cpu_s += outcome.cpu_s
-            if outcome.problem is not None:
+            if outcome.result is None:
                 stage.failed += 1
-                failed[outcome.name] = outcome.problem
                 return
-            stage.written += bytes_of(outputs[outcome.name])
+            stage.written += outcome.result.bytes
             if name == "map":
                 told.bytes += told.sizes[outcome.name]
-                told.packets += counters_of(outputs[outcome.name])["packets"]
+                told.packets += outcome.result.counters["packets"]
             told.tell()
 
         self._engine.run(tasks, note)
         stage.seconds += time.monotonic() - started
-        return failed
+        return done
 
-    def _must(self, failed: dict[str, str]) -> None:
+    def _all(self, done: dict[str, Outcome], tasks: Sequence[Task]) -> list[Result]:
+        """Return the results of all tasks, in order.
+
+        Raises:
+            LastackError: One has none.
+        """
+        failed = [done[task.name] for task in tasks if done[task.name].result is None]
         if failed:
-            name, reason = next(iter(failed.items()))
             raise LastackError(
-                f"{name}: {reason}; {len(failed)} of {SHARDS} shards have no rows. What was made is kept in "
-                f"{self._work}: run the same command again and only these are made"
+                f"{failed[0].name}: {failed[0].problem}; {len(failed)} of {SHARDS} shards have no rows. What was made "
+                f"is kept in {self._work}: run the same command again and only these are made"
             )
+        return [result for task in tasks if (result := done[task.name].result) is not None]
 
 
 class _Told:

@@ -13,13 +13,13 @@ import numpy as np
 from lastack.app.cluster_fetch import opened_head, whole_of
 from lastack.app.cluster_map import TALLY_FILE, add_tally, map_piece
 from lastack.app.cluster_pieces import Piece, cut, proved, rest_of
-from lastack.app.jobs import VERSION, Task, counters_of, files_of
+from lastack.app.jobs import VERSION, Outcome, Task
 from lastack.capture.series import CaptureFile
 from lastack.kernels.ingest import TALLY
-from lastack.store.s3 import S3Folder, open_input
+from lastack.store.s3 import S3Folder, open_input, root_of
 
-#: Runs tasks and returns the reasons of those that failed, by name.
-RunTasks = Callable[[Sequence[Task]], dict[str, str]]
+#: Runs tasks and returns what became of them, by name.
+RunTasks = Callable[[Sequence[Task]], dict[str, Outcome]]
 
 
 @dataclass(slots=True)
@@ -60,29 +60,23 @@ def map_captures(
     """
     planned = [(file, _pieces(file.path, piece_bytes)) for file in files]
     tasks = {piece: _task(piece, work) for _, pieces in planned for piece in pieces}
-    failed = run(list(tasks.values()))
-    found: list[tuple[CaptureFile, list[Piece], dict[str, Any]]] = []
+    done = run(list(tasks.values()))
+    found: list[tuple[CaptureFile, list[Piece]]] = []
     more: dict[Piece, Task] = {}
     for file, pieces in planned:
-        if reasons := [failed[tasks[piece].name] for piece in pieces if tasks[piece].name in failed]:
-            found.append((file, [], {"failed": reasons[0]}))
-            continue
-        read = [_read(tasks[piece]) for piece in pieces]
-        good = proved(pieces, [said for said, _ in read], [tally for _, tally in read])
-        if good < len(pieces):
-            rest = rest_of(pieces, good, [tally for _, tally in read])
-            pieces = [*pieces[:good], rest]
-            more[rest] = _task(rest, work)
-        found.append((file, pieces, {}))
+        outcomes = [done[tasks[piece].name] for piece in pieces]
+        if len(pieces) > 1 and not any(outcome.problem for outcome in outcomes):
+            tallies = [_tally(outcome) for outcome in outcomes]
+            good = proved(pieces, [_said(outcome) for outcome in outcomes], tallies)
+            if good < len(pieces):
+                rest = rest_of(pieces, good, tallies)
+                pieces = [*pieces[:good], rest]
+                more[rest] = _task(rest, work)
+        found.append((file, pieces))
     if more:
-        failed |= run(list(more.values()))
+        done |= run(list(more.values()))
         tasks |= more
-    return [
-        _failed(file, note["failed"])
-        if note
-        else _joined(file, pieces, [tasks[piece] for piece in pieces], failed)
-        for file, pieces, note in found
-    ]
+    return [_joined(file, [(piece, done[tasks[piece].name]) for piece in pieces]) for file, pieces in found]
 
 
 def digest(*values: Any) -> str:
@@ -102,31 +96,31 @@ def _task(piece: Piece, work: Path | S3Folder) -> Task:
     return Task(f"map {piece.shown}", str(work / "map" / digest(piece)), map_piece, (piece,))
 
 
-def _read(task: Task) -> tuple[dict[str, Any], Any]:
-    with open_input(files_of(task.output) / TALLY_FILE) as stream:
+def _said(outcome: Outcome) -> dict[str, Any]:
+    assert outcome.result is not None, outcome.problem
+    return outcome.result.counters
+
+
+def _tally(outcome: Outcome) -> Any:
+    assert outcome.result is not None, outcome.problem
+    with open_input(root_of(outcome.result.folder) / TALLY_FILE) as stream:
         data = stream.read()
-    return counters_of(task.output), np.frombuffer(data, TALLY, 1, len(data) - TALLY.itemsize)[0]
+    return np.frombuffer(data, TALLY, 1, len(data) - TALLY.itemsize)[0]
 
 
-def _failed(file: CaptureFile, reason: str) -> MappedCapture:
-    return MappedCapture(file.path, file.first_ns, failed=reason)
-
-
-def _joined(
-    file: CaptureFile, pieces: Sequence[Piece], tasks: Sequence[Task], failed: dict[str, str]
-) -> MappedCapture:
+def _joined(file: CaptureFile, parts: Sequence[tuple[Piece, Outcome]]) -> MappedCapture:
     """Return what the pieces of a capture are together."""
     total = np.zeros(1, TALLY)[0]
     capture = MappedCapture(file.path, file.first_ns, tally=total)
-    for piece, task in zip(pieces, tasks, strict=True):
-        if task.name in failed:
-            return _failed(file, failed[task.name])
-        said, tally = _read(task)
+    for piece, outcome in parts:
+        if outcome.result is None:
+            return MappedCapture(file.path, file.first_ns, failed=outcome.problem)
+        said, tally = _said(outcome), _tally(outcome)
         before = int(total["packets"])
         if before and tally["packets"] and tally["head_ns"] < total["previous_ns"]:
             total["backwards"] += 1
         add_tally(total, tally)
-        capture.parts.append((str(files_of(task.output)), before - piece.packets_before))
+        capture.parts.append((outcome.result.folder, before - piece.packets_before))
         capture.orphans += said["orphans"]
         capture.problems += said["problems"]
         capture.problem_count += said["problem_count"]

@@ -18,7 +18,6 @@ import pyarrow as pa
 
 from lastack.app.cluster_order import Mapped, in_order
 from lastack.app.decoding import runner
-from lastack.app.jobs import counters_of, files_of
 from lastack.diagnosis.around import Around, around_rows
 from lastack.diagnosis.crowd import Crowd
 from lastack.diagnosis.engine import diagnose
@@ -26,7 +25,7 @@ from lastack.diagnosis.links import Links
 from lastack.model.arrow import session_schema
 from lastack.query.classify import Classifier
 from lastack.query.zones import Classes
-from lastack.store.s3 import S3Folder, open_input
+from lastack.store.s3 import S3Folder, open_input, root_of
 from lastack.tracking.attempt import Attempts
 from lastack.tracking.tracker import Tracker
 
@@ -88,17 +87,20 @@ def track_shard(
     }
 
 
-def judge_shard(folder: Path, shard: int, tracked: Sequence[str], classes: Classes | None) -> dict[str, Any]:
+def judge_shard(
+    folder: Path, shard: int, tracked: Sequence[str], both_ways: bool, classes: Classes | None
+) -> dict[str, Any]:
     """Write the rows of one shard with verdicts, zones and applications.
 
     Args:
         folder: Empty.
         shard: Which.
-        tracked: Results of `track_shard` for all shards.
+        tracked: Folders of the results of `track_shard` for all shards.
+        both_ways: Whether both directions were seen of any session.
         classes: Zones and applications, None to leave rows unclassified.
     """
-    places = [files_of(place) for place in tracked]
-    around = _around(places, any(counters_of(place)["both_ways"] for place in tracked))
+    places = [root_of(place) for place in tracked]
+    around = _around(places, both_ways)
     links = Links()
     classify: Callable[[Any], Any] = Classifier(classes) if classes is not None else _as_it_is
     early = (classify(links.resolve(batch)) for batch in read_batches(places[shard] / EARLY))

@@ -50,6 +50,21 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
+class Result:
+    """A finished result.
+
+    Attributes:
+        folder: Where its files are: the output of the task, or a folder below it in an S3 store.
+        counters: What the function returned.
+        bytes: Bytes of the files.
+    """
+
+    folder: str
+    counters: dict[str, Any]
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of a task.
 
@@ -59,6 +74,7 @@ class Outcome:
         skipped: The result was there.
         cpu_s: Processor time of the call, in seconds.
         where: Host and process that worked, for people.
+        result: The result, None if there is none.
     """
 
     name: str
@@ -66,6 +82,7 @@ class Outcome:
     skipped: bool = False
     cpu_s: float = 0.0
     where: str = ""
+    result: Result | None = None
 
 
 #: Called as each task ends.
@@ -92,14 +109,14 @@ def run_task(task: Task) -> Outcome:
     final = root_of(task.output)
     started = time.process_time()
     try:
-        if is_done(final):
-            return Outcome(task.name, skipped=True, where=where)
+        if (result := result_of(task.output)) is not None:
+            return Outcome(task.name, skipped=True, where=where, result=result)
         with _room(final) as temporary:
             counters = task.function(temporary, *task.arguments)
-            _finish(temporary, final, counters)
+            result = _finish(temporary, final, counters)
     except (LastackError, OSError, MemoryError) as reason:
         return Outcome(task.name, f"{_text(reason)} (on {where})", where=where)
-    return Outcome(task.name, cpu_s=time.process_time() - started, where=where)
+    return Outcome(task.name, cpu_s=time.process_time() - started, where=where, result=result)
 
 
 @contextmanager
@@ -118,7 +135,7 @@ def _room(final: Path | S3Folder) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _finish(temporary: Path, final: Path | S3Folder, counters: dict[str, Any]) -> None:
+def _finish(temporary: Path, final: Path | S3Folder, counters: dict[str, Any]) -> Result:
     sizes = {entry.name: entry.stat().st_size for entry in temporary.iterdir()}
     content = {"version": VERSION, "sizes": sizes, "counters": counters}
     if isinstance(final, S3Folder):
@@ -126,53 +143,41 @@ def _finish(temporary: Path, final: Path | S3Folder, counters: dict[str, Any]) -
         content["at"] = secrets.token_hex(6)
         (final / str(content["at"])).upload(temporary)
         (final / _DONE).write_bytes(json.dumps(content).encode())
-        return
+        return _result(final, content)
     (temporary / _DONE).write_text(json.dumps(content), encoding="utf-8")
-    if final.exists() and not is_done(final):
+    if final.exists() and result_of(str(final)) is None:
         shutil.rmtree(final, ignore_errors=True)  # cut short by a crash of its machine
     try:
         temporary.rename(final)
     except OSError:
-        if not is_done(final):  # else another worker was faster, with the same result
+        result = result_of(str(final))
+        if result is None:  # else another worker was faster, with the same result
             raise
+        return result
+    return _result(final, content)
 
 
-def is_done(folder: Path | S3Folder) -> bool:
-    """Return whether a result is there with all its bytes: a machine may have crashed just after the rename."""
+def result_of(output: str) -> Result | None:
+    """Return the result of a task if all its bytes are there: a machine may have crashed just after the rename."""
+    folder = root_of(output)
     try:
-        content = _said(folder)
+        content = json.loads((folder / _DONE).read_bytes())
         sizes = content["sizes"].items()
         if content["version"] != VERSION:
-            return False
+            return None
         if isinstance(folder, S3Folder):
             there = (folder / content["at"]).sizes()
-            return all(there.get(name) == size for name, size in sizes)
-        return all((folder / name).stat().st_size == size for name, size in sizes)
+            whole = all(there.get(name) == size for name, size in sizes)
+        else:
+            whole = all((folder / name).stat().st_size == size for name, size in sizes)
+        return _result(folder, content) if whole else None
     except (OSError, ValueError, KeyError, AttributeError):
-        return False
+        return None
 
 
-def files_of(output: str) -> Path | S3Folder:
-    """Return the folder that holds the files of a finished task."""
-    folder = root_of(output)
-    return folder / str(_said(folder)["at"]) if isinstance(folder, S3Folder) else folder
-
-
-def counters_of(output: str) -> dict[str, Any]:
-    """Return the counters that the function of a finished task returned."""
-    counters: dict[str, Any] = _said(root_of(output))["counters"]
-    return counters
-
-
-def bytes_of(output: str) -> int:
-    """Return the bytes of a result's files."""
-    sizes: dict[str, int] = _said(root_of(output))["sizes"]
-    return sum(sizes.values())
-
-
-def _said(folder: Path | S3Folder) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads((folder / _DONE).read_bytes())
-    return content
+def _result(folder: Path | S3Folder, content: dict[str, Any]) -> Result:
+    files = folder / content["at"] if isinstance(folder, S3Folder) else folder
+    return Result(str(files), content["counters"], sum(content["sizes"].values()))
 
 
 def _text(reason: BaseException) -> str:

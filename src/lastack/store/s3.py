@@ -10,7 +10,7 @@ profile, or the machine's role. Where the store is comes from the URL: `s3://BUC
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from lastack.store.place import Place, Where, place_of
 
 #: Options of an S3 URL that say where the store is and how to reach it.
 OPTIONS = ("endpoint_override", "region", "scheme", "anonymous", "force_virtual_addressing")
+_AT_ONCE_BYTES = 64 << 20
 _CONNECT_S, _REQUEST_S, _TRIES = 10.0, 60.0, 4
 
 
@@ -81,6 +82,18 @@ class S3Folder:
             found = self.filesystem.get_file_info(self.key)
         return (found.size, found.mtime_ns or 0) if found.is_file else None
 
+    @property
+    def size(self) -> int:
+        """Bytes of the object.
+
+        Raises:
+            FileNotFoundError: There is none.
+        """
+        found = self.info()
+        if found is None:
+            raise FileNotFoundError(str(self))
+        return found[0]
+
     def is_file(self) -> bool:
         """Return whether there is an object of this name."""
         return self.info() is not None
@@ -95,13 +108,19 @@ class S3Folder:
         return {entry.path[len(self.key) + 1 :]: entry.size for entry in found if entry.is_file}
 
     def open(self) -> Any:
-        """Return the object as a pyarrow file to read from.
+        """Return the object as a pyarrow file to read from: small ones at once, as each request takes its time.
 
         Raises:
             FileNotFoundError: There is none.
         """
+        import pyarrow as pa
+
         with told(self):
-            return self.filesystem.open_input_file(self.key)
+            stream = self.filesystem.open_input_file(self.key)
+            if stream.size() > _AT_ONCE_BYTES:
+                return stream
+            with stream:
+                return pa.BufferReader(stream.read_buffer(stream.size()))
 
     def read_bytes(self) -> bytes:
         """Return what the object holds.
@@ -129,17 +148,18 @@ class S3Folder:
         from pyarrow import fs
 
         folder.mkdir(parents=True, exist_ok=True)
-        with told(self):
+        with told(self), suppress(FileNotFoundError):  # nothing there: nothing to copy
             fs.copy_files(self.key, str(folder), self.filesystem, fs.LocalFileSystem())
         return folder
 
     def remove(self) -> None:
         """Remove the object of this name, and all below it; nothing if there is none."""
         with told(self):
-            for name in self.sizes():
-                self.filesystem.delete_file(f"{self.key}/{name}")
-            if self.is_file():
+            found = self.filesystem.get_file_info(self.key)
+            if found.is_file:
                 self.filesystem.delete_file(self.key)
+            elif self.sizes():
+                self.filesystem.delete_dir(self.key)
 
 
 def root_of(name: str | Path | S3Folder) -> Path | S3Folder:
