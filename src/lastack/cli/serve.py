@@ -106,6 +106,7 @@ def command(
             loopback_only=is_loopback(host),
             secure=tls_cert is not None,
             threads=reading.threads,
+            prepare=True,
         )
         listening = stack.enter_context(_bound(host, port))
         scheme = "https" if tls_cert is not None else "http"

@@ -66,7 +66,13 @@ def timers() -> list[dict[str, Any]]:
     return [{"ns": ns, "text": format_duration(ns), "boxes": sorted(named[ns])} for ns in sorted(named)]
 
 
+def known_timers(ask: Ask) -> dict[str, Any]:
+    """Return how long boxes of known vendors keep a half-closed session."""
+    return {"timers": timers()}
+
+
 ENDPOINTS = (
+    Endpoint("/timers", "How long boxes of known vendors keep a half-closed session", known_timers),
     Endpoint(
         "/half-closed",
         "Sessions of which one end has closed: those that wait, the spread, vendors' timers",

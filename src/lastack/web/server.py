@@ -25,6 +25,7 @@ from lastack.web.openapi import document
 from lastack.web.pages import PAGES, Page
 from lastack.web.responder import Responder
 from lastack.web.security import Doorkeeper
+from lastack.web.warm import warm
 
 
 def make_app(
@@ -36,6 +37,7 @@ def make_app(
     loopback_only: bool = True,
     secure: bool = False,
     threads: int | None = None,
+    prepare: bool = False,
 ) -> ASGIApp:
     """Return the application that serves datasets.
 
@@ -47,6 +49,7 @@ def make_app(
         loopback_only: Answer only to names of this machine.
         secure: The server speaks TLS.
         threads: Threads that a question uses, None for as many as there are processors.
+        prepare: Ask for the overview of a large dataset before anybody does.
 
     Raises:
         InputError: One of the paths is no dataset.
@@ -55,6 +58,8 @@ def make_app(
     settings = settings or Settings(library.names)
     jobs = Jobs(library.folders, limits)
     responder = Responder(library, jobs, settings)
+    if prepare:
+        warm(responder)
     pages = _Pages(settings)
     openapi = document()
     routes: list[Any] = [
