@@ -31,10 +31,12 @@ from urllib.parse import parse_qsl, urlsplit
 HOST = "127.0.0.1"
 #: What an HTTP request may say that is no setting of the engine.
 _TRANSPORT = frozenset(
-    """database query session_id session_timeout session_check query_id compress decompress wait_end_of_query role
-    client_protocol_version send_progress_in_http_headers http_headers_progress_interval_ms enable_http_compression
-    quota_key buffer_size""".split()
-)
+    {
+        "database", "query", "session_id", "session_timeout", "session_check", "query_id", "compress", "decompress",
+        "wait_end_of_query", "role", "client_protocol_version", "send_progress_in_http_headers",
+        "http_headers_progress_interval_ms", "enable_http_compression", "quota_key", "buffer_size",
+    }
+)  # fmt: skip
 _FORMAT = re.compile(r"\bFORMAT\s+(\w+)\s*;?\s*$", re.IGNORECASE)
 _INSERT = re.compile(rb"\s*(INSERT\s+INTO\s.+?)\s+FORMAT\s+(\w+)[ \t]*\n", re.IGNORECASE | re.DOTALL)
 _CODE = re.compile(r"Code: (\d+)")
@@ -57,6 +59,7 @@ class Double:
 
     def __init__(self, folder: Path, password: str = "") -> None:
         self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
         self._password = password
         self._process: subprocess.Popen[bytes] | None = None
         with socket.socket() as free:
@@ -122,9 +125,7 @@ class _Engine:
             session = self._session(asked.get("session_id", ""))
             if asked.get("database"):
                 session.query(f"USE `{asked['database']}`")
-            settings = {
-                k: v for k, v in asked.items() if k not in _TRANSPORT and not k.startswith("param_")
-            }
+            settings = {k: v for k, v in asked.items() if k not in _TRANSPORT and not k.startswith("param_")}
             texts = {k.removeprefix("param_"): v for k, v in asked.items() if k.startswith("param_")}
             insert = _INSERT.match((asked["query"] + "\n").encode() if "query" in asked else body)
             if insert is not None:
@@ -193,7 +194,7 @@ def _handler(engine: _Engine, password: str) -> type[BaseHTTPRequestHandler]:
                 code = _CODE.search(str(error))
                 self._answer(500, str(error).encode(), int(code.group(1)) if code else 1000)
 
-        do_GET = do_POST
+        do_GET = do_POST  # noqa: N815  (the standard library's name)
 
         def do_PUT(self) -> None:
             engine.fault = self.rfile.read(int(self.headers["Content-Length"])).decode()

@@ -37,6 +37,9 @@ class Dialect(Protocol):
     def matches(self, expression: str) -> str:
         """Return a test whether an RE2 pattern (bound) matches a whole text, `.` matching newlines too."""
 
+    def known(self, condition: str, expression: str) -> str:
+        """Return a condition on an expression that may be null, false where it is."""
+
     def count_if(self, condition: str) -> str:
         """Return the number of rows for which a condition is true."""
 
@@ -122,6 +125,10 @@ class DuckDb:
     def matches(self, expression: str) -> str:
         """Return `regexp_full_match`."""
         return f"regexp_full_match({expression}, ?, 's')"
+
+    def known(self, condition: str, expression: str) -> str:
+        """Return `coalesce`: a condition on null is null."""
+        return f"coalesce({condition}, false)"
 
     def count_if(self, condition: str) -> str:
         """Return a filtered count, which skips other aggregates' rows cheaply."""

@@ -55,6 +55,10 @@ class ClickHouse:
         """Return `match`, which searches, with both ends of the text in the pattern."""
         return f"match({expression}, concat('\\\\A(?s:', ?, ')\\\\z'))"
 
+    def known(self, condition: str, expression: str) -> str:
+        """Return a test for null beside the condition: null is not in a list, which makes `NOT IN` true."""
+        return f"(coalesce({condition}, false) AND {expression} IS NOT NULL)"
+
     def count_if(self, condition: str) -> str:
         """Return `countIf`."""
         return f"countIf({condition})"

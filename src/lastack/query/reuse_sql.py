@@ -32,12 +32,13 @@ def used_ports_sql(source: Fragment, dialect: Dialect) -> Fragment:
         f"FROM {text} WHERE previous_id IS NOT NULL"
     )
     earlier = (
-        f"SELECT session_id AS before, end_ns AS ended, {clt} AS clt, {srv} AS srv, {rst} AS rst, rst_clt + rst_srv AS "
-        f"resets FROM {text} WHERE session_id IN (SELECT previous_id FROM {text} WHERE previous_id IS NOT NULL)"
+        f"SELECT session_id AS before, end_ns AS ended, {clt} AS clt, {srv} AS srv, {rst} AS rst, "
+        f"(rst_clt > 0 OR rst_srv > 0) AS reset FROM {text} "
+        f"WHERE session_id IN (SELECT previous_id FROM {text} WHERE previous_id IS NOT NULL)"
     )
     unclear = (
         f"earlier.before IS NULL OR earlier.clt NOT IN {_OVER} OR earlier.srv NOT IN {_OVER} "
-        "OR (earlier.resets > 0 AND earlier.rst IN ('outside', 'unknown')) "
+        "OR (earlier.reset AND earlier.rst IN ('outside', 'unknown')) "
         "OR later.opened IN ('midstream', 'synack_only')"
     )
     beside = "coalesce(earlier.ended >= later.began, false)"
