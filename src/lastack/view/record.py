@@ -54,6 +54,7 @@ ELSEWHERE = (
     "end_ns",
     "gaps",
     "marks",
+    "retries",
     "evidence",
 )
 
@@ -76,6 +77,7 @@ def add_record(page: Page, row: dict[str, Any]) -> None:
     page.grid(rows, "lrrt", ["", "client", "server", ""])
     _silences(page, row)
     _marks(page, row)
+    _retries(page, row)
     _evidence(page, row)
 
 
@@ -110,12 +112,28 @@ def _silences(page: Page, row: dict[str, Any]) -> None:
 def _marks(page: Page, row: dict[str, Any]) -> None:
     if not row["marks"]:
         return
-    page.heading("While half-closed", "what had been sent when it was that old")
+    page.heading("While half-closed", "what had been sent before each silence, by the time since the first FIN")
     rows = [
-        [format_duration(mark["age_ns"]), f"{mark['bytes_clt']:,} bytes", f"{mark['bytes_srv']:,} bytes"]
+        [
+            format_duration(mark["since_ns"]),
+            format_duration(mark["age_ns"]),
+            f"{mark['bytes_clt']:,} bytes",
+            f"{mark['bytes_srv']:,} bytes",
+        ]
         for mark in row["marks"]
     ]
-    page.grid(rows, "rrr", ["age", "client", "server"])
+    page.grid(rows, "rrrr", ["from", "to", "client", "server"])
+
+
+def _retries(page: Page, row: dict[str, Any]) -> None:
+    if not row["retries"]:
+        return
+    page.heading("While opening", "what came again before the handshake was over")
+    rows = [
+        [offset(one["ns"] - row["start_ns"]), one["by"], one["kind"].replace("_", "-").upper()]
+        for one in row["retries"]
+    ]
+    page.grid(rows, "rll", ["came", "by", "what"])
 
 
 def _evidence(page: Page, row: dict[str, Any]) -> None:
