@@ -18,8 +18,8 @@ An `expect` speaks of the packets above it, as if the capture ended there. Numbe
 the end has sent, ack what it got. More settings of a packet: `port=` (port of the first end, with numbers of its own),
 `isn=` (a SYN with a new first number), `ttl=`, `ipid=`, `wscale=`. Times in expectations: durations `1.5s`, moments
 `@0.030`. `evidence=0` counts entries, `evidence.rst_by=client` looks into the one; gaps are
-`phase@start+length/bytes/bytes/packets/packets` (packets may be left out), marks `from-age/bytes/bytes/packets/packets`,
-retries `kind@moment/by` with `/answered` after a SYN-ACK.
+`phase@start+length/bytes/bytes/packets/packets` (packets may be left out), marks
+`from-age/bytes/bytes/packets/packets`, retries `kind@moment/by` with `/answered` after a SYN-ACK.
 """
 
 from __future__ import annotations

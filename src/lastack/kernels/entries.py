@@ -31,7 +31,9 @@ G_UNACKED, G_STALLED, G_FIN_AGAIN, G_NEXT, G_NEXT_BY = (
     _GAP[name] for name in ("unacked", "stalled", "fin_again", "next", "next_by")
 )
 _MARK = {member.name: place for place, member in enumerate(MARK_MEMBERS)}
-M_SINCE, M_AGE, M_BYTES, M_PACKETS = (_MARK[name] for name in ("since_ns", "age_ns", "bytes_clt", "packets_clt"))
+M_SINCE, M_AGE, M_BYTES, M_PACKETS = (
+    _MARK[name] for name in ("since_ns", "age_ns", "bytes_clt", "packets_clt")
+)
 _RETRY = {member.name: place for place, member in enumerate(RETRY_MEMBERS)}
 R_NS, R_BY, R_KIND, R_ANSWERED = (_RETRY[name] for name in ("ns", "by", "kind", "answered"))
 

@@ -58,7 +58,9 @@ GAP_MEMBERS: tuple[Field, ...] = (
     *_both("bytes", "uint64", "bytes", "payload sent before it"),
     *_both("packets", "uint64", "packets", "packets sent before it"),
     Field("unacked", "bool", "", "something that an end had sent was not acknowledged"),
-    Field("stalled", "bool", "", "the last packet said a window of 0, or three packets or more only repeated"),
+    Field(
+        "stalled", "bool", "", "the last packet said a window of 0, or three packets or more only repeated"
+    ),
     Field("fin_again", "bool", "", "a FIN had come more than once"),
     _enum("next", enums.PacketKind, "what ended it"),
     _enum("next_by", enums.Closer, "who ended it"),

@@ -18,7 +18,12 @@ _POOLS = {
     "close": layout.CLOSE, "rare": layout.RARE, "gap": layout.GAP, "node": layout.NODE, "proof": layout.PROOF,
     "after": layout.AFTER, "mark": layout.MARK, "retry": layout.RETRY,
 }  # fmt: skip
-_POOL_SHARE = {"gap": 4.0, "node": 4.0, "mark": 4.0, "retry": 4.0}  # items a session, as address space; else one
+_POOL_SHARE = {
+    "gap": 4.0,
+    "node": 4.0,
+    "mark": 4.0,
+    "retry": 4.0,
+}  # items a session, as address space; else one
 
 
 class Shard:

@@ -112,7 +112,9 @@ def _silences(page: Page, row: dict[str, Any]) -> None:
 def _marks(page: Page, row: dict[str, Any]) -> None:
     if not row["marks"]:
         return
-    page.heading("While half-closed", "what had been sent before each silence, by the time since the first FIN")
+    page.heading(
+        "While half-closed", "what had been sent before each silence, by the time since the first FIN"
+    )
     rows = [
         [
             format_duration(mark["since_ns"]),
