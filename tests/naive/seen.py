@@ -96,6 +96,7 @@ def gaps(session: Session, client: int) -> list[tuple[Any, ...]]:
     """Return the long silences that are longer than every earlier one of their phase and state, or end with a close."""
     found: list[tuple[Any, ...]] = []
     longest: dict[tuple[Any, ...], int] = {}
+    phases: dict[str, int] = {}
     for i, event in enumerate(session.events[:-1]):
         gap = silence(session, i)
         shortest = SHORTEST_OPEN_GAP if event.phase in ("established", "midstream") else SHORTEST_GAP
@@ -108,10 +109,12 @@ def gaps(session: Session, client: int) -> list[tuple[Any, ...]]:
         if gap <= before and not following.packet.flags & (FIN | RST):
             continue
         longest[event.phase, *state] = max(gap, before)
+        is_longest = gap > phases.get(event.phase, 0)
+        phases[event.phase] = max(gap, phases.get(event.phase, 0))
         if len(found) < MOST_GAPS:
             sent = (event.sent[client], event.sent[1 - client])
             packets = packets_by(session.events[: i + 1])
             by = "client" if following.end == client else "server"
             numbers = (event.latest_ns, gap, *sent, packets[client], packets[1 - client])
-            found.append((event.phase, *numbers, *state, kind, by))
+            found.append((event.phase, *numbers, is_longest, *state, kind, by))
     return found

@@ -9,6 +9,7 @@ from lastack.kernels.decode_words import i64
 from lastack.kernels.layout import (
     ANSWERED,
     FIN_AGAIN,
+    LONGEST,
     MASK32,
     NEXT_HI,
     S_HOT,
@@ -27,8 +28,8 @@ _GAP = {member.name: place for place, member in enumerate(GAP_MEMBERS)}
 G_PHASE, G_START, G_LENGTH, G_BYTES, G_PACKETS = (
     _GAP[name] for name in ("phase", "start_ns", "gap_ns", "bytes_clt", "packets_clt")
 )
-G_UNACKED, G_STALLED, G_FIN_AGAIN, G_NEXT, G_NEXT_BY = (
-    _GAP[name] for name in ("unacked", "stalled", "fin_again", "next", "next_by")
+G_LONGEST, G_UNACKED, G_STALLED, G_FIN_AGAIN, G_NEXT, G_NEXT_BY = (
+    _GAP[name] for name in ("longest", "unacked", "stalled", "fin_again", "next", "next_by")
 )
 _MARK = {member.name: place for place, member in enumerate(MARK_MEMBERS)}
 M_SINCE, M_AGE, M_BYTES, M_PACKETS = (
@@ -61,6 +62,7 @@ def _write_sent(columns: Any, first_bytes: Any, first_packets: Any, row: Any, x:
 @helper
 def _write_what(columns: Any, row: Any, what: Any, c: Any) -> Any:
     """Write what was outstanding in a silence, and the kind and sender of the packet that ended it."""
+    put_u8(columns, G_LONGEST, row, 1 if what & LONGEST else 0)
     put_u8(columns, G_UNACKED, row, 1 if what & UNACKED else 0)
     put_u8(columns, G_STALLED, row, 1 if what & STALLED else 0)
     put_u8(columns, G_FIN_AGAIN, row, 1 if what & FIN_AGAIN else 0)

@@ -299,6 +299,7 @@ NEXT_HI = 1 << 3  # its direction
 UNACKED = 1 << 4  # something that an end sent was not acknowledged
 STALLED = 1 << 5  # a window of 0, or three packets or more that only repeat
 FIN_AGAIN = 1 << 6
+LONGEST = 1 << 7  # of its phase so far
 GAP_STATE = UNACKED | STALLED | FIN_AGAIN
 
 # RETRY.what: PacketKind, direction (NEXT_HI), and

@@ -21,6 +21,7 @@ from lastack.kernels.layout import (
     FIN_SEEN,
     GAP_FLOOR_NS,
     GAP_STATE,
+    LONGEST,
     MAX_GAPS,
     N_FIN,
     NEXT_HI,
@@ -130,15 +131,17 @@ def _keep_gap(t: Any, h: Any, k: Any, i: Any, gap: Any, d: Any, g: Any) -> Any:
     r = rare_of(t, i)
     state = _state(t, h, k, r)
     ends = (i64(g.tcp_flags) & (FIN | RST)) != 0
+    longest = LONGEST
     index = i64(k.gap)
     place = i64(0)
     if index != 0:
         place = i64(gap_of(t, index).place) + 1
     while index != 0:
         node = gap_of(t, index)
-        same = i64(node.phase) == phase and (i64(node.what) & GAP_STATE) == state
-        if same and gap <= node.gap_ns and not ends:
-            return
+        if i64(node.phase) == phase and gap <= node.gap_ns:
+            longest = 0
+            if (i64(node.what) & GAP_STATE) == state and not ends:
+                return
         index = i64(node.next)
     if place >= MAX_GAPS:
         t.lost_gaps = t.lost_gaps + 1
@@ -155,7 +158,7 @@ def _keep_gap(t: Any, h: Any, k: Any, i: Any, gap: Any, d: Any, g: Any) -> Any:
         node.packets[end] = h.packets[end]
     node.carry = carries(r)
     node.phase = phase
-    node.what = packet_kind(g) | (NEXT_HI if d == 1 else 0) | state
+    node.what = packet_kind(g) | (NEXT_HI if d == 1 else 0) | state | longest
     node.place = place
     node.next = k.gap
     k.gap = index

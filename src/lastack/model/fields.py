@@ -57,6 +57,7 @@ GAP_MEMBERS: tuple[Field, ...] = (
     Field("gap_ns", "int64", "ns", "length of the silence"),
     *_both("bytes", "uint64", "bytes", "payload sent before it"),
     *_both("packets", "uint64", "packets", "packets sent before it"),
+    Field("longest", "bool", "", "it is longer than every earlier one of its phase"),
     Field("unacked", "bool", "", "something that an end had sent was not acknowledged"),
     Field(
         "stalled", "bool", "", "the last packet said a window of 0, or three packets or more only repeated"

@@ -95,7 +95,8 @@ def _shown(row: dict[str, Any], name: str) -> str:
 def _silences(page: Page, row: dict[str, Any]) -> None:
     if not row["gaps"]:
         return
-    page.heading("Longest silences", "each longer than those before it in the same phase")
+    note = "each longer than those before it in the same phase and state, or ended by a close"
+    page.heading("Longest silences", note)
     rows = [
         [
             gap["phase"],
@@ -103,10 +104,11 @@ def _silences(page: Page, row: dict[str, Any]) -> None:
             format_duration(gap["gap_ns"]),
             f"{gap['bytes_clt']:,}",
             f"{gap['bytes_srv']:,}",
+            f"{gap['next'].replace('_', '-')} of {gap['next_by']}",
         ]
         for gap in row["gaps"]
     ]
-    page.grid(rows, "lrrrr", ["phase", "began", "lasted", "client sent", "server sent"])
+    page.grid(rows, "lrrrrl", ["phase", "began", "lasted", "client sent", "server sent", "ended by"])
 
 
 def _marks(page: Page, row: dict[str, Any]) -> None:
