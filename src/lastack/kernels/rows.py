@@ -136,7 +136,9 @@ A_PREVIOUS, A_CAUSE, A_CONFIDENCE, A_ACTOR = (
     _AT[n] for n in ("previous_id", "cause", "cause_confidence", "actor")
 )
 A_PHASE, A_HARM, A_OBSERVED, A_FIRST_PACKET = (_AT[n] for n in ("phase", "harm", "observed", "first_packet"))
-A_GAPS, A_MARKS, A_EVIDENCE, A_HISTORY_MORE = (_AT[n] for n in ("gaps", "marks", "evidence", "history_more"))
+A_GAPS, A_MARKS, A_RETRIES, A_EVIDENCE, A_HISTORY_MORE = (
+    _AT[n] for n in ("gaps", "marks", "retries", "evidence", "history_more")
+)
 
 
 @helper
@@ -349,5 +351,6 @@ def write_rows(tables: Any, owners: Any, indices: Any, n: Any, columns: Any, evi
         if k.gap != 0:
             count = i64(gap_of(t, i64(k.gap)).place) + 1
         put_u8(columns, A_GAPS, row, count)
-        put_u8(columns, A_MARKS, row, i64(close_of(t, k).marked))
+        put_u8(columns, A_MARKS, row, i64(close_of(t, k).marks))
+        put_u8(columns, A_RETRIES, row, i64(r.retries))
         put_u8(columns, A_EVIDENCE, row, has_evidence(h, r))
