@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from lastack.kernels._jit import helper, kernel, load_le32, load_le64, store_u8, store_u32, store_u64
 from lastack.kernels.decode_words import i64, u64
 from lastack.kernels.flowhash import flow_hash
@@ -75,17 +73,17 @@ def list_all(table: Any, indices: Any, starts: Any, origins: Any) -> Any:
 
 
 @kernel
-def merge_runs(starts: Any, origins: Any, lengths: Any, owners: Any, places: Any) -> Any:
+def merge_runs(starts: Any, origins: Any, lengths: Any, heads: Any, owners: Any, places: Any) -> Any:
     """Merge sorted runs of (start, origin) into one order: for each place the run and the position in it.
 
     Args:
         starts: Addresses of the runs' start times (i8).
         origins: Addresses of the runs' origins (u8).
         lengths: Lengths of the runs.
+        heads: Scratch (i8 array): a zero for each run; kernels allocate nothing.
         owners: Answer (u1 array): number of the run.
         places: Answer (u4 array): position in the run.
     """
-    heads = np.zeros(len(lengths), np.int64)
     for j in range(len(owners)):
         best = -1
         best_start, best_origin = i64(0), i64(0)

@@ -92,7 +92,7 @@ class Tracker:
         total = int(lengths.sum())
         owners, places = np.empty(total, np.uint8), np.empty(total, np.uint32)
         starts, origins = (np.array([x[n].ctypes.data for x in listed], np.uint64) for n in (1, 2))
-        merge_runs(starts, origins, lengths, owners, places)
+        merge_runs(starts, origins, lengths, np.zeros(len(lengths), np.int64), owners, places)
         runs = [indices for indices, _, _ in listed]
         for first in range(0, total, ROWS_PER_BATCH):
             some = slice(first, first + ROWS_PER_BATCH)
