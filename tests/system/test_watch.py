@@ -17,12 +17,14 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from tests.system.lab_tools import LASTACK, needs_lab
+from tests.unit.web.asgi import Client
 
 from lastack.app.sessions import Question, ask
 from lastack.lab.host import Host
 from lastack.lab.topology import Lab
 from lastack.lab.waiting import wait_until
 from lastack.store.manifest import read_manifest
+from lastack.web.server import make_app
 
 pytestmark = [pytest.mark.system, needs_lab]
 
@@ -52,14 +54,14 @@ class Watching:
         with self._log.open("w") as log:
             words = [*LASTACK, "watch", "eth0", "-o", str(dataset), *_QUICK, *more]
             self.process = host.popen(words, stderr=log, stdin=subprocess.DEVNULL)
-        self.saw("sessions leave after")
+        self.saw("sessions leave after", 150)  # kernels may have to be compiled first
 
     @property
     def log(self) -> str:
         return self._log.read_text(encoding="utf-8")
 
-    def saw(self, text: str) -> None:
-        until(lambda: text in self.log or self.process.poll() is not None)
+    def saw(self, text: str, seconds: float = 20.0) -> None:
+        until(lambda: text in self.log or self.process.poll() is not None, seconds)
         assert text in self.log, self.log
 
     def has_rows(self, count: int) -> None:
@@ -175,6 +177,11 @@ def test_watch__shows_what_is_half_closed_and_open_now(lab: Lab, tmp_path: Path)
             until(lambda: 'lastack_sessions_standing{state="half_closed"} 1.0' in metrics(lab.server))
             text = metrics(lab.server)
             assert read_manifest(watching.dataset).rows == 0
+            # The web's view of who waits now has it too, though it is no part of the dataset yet.
+            asked = Client(make_app([str(watching.dataset)])).get("/api/v1/half-closed").json()
+            assert (asked["open_now"], asked["table"]["total"]["sessions"]) == (1, 0)
+            assert [row["server_port"] for row in asked["waiting"]] == [80]
+            assert 0 <= asked["waiting"][0]["age_ns"] < 60e9
     assert 'lastack_sessions_standing{state="established"} 0.0' in text
     assert "lastack_sessions_opened_total 1.0" in text
     assert "lastack_sessions_established_total 1.0" in text
