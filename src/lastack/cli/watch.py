@@ -59,6 +59,14 @@ class Size(click.ParamType[int]):
             self.fail(str(reason), param, ctx)
 
 
+class DurationOrNever(Duration):
+    """A duration, or 0s for never."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return nanoseconds."""
+        return 0 if value in ("0", "0s") else super().convert(value, param, ctx)
+
+
 @click.command("watch", epilog=_EPILOG)
 @click.argument("interface", required=False, metavar="INTERFACE|-")
 @click.option(
@@ -72,7 +80,9 @@ class Size(click.ParamType[int]):
 @click.option("--spool-size", type=Size(), help="Let so much wait for --to at most (4GiB).")
 @click.option("--roll", type=Duration(), help="Write finished sessions this often (10s).")
 @click.option("--roll-rows", type=PositiveCount(), help="Or as soon as there are so many (100k).")
-@click.option("--snapshot", type=Duration(), help="Write the open sessions this often (10s).")
+@click.option(
+    "--snapshot", type=DurationOrNever(), help="Write the open sessions this often (10s); 0s for never."
+)
 @click.option("--established-idle", type=Duration(), help="Silence that ends an established session (24h).")
 @click.option("--half-open-idle", type=Duration(), help="Silence that ends one that never opened (3m).")
 @click.option("--half-closed-idle", type=Duration(), help="Silence that ends a half-closed one (24h).")
