@@ -184,7 +184,7 @@ class Decoder:
             if self._clock_ns:
                 segments["ts_ns"] -= self._clock_ns
             if self._sightings is not None:
-                self._sightings.add(segments)
+                self._sightings.add(shard, segments)
         if not part.tally["packets"][0]:
             return
         for name in ("first_ns", "last_ns", "head_ns", "previous_ns"):

@@ -29,6 +29,7 @@ EVERY = 1 << 32  #: the limit of a sample that holds every flow
 _SAME = ("lo0", "lo1", "hi0", "hi1", "ports", "seq", "ack", "payload", "window", "ipid", "tcp_flags")
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _RANK = np.uint32(0x9E3779B1)
+_SHARD_SHIFT = 29  # ranks rise with the shard
 
 
 def same_key(segments: Any) -> Any:
@@ -60,12 +61,13 @@ class Sightings:
         self.first_ns = min(self.first_ns or first_ns, first_ns)
         self.last_ns = max(self.last_ns, last_ns)
 
-    def add(self, segments: Any) -> None:
-        """Take note of an array of SEGMENT."""
-        wanted = (segments["tcp_flags"] & (SYN | FIN | RST)) != 0
-        some = segments[wanted]
+    def add(self, shard: int, segments: Any) -> None:
+        """Take note of an array of SEGMENT, all of one shard."""
+        if shard << _SHARD_SHIFT >= self.limit:
+            return  # a large capture has enough in its first shards, and the others cost nothing
+        some = segments[(segments["tcp_flags"] & (SYN | FIN | RST)) != 0]
         some = some[(some["meta"] & META_ICMP) == 0]
-        ranks = some["hash"] * _RANK
+        ranks = (some["hash"] * _RANK >> np.uint32(32 - _SHARD_SHIFT)) + np.uint32(shard << _SHARD_SHIFT)
         if self.limit < EVERY:
             low = ranks < self.limit
             some, ranks = some[low], ranks[low]

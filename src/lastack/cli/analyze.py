@@ -41,6 +41,9 @@ Examples:
     "--workers", type=PositiveCount(), help="Track in so many processes that may die and be resumed."
 )
 @click.option("--cluster", metavar="ADDRESS", help="Track on a Dask cluster: tcp://SCHEDULER:PORT or tls://.")
+@click.option("--tls-ca", metavar="FILE", help="For tls://: who signed the scheduler's certificate (PEM).")
+@click.option("--tls-cert", metavar="FILE", help="For tls://: the certificate to show (PEM).")
+@click.option("--tls-key", metavar="FILE", help="For tls://: its key (PEM).")
 @click.option(
     "--work",
     metavar="FOLDER",
@@ -74,6 +77,9 @@ def command(
     top: int,
     workers: int | None,
     cluster: str | None,
+    tls_ca: str | None,
+    tls_cert: str | None,
+    tls_key: str | None,
     work: str | None,
     offsets: tuple[str, ...],
     duplicates: int | None,
@@ -87,6 +93,9 @@ def command(
         raise click.UsageError("--overwrite and --append exclude each other")
     if (overwrite or append) and output is None:
         raise click.UsageError("--overwrite and --append need -o DATASET")
+    files = [name for name in (tls_ca, tls_cert, tls_key) if name is not None]
+    if files and (len(files) < 3 or cluster is None):
+        raise click.UsageError("--tls-ca, --tls-cert and --tls-key go together, and with --cluster tls://…")
     mode: Literal["new", "overwrite", "append"] = "overwrite" if overwrite else "append" if append else "new"
     # Imported late: parsing a command line must not wait for Arrow.
     from lastack.app.options import default_threads
@@ -109,8 +118,17 @@ def command(
             report = survey_inputs(inputs, node, keep, options, progress, top)
     else:
         from lastack.app.cluster_choice import cluster_run
+        from lastack.app.jobs_dask import Certificates
 
-        with cluster_run(workers, cluster, work, output, lambda text: tell([text], reading)) as run:
+        files = [name for name in (tls_ca, tls_cert, tls_key) if name is not None]
+        if files and (len(files) < 3 or cluster is None):
+            raise click.UsageError(
+                "--tls-ca, --tls-cert and --tls-key go together, and with --cluster tls://…"
+            )
+        certificates = Certificates(*files) if files else None
+        with cluster_run(
+            workers, cluster, work, output, lambda text: tell([text], reading), certificates
+        ) as run:
             with shown_progress(reading, inputs) as progress:
                 report = survey_inputs(inputs, node, keep, options, progress, top, run.track)
             missing = len(run.missing)

@@ -214,7 +214,9 @@ def test_sightings__two_large_captures_keep_the_same_flows() -> None:
     for order in (np.arange(len(segments)), np.arange(len(segments))[::-1]):
         sightings = Sightings()
         for first in range(0, len(segments), 1000):
-            sightings.add(segments[order[first : first + 1000]])
+            for shard in (0, 1):  # odd and even, as if the hash had told it
+                some = segments[order[first : first + 1000]]
+                sightings.add(shard, some[some["seq"] % 2 == shard])
         samples.append((sightings.array, sightings.limit))
     keys = [set(sample["key"].tolist()) for sample, _ in samples]
     assert MOST // 2 < len(keys[0]) <= MOST
