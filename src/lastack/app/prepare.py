@@ -80,8 +80,9 @@ def ensure_live(notice: Callable[[str], None] | None = None) -> None:
     Args:
         notice: Told when there is work to do, before it begins.
     """
+    told = cache.is_prepared()
     ensure(notice)
-    if not cache.is_prepared(cache.LIVE) and _compile(("live", "general"), notice):
+    if not cache.is_prepared(cache.LIVE) and _compile(("live", "general"), notice if told else None):
         cache.mark(cache.LIVE)
     _use_tracking()
     _use_live()

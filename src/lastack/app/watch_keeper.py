@@ -21,6 +21,7 @@ from lastack.app.alerts_ask import ask_alert
 from lastack.app.alerts_send import Sender
 from lastack.app.watch_metrics import WatchMetrics
 from lastack.app.watch_options import WatchOptions
+from lastack.app.watch_top import TopServers
 from lastack.diagnosis.around import Around, around_rows
 from lastack.diagnosis.columns import Columns
 from lastack.diagnosis.engine import diagnose
@@ -82,6 +83,7 @@ class Keeper:
         self.losses: deque[tuple[int, int]] = deque(maxlen=1000)
         self.failure: BaseException | None = None
         self.alerts = Alerts(options.alerts)
+        self.top = TopServers()
         self._options = options
         self._metrics = metrics
         self._run_of = run_of
@@ -186,6 +188,7 @@ class Keeper:
         self.segments += placed - stray
         self.rows += batch.num_rows
         self._metrics.count(batch)
+        self.top.add(batch)
         self.store.write(batch)
 
     def _judged(self, left: Left) -> Any:

@@ -163,7 +163,7 @@ def command(
     if capture is not None:
         capture.restart()  # what came while the program got ready did not fit anyway
     from lastack.app.watch import Watch, serve_metrics
-    from lastack.app.watch_http import status_row
+    from lastack.app.watch_http import screen_row, status_row
     from lastack.app.watch_source import PipeSource, RingSource
     from lastack.view.watch import WatchScreen, timeout_words
 
@@ -196,7 +196,9 @@ def command(
 
             screen = WatchScreen(words)
             with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
-                watch.show = lambda state: live.update(screen.render(status_row(state)), refresh=True)
+                watch.show = lambda state: live.update(
+                    screen.render({**status_row(state), **screen_row(state)}), refresh=True
+                )
                 watch.run()
         else:
             watch.run()
