@@ -29,7 +29,8 @@ def rows_in_order(judged: Sequence[Path]) -> Iterator[Any]:
     total = int(lengths.sum())
     owners, places = np.empty(total, np.uint8), np.empty(total, np.uint32)
     starts, origins = (np.array([run[n].ctypes.data for run in runs], np.uint64) for n in (0, 1))
-    merge_runs(starts, origins, lengths, owners, places)
+    nothing = np.zeros(len(runs), np.uint64)
+    merge_runs(starts, origins, nothing, np.zeros(len(runs), np.int64), lengths, owners, places)
     streams = [_Stream(path) for path in paths]
     for first in range(0, total, ROWS_PER_BATCH):
         some = owners[first : first + ROWS_PER_BATCH]
