@@ -1,10 +1,11 @@
 """Packets a second that `lastack watch` takes without a kernel drop, beside `tcpdump -w /dev/null` on the same traffic.
 
-python -m benchmarks.live [--seconds 4] [--rates 50000 150000] [--soak 0]
+python -m benchmarks.live [--seconds 4] [--rates 50000 150000 300000] [--alone] [--soak 0]
 
 Needs root (network namespaces) and tcpdump. Both see the same packets at the same time; sessions of ten packets open
-and close without end. `--soak` runs the watch alone for so many seconds at 15,000 packets a second
-and prints its memory.
+and close without end (`benchmarks.blast`). `--alone` measures each program without the other too: with two of them and
+the sender, two processors are the limit. `--soak` runs the watch alone for so many seconds at 15,000 packets a second,
+writing every 2 s so that segments are merged at several levels, and prints how its memory went.
 """
 
 from __future__ import annotations
@@ -13,8 +14,7 @@ import argparse
 import os
 import re
 import signal
-import socket
-import struct
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -26,59 +26,7 @@ from lastack.lab.netns import missing
 from lastack.lab.topology import Lab
 
 _TICK = os.sysconf("SC_CLK_TCK")
-_SESSIONS = 6_000
-_QDISC_BYPASS = 20
-_SOL_PACKET = 263
-
-
-def frames() -> list[bytes]:
-    """Return the packets of many sessions, ten each: open, ask, answer, close."""
-    made: list[list[bytes]] = []
-    for number in range(_SESSIONS):
-        client = bytes([10, 200, number >> 8, number & 255])
-        server, port = bytes([10, 250, 0, 1 + number % 200]), 1024 + number
-        steps = [
-            (1, 100, 0, 0x02, 0), (0, 500, 101, 0x12, 0), (1, 101, 501, 0x10, 0), (1, 101, 501, 0x18, 200),
-            (0, 501, 301, 0x18, 1000), (1, 301, 1501, 0x10, 0), (1, 301, 1501, 0x11, 0), (0, 1501, 302, 0x10, 0),
-            (0, 1501, 302, 0x11, 0), (1, 302, 1502, 0x10, 0),
-        ]  # fmt: skip
-        made.append([_frame(client, server, port, *step) for step in steps])
-    # Thousands of sessions at a time, as on a real link.
-    return [
-        session[step]
-        for first in range(0, _SESSIONS, 1000)
-        for step in range(10)
-        for session in made[first : first + 1000]
-    ]
-
-
-def _frame(
-    client: bytes, server: bytes, port: int, up: int, seq: int, ack: int, flags: int, size: int
-) -> bytes:
-    source, target = (client, server) if up else (server, client)
-    ports = (port, 443) if up else (443, port)
-    ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 40 + size, 1, 0x4000, 64, 6, 0, source, target)
-    tcp = struct.pack("!HHIIBBHHH", *ports, seq, ack, 0x50, flags, 1024, 0, 0)
-    return bytes.fromhex("0200000000020200000000010800") + ip + tcp + bytes(size)
-
-
-def send(seconds: float, rate: float) -> None:
-    """Send for some seconds, at most so many packets a second; print how many went out (run on the client)."""
-    packets = frames()
-    sender = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-    sender.setsockopt(_SOL_PACKET, _QDISC_BYPASS, 1)
-    sender.bind(("eth0", 0))
-    sent = 0
-    begun = time.monotonic()
-    while (passed := time.monotonic() - begun) < seconds:
-        if sent > rate * passed:
-            time.sleep(0.001)
-            continue
-        place = sent % len(packets)
-        for packet in packets[place : place + 250]:
-            sender.send(packet)
-        sent += 250
-    print(sent, time.monotonic() - begun)
+_WATCH, _DUMP = "lastack watch", "tcpdump"
 
 
 def cpu_s(pid: int) -> float:
@@ -105,45 +53,67 @@ def start(host: Host, words: list[str], log: Path, ready: str) -> subprocess.Pop
     raise SystemExit(f"{words[0]} did not start: {log.read_text(encoding='utf-8')}")
 
 
-def run(lab: Lab, folder: Path, seconds: float, rate: float, *, judge: bool = True) -> None:
-    """Measure one rate and print a line for each program."""
-    name = f"{rate:.0f}"
+def run(lab: Lab, folder: Path, seconds: float, rate: float, who: tuple[str, ...]) -> list[float]:
+    """Measure one rate, print a line for each program, and return the memory of the watch, MiB, every second."""
+    name = "-".join([f"{rate:.0f}", *(word.split()[0] for word in who)])
     words = [sys.executable, "-m", "lastack.cli.main", "watch", "eth0", "-o", str(folder / name)]
-    words += ["--closed-linger", "1s", "--roll", "2s"]
-    logs = {"lastack watch": folder / f"{name}.watch", "tcpdump": folder / f"{name}.tcpdump"}
-    running = {"lastack watch": start(lab.server, words, logs["lastack watch"], "sessions leave")}
-    if judge:
-        dump = ["tcpdump", "-i", "eth0", "-n", "-s", "256", "-B", "65536", "-w", "/dev/null"]
-        running["tcpdump"] = start(lab.server, dump, logs["tcpdump"], "listening")
+    words += ["--closed-linger", "2s", "--roll", "2s", "--no-screen"]
+    dump = ["tcpdump", "-i", "eth0", "-n", "-s", "256", "-B", "65536", "-w", "/dev/null"]
+    programs = {_WATCH: (words, "sessions leave"), _DUMP: (dump, "listening")}
+    logs = {one: folder / f"{name}.{one.split()[0]}.log" for one in who}
+    running = {one: start(lab.server, programs[one][0], logs[one], programs[one][1]) for one in who}
     time.sleep(2)  # imports are over; what follows is work on packets
-    before = {name: cpu_s(process.pid) for name, process in running.items()}
-    sender = [sys.executable, "-m", "benchmarks.live", "--send", str(seconds), "--rate", str(rate)]
+    before = {one: cpu_s(process.pid) for one, process in running.items()}
+    sender = [
+        sys.executable,
+        "-m",
+        "benchmarks.blast",
+        "eth0",
+        "--seconds",
+        str(seconds),
+        "--rate",
+        str(rate),
+    ]
     sending = lab.client.popen(sender, stdout=subprocess.PIPE)
     memory: list[float] = []
     while sending.poll() is None:
-        time.sleep(min(5.0, seconds / 4))
-        memory.append(memory_mib(running["lastack watch"].pid))
+        time.sleep(min(1.0, seconds / 4))
+        if _WATCH in running:
+            memory.append(memory_mib(running[_WATCH].pid))
     assert sending.stdout is not None
     sent, took = sending.stdout.read().split()
     time.sleep(1.5)
     print(f"sent {int(sent):,} packets in {float(took):.1f} s: {int(sent) / float(took):,.0f}/s")
-    for name, process in running.items():
-        cpu = cpu_s(process.pid) - before[name]
+    for one, process in running.items():
+        cpu = cpu_s(process.pid) - before[one]
         process.send_signal(signal.SIGINT)
         process.wait(120)
-        text = logs[name].read_text(encoding="utf-8")
+        text = logs[one].read_text(encoding="utf-8")
         pattern = (
             r"([\d,]+) packets, ([\d,]+) dropped"
-            if name != "tcpdump"
+            if one == _WATCH
             else r"(\d+) packets captured[\s\S]*?(\d+) packets dropped"
         )
         seen, dropped = (int(word.replace(",", "")) for word in re.findall(pattern, text)[-1])
         print(
-            f"  {name:14} {seen:>11,} seen {dropped:>9,} dropped   {cpu:6.2f} CPU-s   "
-            f"{seen / max(cpu, 0.01):>11,.0f} packets/CPU-s"
+            f"  {one:14} {seen:>11,} seen {dropped:>9,} dropped   {cpu:6.2f} CPU-s   "
+            f"{seen / max(cpu, 0.01):>11,.0f} packets/CPU-s",
+            flush=True,
         )
-    steps = len(memory) // 10 or 1
-    print("  memory of the watch, MiB: " + " ".join(f"{size:.0f}" for size in memory[::steps]))
+    return memory
+
+
+def tell_memory(memory: list[float]) -> None:
+    """Print how the memory of a soak went, minute by minute, and how it changed after the first third."""
+    for first in range(0, len(memory), 60):
+        minute = memory[first : first + 60]
+        print(f"  minute {first // 60 + 1:2}: {min(minute):5.0f} to {max(minute):5.0f} MiB")
+    third = len(memory) // 3
+    if third >= 30:
+        middle, last = statistics.median(memory[third : 2 * third]), statistics.median(memory[-third:])
+        print(
+            f"  median of the second third {middle:.0f} MiB, of the last {last:.0f} MiB: {last - middle:+.0f} MiB"
+        )
 
 
 def main() -> int:
@@ -152,23 +122,20 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seconds", type=float, default=4.0)
-    parser.add_argument("--rates", type=float, nargs="*", default=[50e3, 150e3, 1e9])
+    parser.add_argument("--rates", type=float, nargs="*", default=[50e3, 150e3, 300e3, 1e9])
+    parser.add_argument("--alone", action="store_true")
     parser.add_argument("--soak", type=float, default=0.0)
-    parser.add_argument("--send", type=float, default=0.0, help=argparse.SUPPRESS)
-    parser.add_argument("--rate", type=float, default=0.0, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.send:
-        send(options.send, options.rate)
-        return 0
     if reason := missing():
         print(f"not measured: {reason}", file=sys.stderr)
         return 0
     with Lab("direct") as lab, tempfile.TemporaryDirectory() as folder:
         if options.soak:
-            run(lab, Path(folder), options.soak, 15e3, judge=False)
+            tell_memory(run(lab, Path(folder), options.soak, 15e3, (_WATCH,)))
             return 0
         for rate in options.rates:
-            run(lab, Path(folder), options.seconds, rate)
+            for who in [(_WATCH, _DUMP), *([(_WATCH,), (_DUMP,)] if options.alone else [])]:
+                run(lab, Path(folder), options.seconds, rate, who)
     return 0
 
 

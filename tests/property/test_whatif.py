@@ -118,14 +118,13 @@ def test_sweep__is_the_sum_of_the_verdicts_on_each_setting(
 
 def test_ports_in_use__are_the_same_from_a_dataset_and_from_one_batch(tmp_path: Path) -> None:
     from lastack.app.grouped import open_source
-    from lastack.store.reuse import sessions_on_used_ports
 
     odd = 0
     for name in ("port_reused", "keepalive_rebooted", "reconnect_after_crash", "peer_rebooted", "refused"):
         path = ROOT / "tests" / "captures" / f"{name}.pcap"
         rows = lastack.track(path).table
         with open_source([str(path)]) as source:
-            ids = sessions_on_used_ports(source.datasets)
+            ids = source.used_ports()
         alone, together = past_of(rows), past_of(rows, ids)
         assert alone.odd.tolist() == together.odd.tolist(), name
         odd += int(alone.odd.sum())

@@ -64,3 +64,66 @@ def test_eight_thousand__are_up_and_none_stays_half_open() -> None:
             assert not lab.server.run(["ss", "-Htan", "state", "syn-recv"]).stdout
             queue = lab.server.run(["ss", "-Htln"]).stdout.split()
             assert queue[1] == "0", "a connection reached the application"
+
+
+def test_a_network__four_answers_are_told_apart_in_columns_too() -> None:
+    with Lab("direct") as lab:
+        lab.server.ip("route add local 10.90.0.0/22 dev lo")
+        lab.client.ip(
+            f"route add 10.90.0.0/22 via {lab.server.address()}", "route add unreachable 10.90.2.7/32"
+        )
+        lab.server.nft(
+            """chain input { type filter hook input priority 0;
+              ip daddr 10.90.0.0/24 tcp dport 80 drop
+              ip daddr 10.90.1.1 tcp dport 80 reject with icmp type admin-prohibited
+              ip daddr 10.90.1.0/24 tcp dport 80 reject with tcp reset
+            }"""
+        )
+        with lab.server.socket() as listener:
+            listener.bind(("", 80))
+            listener.listen(16)
+            rows = ask(lab, "10.90.0.0/22:80", "--method", "syn", "-W", "1500ms")
+    assert len(rows) == len({row["address"] for row in rows}) == 1022
+    by_address = {str(row["address"]): row for row in rows}
+    unusual = {
+        "10.90.1.1": ("unreachable", "administratively prohibited", 3, 13),
+        "10.90.2.7": ("error", "No route to host", None, None),
+    }
+    for address, row in by_address.items():
+        if address in unusual:
+            assert (row["result"], row["detail"], row["icmp_type"], row["icmp_code"]) == unusual[address]
+        elif address.startswith("10.90.0."):
+            assert (row["result"], row["attempts"]) == ("filtered", 2)
+        else:
+            assert row["result"] == ("refused" if address.startswith("10.90.1.") else "up")
+            assert 0 < int(str(row["rtt_ns"])) < 10**9
+
+
+@pytest.mark.parametrize("cookies", [0, 1])
+def test_a_full_accept_queue__is_filtered_with_cookies_or_without(cookies: int) -> None:
+    with Lab("direct") as lab, lab.server.socket() as listener:
+        lab.server.sysctl("net/ipv4/tcp_syncookies", cookies)
+        listener.bind(("", 80))
+        listener.listen(1)
+        held = [lab.client.socket() for _ in range(3)]
+        try:
+            for sock in held:  # the application takes none: two fill the queue, the third finds it full
+                sock.setblocking(False)
+                sock.connect_ex((lab.server.address(), 80))
+            rows = ask(lab, "-c", "2", "-i", "100ms", "--method", "syn", f"{lab.server.address()}:80")
+            assert [row["result"] for row in rows] == ["filtered"] * 2
+            assert len(lab.server.run(["ss", "-Htan", "state", "established"]).stdout.splitlines()) == 2
+        finally:
+            for sock in held:
+                sock.close()
+
+
+@pytest.mark.parametrize("method", ["syn", "connect"])
+def test_syn_cookies__are_up(method: str) -> None:
+    with Lab("direct") as lab, lab.server.socket() as listener:
+        lab.server.sysctl("net/ipv4/tcp_syncookies", 2)  # every SYN is answered by a cookie, as under a flood
+        listener.bind(("", 80))
+        listener.listen(16)
+        rows = ask(lab, "-c", "2", "-i", "50ms", "--method", method, f"{lab.server.address()}:80")
+        assert [row["result"] for row in rows] == ["up"] * 2
+        assert not lab.server.run(["ss", "-Htan", "state", "syn-recv"]).stdout

@@ -200,21 +200,37 @@ def test_watch__a_kill_loses_nothing_that_was_rolled_and_a_restart_goes_on(lab: 
     first = Watching(lab.server, tmp_path / "live")
     count = play(lab, 4)
     first.has_rows(count)
+    talking = lab.server.socket()
+    talking.bind(("", 85))
+    talking.listen(1)
+    client = lab.client.socket()
+    client.connect((lab.server.address(), 85))
+    shown = first.dataset / "open.parquet"
+    until(lambda: shown.exists() and pq.read_table(shown).column("server_port").to_pylist() == [85])
     first.process.kill()
     first.process.wait(10)
     (first.dataset / "live-0badcafe-0000000.parquet").write_bytes(b"half a segment")
     second = Watching(lab.server, tmp_path / "live")
-    assert f"its {count} sessions are kept" in second.log
-    count += play(lab, 2, 30_000)
+    # The session that was open is a row, as if the watch had been stopped when it last looked.
+    assert f"its {count + 1} sessions are kept, 1 of them as they stood open" in second.log
+    count += 1
+    client.close()
+    talking.close()
+    count += play(lab, 2, 30_000) + 1  # the rest of it is another row
     second.has_rows(count)
     # One writer at a time.
     other = lab.server.run([*LASTACK, "watch", "eth0", "-o", str(second.dataset)], check=False, timeout_s=20)
     assert other.returncode == 2
     assert "another `lastack watch` writes to it" in other.stderr
     assert second.stop() == 0
-    assert len(rows_of(second.dataset)) == count
+    rows = rows_of(second.dataset)
+    assert len(rows) == count
+    cut = [(row["opening"], row["ending"], row["observed"]) for row in rows if row["server_port"] == 85]
+    assert sorted(cut)[0] == ("established", "open", "end_missing")
     manifest = read_manifest(second.dataset)
-    assert [run.sessions for run in manifest.runs] == [20, 10]
+    assert [run.sessions for run in manifest.runs] == [21, 11]
+    assert manifest.run.residual == 0
+    assert manifest.runs[0].problems[0].endswith("Z: 1")
     named = {segment.file for segment in manifest.segments}
     assert {file.name for file in second.dataset.glob("*.parquet")} == named
 

@@ -9,6 +9,7 @@ clear = 0.1                            # optional: back again only beyond this
 window = "5m"                          # sessions that ended in it
 minimum = 50                           # fewer sessions than that say nothing
 for = 2                                # evaluations in a row
+cooldown = "10m"                       # optional: once over, quiet for so long
 log = "/var/log/lastack-alerts.jsonl"  # optional, JSON lines
 webhook = "https://hooks.example/x"    # optional, POST of JSON
 exec = ["/usr/local/bin/page"]         # optional, LASTACK_* in its environment
@@ -27,7 +28,8 @@ from lastack.query.measures import Measure
 from lastack.query.parse import parse_filter
 
 _KEYS = (
-    "name", "metric", "filter", "above", "below", "clear", "window", "minimum", "for", "log", "webhook", "exec",
+    "name", "metric", "filter", "above", "below", "clear", "window", "minimum", "for", "cooldown", "log",
+    "webhook", "exec",
 )  # fmt: skip
 
 
@@ -46,6 +48,7 @@ class Alert:
         window_ns: Sessions that ended so long ago count.
         minimum: Fewer sessions say nothing.
         times: Evaluations in a row that must agree.
+        cooldown_ns: Once over, it does not fire again for so long.
         log: File for JSON lines.
         webhook: URL that gets a POST.
         command: Program that is run.
@@ -61,6 +64,7 @@ class Alert:
     window_ns: int = 300 * NS_PER_S
     minimum: int = 20
     times: int = 1
+    cooldown_ns: int = 0
     log: str = ""
     webhook: str = ""
     command: tuple[str, ...] = ()
@@ -122,7 +126,8 @@ class Alerts:
         turning = rule.recovered(value) if before.firing else rule.beyond(value)
         streak = before.streak + 1 if turning else 0
         state = AlertState(before.firing, streak, value, sessions, before.since_ns)
-        changed = streak >= rule.times
+        rests = not before.firing and 0 < now_ns - before.since_ns < rule.cooldown_ns
+        changed = streak >= rule.times and not (rests and before.since_ns)
         if changed:
             state = AlertState(not before.firing, 0, value, sessions, now_ns)
         self.states[rule.name] = state
@@ -176,11 +181,12 @@ def _rule(place: str, table: dict[str, Any], problems: list[str]) -> Alert | Non
     clear = _number(place, table, "clear", problems) if "clear" in table else threshold
     if (clear > threshold) if rising else (clear < threshold):
         problems.append(f"{place}.clear: lies on the wrong side of the threshold")
-    window_ns = 300 * NS_PER_S
-    try:
-        window_ns = parse_duration_ns(str(table.get("window", "5m")))
-    except (ValueError, OverflowError) as error:
-        problems.append(f"{place}.window: {error}")
+    spans = {}
+    for key, text in (("window", "5m"), ("cooldown", "0s")):
+        try:
+            spans[key] = parse_duration_ns(str(table.get(key, text)))
+        except (ValueError, OverflowError) as error:
+            problems.append(f"{place}.{key}: {error}")
     counts = {}
     for key, usual in (("minimum", 20), ("for", 1)):
         value = table.get(key, usual)
@@ -196,8 +202,8 @@ def _rule(place: str, table: dict[str, Any], problems: list[str]) -> Alert | Non
     if len(problems) > before:
         return None
     return Alert(
-        name, measures[0], str(metric), where, rising, threshold, clear, window_ns,
-        counts["minimum"], counts["for"], str(table.get("log", "")), webhook, tuple(command),
+        name, measures[0], str(metric), where, rising, threshold, clear, spans["window"],
+        counts["minimum"], counts["for"], spans["cooldown"], str(table.get("log", "")), webhook, tuple(command),
     )  # fmt: skip
 
 

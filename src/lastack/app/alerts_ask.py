@@ -13,6 +13,8 @@ from lastack.query.questions import Grouped
 from lastack.store.dataset import Dataset
 from lastack.store.grouped import ask_grouped
 
+#: The clock of a capture on standard input may differ so much from the one that dates files.
+_SLACK_NS = 3600 * NS_PER_S
 _END = "end"
 _COUNT = "sessions"
 
@@ -44,6 +46,6 @@ def _recent(dataset: Dataset, since_ns: int) -> Dataset:
     kept = []
     for segment in dataset.manifest.segments:
         file = dataset.path / segment.file
-        if file.is_file() and file.stat().st_mtime * NS_PER_S >= since_ns:
+        if file.is_file() and file.stat().st_mtime * NS_PER_S >= since_ns - _SLACK_NS:
             kept.append(segment)
     return Dataset(dataset.path, replace(dataset.manifest, segments=tuple(kept)), dataset.classes)

@@ -27,11 +27,9 @@ def capture_groups(inputs: Sequence[str]) -> list[list[str]]:
     Args:
         inputs: Captures and datasets.
     """
-    captures, datasets = open_inputs(inputs, [])
+    captures, stored = open_inputs(inputs, [])
     groups = [[_STDIN if name == "-" else name for name in captures]]
-    for dataset in datasets:
-        groups += [list(run.captures) for run in dataset.manifest.runs]
-    return groups
+    return groups + [list(run.captures) for part in stored.parts for run in part.runs if run.captures]
 
 
 def resolved(names: Sequence[str], elsewhere: Sequence[str]) -> tuple[list[str], list[str]]:

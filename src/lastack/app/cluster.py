@@ -17,18 +17,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from lastack.app import prepare
-from lastack.app.cluster_map import TALLY_FILE, map_capture
+from lastack.app.cluster_captures import digest, map_captures
+from lastack.app.cluster_fetch import opened_head
 from lastack.app.cluster_order import Mapped
+from lastack.app.cluster_pieces import PIECE_BYTES
 from lastack.app.cluster_reduce import judge_shard, track_shard
 from lastack.app.cluster_rows import rows_in_order
-from lastack.app.jobs import VERSION, Engine, Outcome, Task, bytes_of, counters_of
+from lastack.app.jobs import Engine, Outcome, Result, Task
 from lastack.app.options import Progress, ProgressState, RunSummary, TrackOptions, default_max_sessions
 from lastack.capture.series import CaptureFile, order_captures
 from lastack.kernels.ingest import SHARDS
 from lastack.model.errors import AccessError, InputError, LastackError, UsageError
+from lastack.store.s3 import S3Folder
 from lastack.tracking.rows import stray_packets
 
 _FOLDERS = ("map", "track", "judge")
@@ -63,15 +64,17 @@ class ClusterRun:
     Args:
         engine: What runs tasks.
         work: Folder for results in between, seen by all workers under this name; made if it is not there.
+        piece_bytes: Bytes of an uncompressed capture that are one task.
 
     Attributes:
         stages: What was done, stage by stage.
         missing: Captures that are not in the result, each with the reason.
     """
 
-    def __init__(self, engine: Engine, work: Path) -> None:
+    def __init__(self, engine: Engine, work: Path | S3Folder, piece_bytes: int = PIECE_BYTES) -> None:
         self._engine = engine
-        self._work = work.absolute()
+        self._work = work if isinstance(work, S3Folder) else work.absolute()
+        self._piece_bytes = piece_bytes
         self.stages: list[Stage] = []
         self.missing: dict[str, str] = {}
 
@@ -104,14 +107,15 @@ class ClusterRun:
             if path == "-" or (Path(path).exists() and not Path(path).is_file()):
                 what = "standard input" if path == "-" else path
                 raise UsageError(f"{what}: a pipe cannot be read by other processes; keep it in a file first")
-        try:
-            self._work.mkdir(parents=True, exist_ok=True)
-        except OSError as reason:
-            raise AccessError(
-                f"{self._work}: cannot be written ({reason.strerror}); name another --work"
-            ) from None
+        if isinstance(self._work, Path):
+            try:
+                self._work.mkdir(parents=True, exist_ok=True)
+            except OSError as reason:
+                raise AccessError(
+                    f"{self._work}: cannot be written ({reason.strerror}); name another --work"
+                ) from None
         prepare.ensure()
-        order = order_captures(paths)
+        order = order_captures(paths, opened_head)
         summary = RunSummary(problems=[str(error) for error in order.rejected])
         told = _Told(progress, started)
         captures, names = self._map(order.files, summary, told)
@@ -131,6 +135,10 @@ class ClusterRun:
 
     def clean(self) -> None:
         """Remove what lies in the work folder between the stages, and the folder if nothing else is in it."""
+        if isinstance(self._work, S3Folder):
+            for name in _FOLDERS:
+                (self._work / name).remove()
+            return
         for name in _FOLDERS:
             shutil.rmtree(self._work / name, ignore_errors=True)
         with suppress(OSError):
@@ -139,32 +147,25 @@ class ClusterRun:
     def _map(
         self, files: Sequence[CaptureFile], summary: RunSummary, told: _Told
     ) -> tuple[list[Mapped], list[str]]:
-        tasks: dict[str, Task] = {}
-        for file in files:
-            status = Path(file.path).stat()
-            path = str(Path(file.path).absolute())
-            identity = (path, status.st_size, status.st_mtime_ns)
-            output = self._work / "map" / _digest(*identity)
-            tasks[file.path] = Task(f"map {file.path}", str(output), map_capture, identity)
-            told.sizes[f"map {file.path}"] = status.st_size
-        failed = self._run("map", list(tasks.values()), told)
+        def run(tasks: Sequence[Task]) -> dict[str, Outcome]:
+            told.sizes |= {task.name: task.arguments[0].bytes for task in tasks}
+            return self._run("map", tasks, told)
+
         captures: list[Mapped] = []
         names: list[str] = []
-        for file in files:
-            if reason := failed.get(tasks[file.path].name):
-                self.missing[file.path] = reason
-                summary.problems.append(f"{file.path}: not in the result: {reason}")
+        for capture in map_captures(files, self._work, run, self._piece_bytes):
+            if capture.failed is not None:
+                self.missing[capture.path] = capture.failed
+                summary.problems.append(f"{capture.path}: not in the result: {capture.failed}")
                 continue
-            folder = Path(tasks[file.path].output)
-            tally, said = np.load(folder / TALLY_FILE)[0], counters_of(folder)
-            summary.ledger.add_tally(tally)
-            summary.ledger.add_orphans(said["orphans"])
-            summary.problems.extend(f"{file.path}: {problem}" for problem in said["problems"])
-            if more := said["problem_count"] - len(said["problems"]):
-                summary.problems.append(f"{file.path}: {more} more flaws of the kinds above")
-            last_ns = int(tally["last_ns"]) if tally["packets"] else None
-            captures.append(Mapped(folder, len(captures), file.first_ns, last_ns))
-            names.append(file.path)
+            summary.ledger.add_tally(capture.tally)
+            summary.ledger.add_orphans(capture.orphans)
+            summary.problems.extend(f"{capture.path}: {problem}" for problem in capture.problems)
+            if more := capture.problem_count - len(capture.problems):
+                summary.problems.append(f"{capture.path}: {more} more flaws of the kinds above")
+            last_ns = int(capture.tally["last_ns"]) if capture.tally["packets"] else None
+            captures.append(Mapped(tuple(capture.parts), len(captures), capture.first_ns, last_ns))
+            names.append(capture.path)
         if not captures and self.missing:
             raise InputError(next(iter(self.missing.values())))
         return captures, names
@@ -176,63 +177,76 @@ class ClusterRun:
         options: TrackOptions,
         summary: RunSummary,
         told: _Told,
-    ) -> list[Path]:
+    ) -> list[str]:
+        """Return the folders of the judged rows, by shard."""
         most = options.max_sessions or default_max_sessions()
-        run = _digest([capture.folder.name for capture in captures], names, most, options.idle_timeout_ns)
+        run = digest([capture.parts for capture in captures], names, most, options.idle_timeout_ns)
         tracked = [str(self._work / "track" / f"{run}-{shard}") for shard in range(SHARDS)]
         arguments = (captures, names, most, options.idle_timeout_ns)
         tasks = [
             Task(f"track shard {shard}", output, track_shard, (shard, *arguments))
             for shard, output in enumerate(tracked)
         ]
-        self._must(self._run("track", tasks, told))
-        for output in tracked:
-            said = counters_of(Path(output))
+        results = self._all(self._run("track", tasks, told), tasks)
+        for said in [result.counters for result in results]:
             told.sessions += said["sessions"]
             summary.evicted += said["evicted"]
             for name, count in said["lost"].items():
                 summary.lost[name] = summary.lost.get(name, 0) + count
+        both_ways = any(result.counters["both_ways"] for result in results)
         classes = hashlib.sha256(pickle.dumps(options.classes)).hexdigest()
-        judged = [str(self._work / "judge" / f"{_digest(run, classes)}-{shard}") for shard in range(SHARDS)]
+        output = self._work / "judge"
+        given = ([result.folder for result in results], both_ways, options.classes)
         tasks = [
-            Task(f"judge shard {shard}", output, judge_shard, (shard, tracked, options.classes))
-            for shard, output in enumerate(judged)
+            Task(
+                f"judge shard {shard}",
+                str(output / f"{digest(run, classes)}-{shard}"),
+                judge_shard,
+                (shard, *given),
+            )
+            for shard in range(SHARDS)
         ]
-        self._must(self._run("judge", tasks, told))
-        return [Path(output) for output in judged]
+        return [result.folder for result in self._all(self._run("judge", tasks, told), tasks)]
 
-    def _run(self, name: str, tasks: Sequence[Task], told: _Told) -> dict[str, str]:
-        """Run the tasks of a stage; return the reasons of those that failed, by name."""
-        stage = Stage(name, len(tasks))
-        self.stages.append(stage)
-        outputs = {task.name: Path(task.output) for task in tasks}
-        failed: dict[str, str] = {}
+    def _run(self, name: str, tasks: Sequence[Task], told: _Told) -> dict[str, Outcome]:
+        """Run tasks of a stage; return what became of them, by name."""
+        if not self.stages or self.stages[-1].name != name:
+            self.stages.append(Stage(name))
+        stage = self.stages[-1]
+        stage.tasks += len(tasks)
+        done: dict[str, Outcome] = {}
         started = time.monotonic()
 
         def note(outcome: Outcome) -> None:
+            done[outcome.name] = outcome
             stage.skipped += outcome.skipped
             stage.cpu_s += outcome.cpu_s
-            if outcome.problem is not None:
+            if outcome.result is None:
                 stage.failed += 1
-                failed[outcome.name] = outcome.problem
                 return
-            stage.written += bytes_of(outputs[outcome.name])
+            stage.written += outcome.result.bytes
             if name == "map":
                 told.bytes += told.sizes[outcome.name]
-                told.packets += counters_of(outputs[outcome.name])["packets"]
+                told.packets += outcome.result.counters["packets"]
             told.tell()
 
         self._engine.run(tasks, note)
-        stage.seconds = time.monotonic() - started
-        return failed
+        stage.seconds += time.monotonic() - started
+        return done
 
-    def _must(self, failed: dict[str, str]) -> None:
+    def _all(self, done: dict[str, Outcome], tasks: Sequence[Task]) -> list[Result]:
+        """Return the results of all tasks, in order.
+
+        Raises:
+            LastackError: One has none.
+        """
+        failed = [done[task.name] for task in tasks if done[task.name].result is None]
         if failed:
-            name, reason = next(iter(failed.items()))
             raise LastackError(
-                f"{name}: {reason}; {len(failed)} of {SHARDS} shards have no rows. What was made is kept in "
-                f"{self._work}: run the same command again and only these are made"
+                f"{failed[0].name}: {failed[0].problem}; {len(failed)} of {SHARDS} shards have no rows. What was made "
+                f"is kept in {self._work}: run the same command again and only these are made"
             )
+        return [result for task in tasks if (result := done[task.name].result) is not None]
 
 
 class _Told:
@@ -249,8 +263,3 @@ class _Told:
             seconds = time.monotonic() - self._started
             total, left = sum(self.sizes.values()), max(self.sessions - self.rows, 0)
             self._progress(ProgressState(self.bytes, total, self.packets, left, self.rows, seconds))
-
-
-def _digest(*values: Any) -> str:
-    """Return a name for a result: the same values make the same result."""
-    return hashlib.sha256(repr((VERSION, values)).encode()).hexdigest()[:20]

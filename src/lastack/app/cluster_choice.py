@@ -13,6 +13,7 @@ from lastack.app.jobs_dask import DaskCluster
 from lastack.app.jobs_pool import ProcessPool
 from lastack.model.errors import UsageError
 from lastack.model.units import format_size
+from lastack.store.s3 import S3Folder, root_of
 
 
 @contextmanager
@@ -39,13 +40,13 @@ def cluster_run(
     if workers is not None and cluster is not None:
         raise UsageError("--workers and --cluster exclude each other")
     if work is None and output is not None:
-        work = f"{output.rstrip('/')}.work"
+        work = _beside(output)
     if work is None and cluster is not None:
         raise UsageError("--cluster needs a folder that all workers see: -o DATASET or --work FOLDER there")
     with tempfile.TemporaryDirectory(prefix="lastack-") as temporary:
         engine: Engine = DaskCluster(cluster) if cluster is not None else ProcessPool(workers or 1)
         try:
-            run = ClusterRun(engine, Path(work) if work is not None else Path(temporary) / "work")
+            run = ClusterRun(engine, root_of(work if work is not None else Path(temporary) / "work"))
             yield run
         finally:
             engine.close()
@@ -60,6 +61,14 @@ def cluster_run(
                 else "a second run, with -o or --work,"
             )
             say(f"{len(run.missing)} captures are not in the result; {kept} reads only these")
+
+
+def _beside(output: str) -> str:
+    """Return the name of a work folder beside a dataset."""
+    folder = root_of(output)
+    if isinstance(folder, S3Folder):
+        return str(folder.sibling(f"{folder.key}.work"))
+    return f"{output.rstrip('/')}.work"
 
 
 def _line(stage: Stage) -> str:

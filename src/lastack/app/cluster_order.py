@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lastack.model.batch import SEGMENT
+from lastack.store.s3 import root_of
 from lastack.store.shuffle import read_segments
 
 _NEVER = int(np.iinfo(np.int64).min)
@@ -26,13 +26,13 @@ class Mapped:
     """A capture whose segments are in files.
 
     Attributes:
-        folder: Of the files.
+        parts: Folder of each piece's files, and what to add to its packet numbers.
         rank: Number of the capture in the run, its sensor number.
         first_ns: Time of its first packet, None if it is not known.
         last_ns: Latest time of its packets, None without packets.
     """
 
-    folder: Path
+    parts: tuple[tuple[str, int], ...]
     rank: int
     first_ns: int | None
     last_ns: int | None
@@ -47,8 +47,9 @@ def in_order(captures: Sequence[Mapped], shard: int) -> Iterator[tuple[Any, int]
     """
     for group in _groups(captures):
         if len(group) == 1:
-            for segments in read_segments(group[0].folder, shard):
-                yield segments, group[0].rank << 48
+            for name, before in group[0].parts:
+                for segments in read_segments(root_of(name), shard):
+                    yield segments, (group[0].rank << 48) + before
         else:
             for segments in _merged(group, shard):
                 yield segments, 0
@@ -76,9 +77,8 @@ class _Head:
 
     def __init__(self, capture: Mapped, shard: int) -> None:
         self.rank = capture.rank
-        self._add = np.uint64(capture.rank << 48)
         self._latest = _first(capture)
-        self._source = _chunks(capture.folder, shard)
+        self._source = _chunks(capture, shard)
         self.ended = False
         self.segments: Any = np.empty(0, SEGMENT)
         self.keys: Any = np.empty(0, np.int64)
@@ -94,8 +94,6 @@ class _Head:
         if segments is None:
             self.ended = True
             return 0
-        segments = segments.copy()
-        segments["origin"] += self._add
         keys = np.maximum.accumulate(np.maximum(segments["ts_ns"], self._latest))
         self._latest = int(keys[-1])
         self.segments = np.concatenate([self.segments, segments])
@@ -114,10 +112,14 @@ def _first(capture: Mapped) -> int:
     return _NEVER if capture.first_ns is None else capture.first_ns
 
 
-def _chunks(folder: Path, shard: int) -> Iterator[Any]:
-    for segments in read_segments(folder, shard):
-        for first in range(0, len(segments), _CHUNK):
-            yield segments[first : first + _CHUNK]
+def _chunks(capture: Mapped, shard: int) -> Iterator[Any]:
+    for name, before in capture.parts:
+        add = np.uint64((capture.rank << 48) + before)
+        for segments in read_segments(root_of(name), shard):
+            for first in range(0, len(segments), _CHUNK):
+                some = segments[first : first + _CHUNK].copy()
+                some["origin"] += add
+                yield some
 
 
 def _merged(group: Sequence[Mapped], shard: int) -> Iterator[Any]:

@@ -8,6 +8,8 @@ are its rows judged (`judge_shard`).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,6 @@ import pyarrow as pa
 
 from lastack.app.cluster_order import Mapped, in_order
 from lastack.app.decoding import runner
-from lastack.app.jobs import counters_of
 from lastack.diagnosis.around import Around, around_rows
 from lastack.diagnosis.crowd import Crowd
 from lastack.diagnosis.engine import diagnose
@@ -24,12 +25,14 @@ from lastack.diagnosis.links import Links
 from lastack.model.arrow import session_schema
 from lastack.query.classify import Classifier
 from lastack.query.zones import Classes
+from lastack.store.s3 import S3Folder, open_input, root_of
 from lastack.tracking.attempt import Attempts
 from lastack.tracking.tracker import Tracker
 
 EARLY, ROWS = "early.arrows", "rows.arrows"  #: rows that left because the table was full, and all others
 _HALF_OPEN, _ATTEMPTS = "half-open.arrow", "attempts.arrow"
 _PORTS = np.arange(1 << 16)
+_schema = cache(session_schema)
 _ATTEMPT = pa.schema(
     [
         ("server_ip", pa.binary(16)),
@@ -84,17 +87,20 @@ def track_shard(
     }
 
 
-def judge_shard(folder: Path, shard: int, tracked: Sequence[str], classes: Classes | None) -> dict[str, Any]:
+def judge_shard(
+    folder: Path, shard: int, tracked: Sequence[str], both_ways: bool, classes: Classes | None
+) -> dict[str, Any]:
     """Write the rows of one shard with verdicts, zones and applications.
 
     Args:
         folder: Empty.
         shard: Which.
-        tracked: Results of `track_shard` for all shards.
+        tracked: Folders of the results of `track_shard` for all shards.
+        both_ways: Whether both directions were seen of any session.
         classes: Zones and applications, None to leave rows unclassified.
     """
-    places = [Path(place) for place in tracked]
-    around = _around(places)
+    places = [root_of(place) for place in tracked]
+    around = _around(places, both_ways)
     links = Links()
     classify: Callable[[Any], Any] = Classifier(classes) if classes is not None else _as_it_is
     early = (classify(links.resolve(batch)) for batch in read_batches(places[shard] / EARLY))
@@ -104,7 +110,7 @@ def judge_shard(folder: Path, shard: int, tracked: Sequence[str], classes: Class
     return {"early": left, "rows": rows}
 
 
-def _around(places: Sequence[Path]) -> Around:
+def _around(places: Sequence[Path | S3Folder], both_ways: bool) -> Around:
     """Return what a verdict takes from the whole run."""
     half_open = _joined([_read_attempts(place / _HALF_OPEN) for place in places])
 
@@ -119,23 +125,29 @@ def _around(places: Sequence[Path]) -> Around:
             found.append(Attempts(*(column[chosen] for column in columns)))
         return _joined(found)
 
-    seen = any(counters_of(place)["both_ways"] for place in places)
-    return Around(Crowd(half_open, attempts_on), seen)
+    return Around(Crowd(half_open, attempts_on), both_ways)
 
 
 def write_batches(path: Path, batches: Iterable[Any]) -> int:
-    """Write record batches of the session schema as an Arrow stream; return how many rows."""
+    """Write record batches of the session schema as an Arrow stream, no file if there are none; return the rows."""
     rows = 0
-    with pa.ipc.new_stream(str(path), session_schema()) as writer:
+    schema = _schema()
+    with ExitStack() as stack:
+        writer: Any = None
         for batch in batches:
-            writer.write_batch(batch.cast(session_schema()) if batch.schema != session_schema() else batch)
+            writer = writer or stack.enter_context(pa.ipc.new_stream(str(path), schema))
+            writer.write_batch(batch.cast(schema) if batch.schema != schema else batch)
             rows += batch.num_rows
     return rows
 
 
-def read_batches(path: Path) -> Iterator[Any]:
-    """Yield the record batches of an Arrow stream, mapped."""
-    with pa.memory_map(str(path)) as source:
+def read_batches(path: Path | S3Folder) -> Iterator[Any]:
+    """Yield the record batches of an Arrow stream, mapped; none if there is no file."""
+    try:
+        source = open_input(path)
+    except FileNotFoundError:
+        return
+    with source:
         yield from pa.ipc.open_stream(source)
 
 
@@ -156,8 +168,8 @@ def _addresses(column: Any) -> Any:
     return pa.Array.from_buffers(pa.binary(16), len(column), [None, data])
 
 
-def _read_attempts(path: Path) -> Attempts:
-    batch = pa.ipc.open_file(pa.memory_map(str(path))).get_batch(0)
+def _read_attempts(path: Path | S3Folder) -> Attempts:
+    batch = pa.ipc.open_file(open_input(path)).get_batch(0)
     server, port, client, start = batch.columns
     return Attempts(_bytes(server), port.to_numpy(), _bytes(client), start.to_numpy())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,27 @@ import pyarrow as pa
 from lastack.app.cluster_reduce import EARLY, ROWS, read_batches
 from lastack.kernels.evict import merge_runs
 from lastack.model.arrow import session_schema
+from lastack.store.s3 import S3Folder, root_of
 from lastack.tracking.tracker import ROWS_PER_BATCH
 
 
-def rows_in_order(judged: Sequence[Path]) -> Iterator[Any]:
+def rows_in_order(judged: Sequence[str]) -> Iterator[Any]:
     """Yield record batches: rows that left early shard by shard, then all others by (start time, first packet).
 
     Args:
-        judged: Results of `judge_shard`, by shard.
+        judged: Folders of the results of `judge_shard`, by shard.
     """
+    with tempfile.TemporaryDirectory(prefix="lastack-") as temporary:
+        yield from _in_order([_at_hand(name, Path(temporary)) for name in judged])
+
+
+def _at_hand(name: str, temporary: Path) -> Path:
+    """Return the folder of a result, which is read twice and out of step with others: copied here if it is far."""
+    folder = root_of(name)
+    return folder.download(temporary / folder.name) if isinstance(folder, S3Folder) else folder
+
+
+def _in_order(judged: Sequence[Path]) -> Iterator[Any]:
     for place in judged:
         yield from read_batches(place / EARLY)
     paths = [place / ROWS for place in judged]

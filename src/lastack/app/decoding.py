@@ -137,17 +137,25 @@ class Decoder:
         parts: How many parts of a window to decode at the same time.
         run: What runs functions at the same time.
         window_bytes: Bytes taken at a time, None to aim at a number of packets.
+        held: Parts of an earlier capture, whose memory is used again; None for new memory.
     """
 
     def __init__(
-        self, capture: Capture, sensor: int, parts: int, run: Run, window_bytes: int | None = None
+        self,
+        capture: Capture,
+        sensor: int,
+        parts: int,
+        run: Run,
+        window_bytes: int | None = None,
+        held: list[Part] | None = None,
     ) -> None:
         self.capture = capture
         self.sensor = sensor
         self._run = run
         self._fixed = window_bytes
         self._threads = parts
-        self._parts = [Part() for _ in range(parts)]
+        self._parts = held if held is not None else []
+        self._parts.extend(Part() for _ in range(parts - len(self._parts)))
         self._record_bytes = 0
         self._latest_ns: int | None = None  # time of the packet before the next part
 

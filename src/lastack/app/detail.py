@@ -11,7 +11,6 @@ from lastack.query.ast import Node
 from lastack.replay.detail import Detail
 from lastack.replay.past import Past
 from lastack.replay.scenario import Scenario
-from lastack.store.dataset import scan_datasets
 
 #: What a list of broken sessions tells of them, beside what broke.
 ENDS = (
@@ -59,7 +58,7 @@ def ends_of(source: Source, sessions: set[int]) -> dict[int, dict[str, Any]]:
     import pyarrow.compute as pc
 
     wanted = pa.array(sorted(sessions), pa.uint64())
-    for batch in scan_datasets(source.datasets, None, ENDS):
+    for batch in source.scan(None, ENDS):
         rows = batch.filter(pc.is_in(batch.column("session_id"), wanted))
         for row in rows.to_pylist():
             found[row["session_id"]] = row

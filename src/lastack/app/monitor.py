@@ -13,12 +13,12 @@ from collections.abc import Callable
 from typing import Any
 
 from lastack.app.monitor_config import MonitorConfig
-from lastack.app.monitor_http import make_app, split_target
+from lastack.app.monitor_http import make_app
 from lastack.app.monitor_metrics import MonitorMetrics
-from lastack.app.probe import allow_descriptors
+from lastack.prober.address import split_target
 from lastack.prober.asker import Asker, ConnectAsker, best_asker
 from lastack.prober.health import Change, Health
-from lastack.prober.loop import Loop
+from lastack.prober.loop import Loop, allow_descriptors
 from lastack.prober.monitor import Monitor, Watched
 from lastack.prober.outcome import Result
 from lastack.prober.responder import listen

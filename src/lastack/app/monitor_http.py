@@ -18,9 +18,9 @@ from starlette.routing import Route
 from lastack.app.monitor_config import Module, MonitorConfig
 from lastack.app.monitor_metrics import MonitorMetrics
 from lastack.model.errors import UsageError
+from lastack.prober.address import look_up, split_target
 from lastack.prober.asker import best_asker
 from lastack.prober.loop import Loop
-from lastack.prober.monitor import look_up
 from lastack.prober.outcome import Opening, Result
 from lastack.prober.talk import TalkAsker
 
@@ -91,22 +91,6 @@ def make_app(
         Route("/-/healthy", lambda request: PlainTextResponse("ok\n")),
     ]
     return Starlette(routes=routes)
-
-
-def split_target(text: str) -> tuple[str, int]:
-    """Return host and port of `host:port` or `[2001:db8::1]:443`.
-
-    Raises:
-        UsageError: It has another form.
-    """
-    host, colon, port = text.rpartition(":")
-    if host.startswith("[") and host.endswith("]"):
-        host = host[1:-1]
-    elif ":" in host:
-        raise UsageError(f"target {text!r}: put an IPv6 address in brackets")
-    if not colon or not host or not (port.isascii() and port.isdigit()) or int(port) > 65535:
-        raise UsageError(f"target {text!r}: write it as host:port")
-    return host, int(port)
 
 
 def _timeout(request: Request, module: Module) -> int:

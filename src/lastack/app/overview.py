@@ -9,13 +9,12 @@ from typing import Any, Literal
 
 from lastack import __version__
 from lastack.app.options import Progress, RunSummary, TrackOptions
-from lastack.app.sessions import Sink, open_inputs, run_notes, run_of, track
+from lastack.app.sessions import Sink, open_inputs, run_notes, run_of, run_of_parts, track
 from lastack.model.errors import UsageError
 from lastack.query.ast import Node
 from lastack.query.mask import filter_rows
 from lastack.query.overview import Overview
 from lastack.query.survey import COLUMNS, TOP, Survey
-from lastack.store.dataset import scan_datasets
 from lastack.store.manifest import Run
 from lastack.store.writer import DatasetWriter
 
@@ -82,14 +81,12 @@ def survey_inputs(
     """
     notes: list[str] = []
     options = options or TrackOptions()
-    captures, datasets = open_inputs(inputs, notes, options.dataset_classes)
+    captures, stored = open_inputs(inputs, notes, options.dataset_classes)
     if keep is not None and not captures:
         raise UsageError("-o keeps the sessions of captures, and every input is a dataset already")
     survey = Survey()
-    run = Run()
-    for dataset in datasets:
-        run = run.merged(dataset.summary)
-    for batch in scan_datasets(datasets, where, COLUMNS):
+    run = run_of_parts(stored)
+    for batch in stored.scan(where, COLUMNS):
         survey.add(batch)
     if captures:
         tracked = _track(captures, survey, where, keep, options, progress, tracker)

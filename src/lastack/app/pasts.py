@@ -18,8 +18,6 @@ from lastack.query.columns import column, numbers
 from lastack.replay.holding import Window
 from lastack.replay.past import COLUMNS, Past, past_of
 from lastack.replay.scopes import COLUMNS as SCOPE_COLUMNS
-from lastack.store.dataset import scan_datasets
-from lastack.store.reuse import sessions_on_used_ports
 
 T = TypeVar("T")
 _UNCLASSIFIED = "unclassified"
@@ -64,7 +62,7 @@ def _name(app: str, port: int) -> str:
 def groups_of(source: Source, where: Node | None, most: int = 12) -> Groups:
     """Return the applications of the sessions that pass a filter."""
     counts: Counter[tuple[str, int]] = Counter()
-    for batch in scan_datasets(source.datasets, where, ("app", "server_port")):
+    for batch in source.scan(where, ("app", "server_port")):
         apps, ports = column(batch, "app"), numbers(column(batch, "server_port")).astype(np.int64)
         words = apps.dictionary.to_pylist()
         keys, sums = np.unique(numbers(apps.indices).astype(np.int64) << 16 | ports, return_counts=True)
@@ -90,8 +88,8 @@ def each_past(
         columns: Columns that `work` needs beside those of a past.
     """
     wanted = tuple(dict.fromkeys((*COLUMNS, *SCOPE_COLUMNS, "app", *columns)))
-    used = sessions_on_used_ports(source.datasets, source.threads)
-    batches = scan_datasets(source.datasets, where, wanted)
+    used = source.used_ports()
+    batches = source.scan(where, wanted)
 
     def one(batch: Any) -> T:
         batch = without_strays(batch)

@@ -35,6 +35,20 @@ def ensure_boxes(notice: Callable[[str], None] | None = None) -> None:
         _jit.mark_prepared(_BOXES)
 
 
+def ensure_live(notice: Callable[[str], None] | None = None) -> None:
+    """Compile what follows live packets, and load all of it, so that the first packets do not wait for it.
+
+    Args:
+        notice: Told when there is work to do, before it begins.
+    """
+    ensure(notice)
+    if not _jit.is_prepared(_LIVE) and _compile(("live", "general"), notice):
+        _jit.mark_prepared(_LIVE)
+    _use_tracking()
+    _use_live()
+    _use_general()
+
+
 def _compile(parts: tuple[str, ...], notice: Callable[[str], None] | None) -> bool:
     """Compile parts, each in a child process, and return whether all went well."""
     if notice is not None:
@@ -96,6 +110,29 @@ def _use_the_rest() -> None:
                 pass
 
 
+def _use_live() -> None:
+    from lastack.kernels.decode import decode_many
+    from lastack.kernels.ingest import SHARDS, scatter
+    from lastack.model.batch import FRAME, SEGMENT
+    from lastack.tracking.standing import Standing, Timeouts, open_sessions, sweep
+    from lastack.tracking.tracker import Tracker
+
+    segments = np.zeros(1, SEGMENT)
+    decode_many(0, np.empty(0, FRAME), segments, np.zeros(16, np.int64))
+    shards, filled = np.zeros(SHARDS, np.uint64), np.zeros(SHARDS, np.int64)
+    scatter(np.uint64(segments.ctypes.data), np.zeros(1, np.int64), 0, shards, filled)
+    tracker = Tracker(64)
+    for shard in tracker.shards:
+        sweep(shard, 0, Timeouts(), Standing(), [])
+    tracker.rows(*open_sessions(tracker.shards, 1))
+
+
+def _use_general() -> None:
+    from lastack.kernels import decode_rare
+
+    decode_rare.prepare()
+
+
 def _box() -> Any:
     from lastack.app.boxes import BoxWords, make_box
 
@@ -115,10 +152,12 @@ def _use_inline() -> None:
     warm_up(_box())
 
 
-_BOXES = "prepared-boxes"
+_BOXES, _LIVE = "prepared-boxes", "prepared-live"
 _PARTS = {
     "tracking": _use_tracking,
     "rest": _use_the_rest,
+    "live": _use_live,
+    "general": _use_general,
     "replay": _use_replay,
     "inline": _use_inline,
 }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import resource
 from collections.abc import Callable, Sequence
 
 from lastack.app.profiles import all_profiles
@@ -11,6 +9,7 @@ from lastack.firewall.words import Kind as SystemKind
 from lastack.firewall.words import Mode, Phase
 from lastack.prober.answer import PathAnswer
 from lastack.prober.findings import conclude
+from lastack.prober.loop import allow_descriptors
 from lastack.prober.match import Known, matches
 from lastack.prober.plan import Plan, Scope
 from lastack.prober.requirement import Requirement, holds
@@ -99,12 +98,3 @@ def known_systems() -> list[Known]:
 
 def _mode(mode: Mode) -> str:
     return mode.value if mode.value in ("idle", "absolute") else ""
-
-
-def allow_descriptors(wanted: int) -> None:
-    """Raise this process's limit of open files as far as it may go."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (max(most, soft), hard))

@@ -24,7 +24,6 @@ from lastack.query.metrics import METRICS
 from lastack.query.questions import FINE, Grouped, GroupedAnswer, Sort, parse_having
 from lastack.query.series import TimeChart, all_of, key_filter
 from lastack.query.survey import COLUMNS, Survey
-from lastack.store.dataset import scan_datasets
 from lastack.view.reportdata import CauseGroup, Example, ReportData
 
 _SHARES = "failed_share,cut_share,syn/attempt,rst.clt/connection,rst.srv/connection"
@@ -61,7 +60,7 @@ def gather(
         every_ns: Width of the buckets of the time charts, None for one that suits the span.
     """
     survey = Survey()
-    for batch in scan_datasets(source.datasets, where, COLUMNS):
+    for batch in source.scan(where, COLUMNS):
         survey.add(batch)
 
     def chart(metrics: str, by: str = "", time: str = "time") -> TimeChart:
@@ -144,7 +143,7 @@ def _first(source: Source, where: Node | None, needed: dict[str, int]) -> dict[s
     """Return id and start of the first sessions of each cause, reading no further than needed."""
     found: dict[str, list[tuple[int, int]]] = {cause: [] for cause in needed}
     columns = ("cause", "session_id", "start_ns")
-    for batch in scan_datasets(source.datasets, base_filter(where, strays=False), columns):
+    for batch in source.scan(base_filter(where, strays=False), columns):
         missing = {cause for cause, places in found.items() if len(places) < needed[cause]}
         if not missing:
             break
@@ -162,7 +161,7 @@ def _rows(source: Source, places: list[tuple[int, int]]) -> dict[tuple[int, int]
         return {}
     numbers, starts = zip(*places, strict=True)
     node = all_of(_one_of("start", starts), _one_of("session_id", numbers))
-    batches = scan_datasets(source.datasets, node)
+    batches = source.scan(node)
     return {(row["session_id"], row["start_ns"]): row for batch in batches for row in batch.to_pylist()}
 
 

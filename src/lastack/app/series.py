@@ -55,7 +55,9 @@ def time_chart(
     if not groups:
         return TimeChart((), width, ())
     among = key_filter(question.keys, groups)
-    by_group = _by_time(source, question, bucket, all_of(question.where, among))
+    # Where every group is shown, a filter that every session passes would only cost time.
+    chosen = question.where if ranked.others is None else all_of(question.where, among)
+    by_group = _by_time(source, question, bucket, chosen)
     rest: dict[str, dict[int, Any]] = {}
     if ranked.others is not None:
         plain = dataclasses.replace(question, keys=())

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from lastack.app.options import Progress, RunSummary, TrackOptions
-from lastack.model.errors import InputError
+from lastack.model.errors import InputError, UsageError
 from lastack.query.ast import Node
 from lastack.query.mask import filter_rows
 from lastack.query.zones import Classes
-from lastack.store.dataset import Dataset, Order, incomplete, scan_datasets
+from lastack.store.dataset import Dataset, Order
 from lastack.store.manifest import NAME, Run
+from lastack.store.place import is_database, place_of
+from lastack.store.stored import Folders, Stored
 from lastack.store.writer import DatasetWriter
 
 Sink = Callable[[Any], None]
@@ -88,45 +90,76 @@ def ask(
     """
     answer = Answer()
     options = options or TrackOptions()
-    captures, datasets = open_inputs(inputs, answer.notes, options.dataset_classes)
-    for dataset in datasets:
-        answer.run = answer.run.merged(dataset.summary)
+    captures, stored = open_inputs(inputs, answer.notes, options.dataset_classes)
+    answer.run = run_of_parts(stored)
     counted = _Counted(sink, answer)
     if not captures:
-        _scan(datasets, question, counted)
+        _scan(stored, question, counted)
         return answer
     if question.order is None:
-        _scan(datasets, question, counted)
+        _scan(stored, question, counted)
         _stream(captures, question, counted, options, progress)
     else:
-        _sorted(captures, datasets, question, counted, options, progress)
+        _sorted(captures, stored, question, counted, options, progress)
     return answer
 
 
 def open_inputs(
     inputs: Sequence[str], notes: list[str], classes: Classes | None = None
-) -> tuple[list[str], list[Dataset]]:
-    """Return the captures and the opened datasets among the inputs.
+) -> tuple[list[str], Stored]:
+    """Return the captures among the inputs, and the kept sessions of the others.
 
     Args:
-        inputs: Captures and datasets in any mix; `-` is standard input.
+        inputs: Captures and datasets in any mix, or a database alone; `-` is standard input.
         notes: Told of datasets that are not whole.
-        classes: Zones and applications for the sessions of datasets, None to leave them as they were kept.
+        classes: Zones and applications for kept sessions, None to leave them as they were kept.
+
+    Raises:
+        UsageError: A database is named beside something else.
     """
     captures: list[str] = []
     datasets: list[Dataset] = []
     for name in inputs:
         path = Path(name)
+        if is_database(name):
+            return [], _database(name, inputs, classes)
         if name != "-" and path.is_dir():
-            dataset = Dataset.open(path, partial=True)
-            if dataset.manifest.state != "complete":
-                notes.append(f"{name}: {incomplete(dataset.manifest)}")
-            datasets.append(dataset.classified(classes))
+            datasets.append(Dataset.open(path, partial=True).classified(classes))
         elif path.name == NAME and path.is_file():
             raise InputError(f"{name}: name the dataset's folder, {path.parent}")
         else:
             captures.append(name)
-    return captures, datasets
+    stored = Folders(datasets)
+    notes += [part.note for part in stored.parts if part.note]
+    return captures, stored
+
+
+def _database(name: str, inputs: Sequence[str], classes: Classes | None) -> Stored:
+    from lastack.store.clickhouse_server import Server
+    from lastack.store.clickhouse_stored import ClickHouseSessions
+
+    place = place_of(name)
+    if len(inputs) > 1:
+        raise UsageError(
+            f"{place.shown}: a database is asked alone, and there are other inputs; bring them there with "
+            "`lastack dataset push`"
+        )
+    return ClickHouseSessions(Server(place), classes)
+
+
+def run_of_parts(stored: Stored) -> Run:
+    """Return what was read to make kept sessions, all of it as one."""
+    whole = Run()
+    for part in stored.parts:
+        for run in part.runs:
+            whole = whole.merged(run)
+    return whole
+
+
+def with_dataset(stored: Stored, dataset: Dataset) -> Stored:
+    """Return kept sessions with those of one more dataset."""
+    assert isinstance(stored, Folders), "captures are read beside folders only"
+    return Folders([*stored.datasets, dataset])
 
 
 class _Counted:
@@ -147,8 +180,8 @@ class _Counted:
             raise _Enough
 
 
-def _scan(datasets: list[Dataset], question: Question, counted: _Counted) -> None:
-    rows = scan_datasets(datasets, question.where, question.columns, question.order, question.limit)
+def _scan(stored: Stored, question: Question, counted: _Counted) -> None:
+    rows = stored.scan(question.where, question.columns, question.order, question.limit)
     for batch in rows:
         counted.pass_on(batch, None)
 
@@ -178,7 +211,7 @@ def _stream(
 
 def _sorted(
     captures: list[str],
-    datasets: list[Dataset],
+    stored: Stored,
     question: Question,
     counted: _Counted,
     options: TrackOptions,
@@ -194,7 +227,7 @@ def _sorted(
             summary = track(captures, options, spool, progress)
             writer.finish(Run())
         _note(summary, counted.answer)
-        _scan([*datasets, Dataset.open(path)], question, counted)
+        _scan(with_dataset(stored, Dataset.open(path)), question, counted)
 
 
 def _note(summary: RunSummary, answer: Answer) -> None:

@@ -20,7 +20,6 @@ from lastack.replay.columns import NEVER, one_array, whole_numbers
 from lastack.replay.deaths import COLUMNS, How, Kind, Told, told_by
 from lastack.replay.finder import Found, Sessions, find_timers
 from lastack.replay.matching import Match, matches
-from lastack.store.dataset import scan_datasets
 
 _ALL = "all"
 _V4_PREFIX = bytes(10) + b"\xff\xff"
@@ -52,7 +51,7 @@ def search_timers(source: Source, where: Node | None = None, kinds: Sequence[Kin
         kinds: Kinds of timers to look for.
     """
     parts: dict[Kind, list[tuple[Told, dict[str, Any]]]] = {kind: [] for kind in kinds}
-    for batch in scan_datasets(source.datasets, where, COLUMNS):
+    for batch in source.scan(where, COLUMNS):
         batch = without_strays(batch)
         for kind in kinds:
             told = told_by(batch, kind)

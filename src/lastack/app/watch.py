@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from lastack.app import prepare
 from lastack.app.alerts import AlertState
 from lastack.app.decoding import runner
 from lastack.app.options import RunSummary, default_max_sessions
@@ -107,7 +106,6 @@ class Watch:
         reload: Callable[[], WatchOptions] | None = None,
         show: Callable[[WatchState], None] | None = None,
     ) -> None:
-        prepare.ensure(warn)
         self.metrics = WatchMetrics()
         self.state = WatchState(source.name)
         self._source = source
@@ -260,7 +258,8 @@ class Watch:
             return
         owners, indices = open_sessions(self._tracker.shards, self._options.snapshot_rows)
         batch = self._tracker.rows(owners, indices)
-        self._keeper.put_snapshot(Left(batch, Around(None, self._both_ways), self._now()))
+        total = max(self._standing.live, batch.num_rows)
+        self._keeper.put_snapshot(Left(batch, Around(None, self._both_ways), self._now()), total)
 
     def _reload_now(self) -> None:
         self._reloading = False
@@ -359,8 +358,8 @@ def serve_metrics(listen: str, watch: Watch, warn: Told) -> Callable[[], None]:
     """
     import uvicorn
 
-    from lastack.app.monitor_http import split_target
     from lastack.app.watch_http import make_app
+    from lastack.prober.address import split_target
     from lastack.prober.responder import listen as open_listener
 
     host, port = split_target(listen)

@@ -37,6 +37,7 @@ _MOST_ROWS = 300_000  # that wait to be judged
 _AT_ONCE = 16_384
 _NAP_S = 0.2
 _TIDY_EVERY_S = 10.0
+_FAREWELL_S = 5.0  # for alerts that are under way when the watch ends
 _UNFINISHED = [int(ending) for ending in (Ending.open, Ending.half_closed, Ending.vanished)]
 
 
@@ -90,6 +91,7 @@ class Keeper:
         self._queue: deque[Left] = deque()
         self._queued_rows = 0
         self._snapshot: Left | None = None
+        self._open = 0
         self._ending = False
         self._now_ns = 0
         self._thread = threading.Thread(target=self._work, name="keeper", daemon=True)
@@ -108,10 +110,10 @@ class Keeper:
             self._now_ns = left.now_ns
             self._changed.notify_all()
 
-    def put_snapshot(self, left: Left) -> None:
-        """Hand the open sessions over; the last ones win."""
+    def put_snapshot(self, left: Left, total: int) -> None:
+        """Hand the open sessions over, and how many there are in all; the last ones win."""
         with self._changed:
-            self._snapshot = left
+            self._snapshot, self._open = left, total
             self._now_ns = left.now_ns
             self._changed.notify_all()
 
@@ -148,6 +150,7 @@ class Keeper:
                     self._changed.wait(_NAP_S)
                 some, self._queue = list(self._queue), deque()
                 snapshot, self._snapshot = self._snapshot, None
+                total = self._open
                 ending, options = self._ending, self._options
             for left in together(some):
                 self._keep(left)
@@ -156,6 +159,7 @@ class Keeper:
                     self._changed.notify_all()
             now = time.monotonic()
             if ending:
+                self._sender.finish(_FAREWELL_S)
                 if not self.store.finish(self._run()):
                     self._warn(f"{self.store.path}: the last rows could not be written: {self.store.trouble}")
                 return
@@ -163,7 +167,7 @@ class Keeper:
                 rolled = now
                 self.store.roll(self._run())
             if snapshot is not None:
-                self.store.snapshot(self._judged(snapshot))
+                self.store.snapshot(self._judged(snapshot), total)
             if now - tidied >= _TIDY_EVERY_S and not self.store.trouble:
                 tidied = now
                 self.store.tidy()

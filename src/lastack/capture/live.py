@@ -151,6 +151,16 @@ class LiveCapture:
         self.up = self._is_up()
         return lost
 
+    def restart(self) -> None:
+        """Begin anew: forget what waits in the ring, and what did not fit, since the interface was opened.
+
+        Raises:
+            InputError: The interface is gone.
+        """
+        self.close()
+        self._open()
+        self.drops = 0
+
     def _reopen(self) -> None:
         self.close()
         if _index_of(self.name):

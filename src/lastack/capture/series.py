@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lastack.capture.source import open_capture
+from lastack.capture.source import Capture, open_capture
 from lastack.model.errors import LastackError, UsageError
 
 
@@ -29,8 +30,16 @@ class CaptureOrder:
     rejected: list[LastackError] = field(default_factory=list)
 
 
-def order_captures(paths: Iterable[str | os.PathLike[str]]) -> CaptureOrder:
+#: Opens a capture to look at its start.
+Opener = Callable[[str], AbstractContextManager[Capture]]
+
+
+def order_captures(paths: Iterable[str | os.PathLike[str]], opener: Opener = open_capture) -> CaptureOrder:
     """Return files sorted by the time of their first packet, then by name; pipes come last, as given.
+
+    Args:
+        paths: Capture files; `-` is standard input.
+        opener: How to open one.
 
     Raises:
         UsageError: The same file was given twice, or standard input more than once.
@@ -50,7 +59,7 @@ def order_captures(paths: Iterable[str | os.PathLike[str]]) -> CaptureOrder:
             pipes.append(CaptureFile(path, None))
             continue
         try:
-            with open_capture(path) as capture:
+            with opener(path) as capture:
                 order.files.append(CaptureFile(path, capture.first_time_ns()))
         except LastackError as error:
             order.rejected.append(error)

@@ -34,6 +34,7 @@ from lastack.model.errors import InputError
 
 _PEEK = 1 << 16
 _PEEK_CAP = 16 << 20
+_PREFACE = 1 << 20
 _CUT_DAYS = 40
 
 
@@ -97,6 +98,8 @@ class Capture:
         self._orphan_at: int | None = None
         self.stream_bytes = 0
         self._start = self.header.size if self.header is not None else 0
+        self._from: int | None = None
+        self._first_s = 0
         self._repair = Repair(self.state, self.header, problems)
         if self.header is not None and self.header.odd_version:
             version = f"{self.header.major}.{self.header.minor}"
@@ -166,6 +169,8 @@ class Capture:
         """
         target = min(max(target_bytes, 1 << 12), BUFFER_CAP)
         position, least = self._start, 1
+        if self._from is not None:
+            position = self._from
         while True:
             window = self._storage.window(position, target, least)
             held = window.end - window.position
@@ -237,6 +242,58 @@ class Capture:
             self.state["orphan_at"] = first_orphans[0]
         times = parts["last_ns"][parts["packets"] > 0]
         self.state["last_ns"] = times[-1] if len(times) else before["last_ns"]
+
+    @property
+    def divisible(self) -> bool:
+        """Whether the capture can be read in pieces: a plain file that is not compressed."""
+        return isinstance(self._storage, MappedFile)
+
+    def preface(self) -> tuple[int, int]:
+        """Read the sections and interfaces at the start of a pcapng file; return how many of each are known."""
+        if self.kind == "pcapng" and not self.sections:
+            self._read_blocks(self._storage.window(0, _PREFACE))
+        return len(self.sections), len(self.interfaces)
+
+    def record_after(self, offset: int) -> int | None:
+        """Return a guess of where the first record from an offset on begins, None if none is near.
+
+        Offsets must rise from call to call, and `windows` must not have been called.
+        """
+        from lastack.kernels.resync import resync
+
+        self.preface()
+        if self.header is not None and not self._first_s:
+            self._first_s = (self.first_time_ns() or 0) // 1_000_000_000
+        window = self._storage.window(offset & ~3, TAIL)
+        last_s = self._first_s + _CUT_DAYS * 86_400
+        found = resync(
+            window.base, window.position, window.end, self.state[0], self._first_s, last_s, window.last
+        )
+        return int(found) if found >= 0 else None
+
+    def read_only(
+        self, start: int | None, end: int | None, packets: int = 0, last_ns: int = 0
+    ) -> tuple[int, int]:
+        """Let `windows` yield the records of one piece; it is the caller's to prove that one begins at its start.
+
+        Args:
+            start: Byte where the first record begins, None for the start of the capture.
+            end: Byte after the last, None for the end of the capture.
+            packets: Packets of the capture before, so that numbers go on.
+            last_ns: Time of the last of them.
+
+        Returns:
+            How many sections and interfaces of a pcapng file are known at its start.
+        """
+        if end is not None:
+            assert isinstance(self._storage, MappedFile), "only plain files are divisible"
+            self._storage.limit(end)
+        if start is None:
+            return 0, 0
+        self._from = start
+        known = self.preface()
+        self.state["packets"], self.state["last_ns"] = packets, last_ns
+        return known
 
     def cuts(self, window: Window, count: int) -> list[int]:
         """Return offsets, rising from `window.position`, where parts of a window may begin; at most so many.

@@ -91,6 +91,10 @@ class MappedFile:
         base = np.uint64(self._bytes.ctypes.data)
         return Window(base, min(position, end), end, 0, end == self._size)
 
+    def limit(self, end: int) -> None:
+        """Take the file as if it ended at a byte."""
+        self._size = min(self._size, end)
+
     def close(self) -> None:
         """Unmap the file."""
         self._bytes = np.empty(0, np.uint8)

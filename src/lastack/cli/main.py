@@ -98,8 +98,17 @@ def run(arguments: Sequence[str] | None = None) -> int:
         return 4 if isinstance(error, PermissionError) else 1
 
 
+class _WithoutPandas:
+    """Hides pandas: where it is installed, pyarrow imports it for the first array, most of a second for nothing."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name == "pandas":
+            raise ModuleNotFoundError("the command line does not use pandas", name=name)
+
+
 def main() -> None:
     """Run the process's command line and exit."""
+    sys.meta_path.insert(0, _WithoutPandas())
     sys.exit(run())
 
 

@@ -53,8 +53,7 @@ def command(
     Safe to leave open: it connects nowhere, sends nothing before it is asked over an established connection, and
     spends bounded connections, memory and time. The port is printed on standard output when it is ready.
     """
-    from lastack.app.probe import allow_descriptors
-    from lastack.prober.loop import Loop
+    from lastack.prober.loop import Loop, allow_descriptors
     from lastack.prober.responder import Limits, Responder
 
     allow_descriptors(max_connections + 100)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from lastack.cli.common import Duration
+from lastack.cli.common import Duration, PositiveCount
 
 if TYPE_CHECKING:
     from lastack.app.probe_syn import SynTarget, Tally
@@ -40,6 +40,9 @@ Exit codes: 0 every target answered at least once with SYN-ACK, 1 one did not, 2
     show_default=True,
     help="Half-open by raw socket, or connect().",
 )
+@click.option(
+    "--rate", type=PositiveCount(), default=20_000, show_default=True, help="SYNs sent a second, at most."
+)
 @click.option("-4", "family", flag_value="4", help="IPv4 only.")
 @click.option("-6", "family", flag_value="6", help="IPv6 only.")
 @click.option("--up-only", is_flag=True, help="Lines of answers only.")
@@ -50,6 +53,7 @@ def command(
     interval: int,
     timeout: int,
     method: str,
+    rate: int,
     family: str | None,
     up_only: bool,
     form: str,
@@ -58,52 +62,59 @@ def command(
 
     No connection is opened: the SYN-ACK is answered by RST, the application sees nothing.
     """
-    from lastack.app.probe_syn import ask_targets, expand
+    from lastack.app.probe_syn import Asking, ask_targets, expand
 
     asked = expand(targets, int(family or 0))
     rounds = (
         count if count is not None else 1 if any("/" in word.rpartition(":")[0] for word in targets) else 4
     )
 
-    def told(target: SynTarget, number: int, result: Result) -> None:
+    line = _json if form == "jsonl" else _line
+
+    def told(target: SynTarget, number: int, result: Result, rtt_ns: int | None) -> None:
         if up_only and not result.up:
             return
-        if form == "jsonl":
-            sys.stdout.write(json.dumps(_json(target, number, result)) + "\n")
-        else:
-            sys.stdout.write(_line(target, number, result) + "\n")
+        sys.stdout.write(line(target, number, result, rtt_ns) + "\n")
         if rounds != 1:
             sys.stdout.flush()
 
     def warned(line: str) -> None:
         click.echo(f"lastack: {line}", err=True)
 
-    tallies = ask_targets(asked, rounds, interval, timeout, method, told, warned)
+    asking = Asking(rounds, interval, timeout, method, rate)
+    tallies = ask_targets(asked, asking, told, warned)
     if form == "text":
         _summary(tallies)
     return 0 if all(tally.up for tally in tallies.values()) else 1
 
 
-def _json(target: SynTarget, number: int, result: Result) -> dict[str, Any]:
-    return {
+def _json(target: SynTarget, number: int, result: Result, rtt_ns: int | None) -> str:
+    if result.up and target.name.startswith(
+        target.address
+    ):  # thousands of lines, and nothing in them to escape
+        where = f'"target": "{target.name}", "address": "{target.address}", "port": {target.port}'
+        found = f'"round": {number}, "result": "up", "rtt_ns": {rtt_ns}, "attempts": {result.attempts}'
+        return f'{{{where}, {found}, "icmp_type": null, "icmp_code": null, "reporter": "", "detail": ""}}'
+    row = {
         "target": target.name,
         "address": target.address,
         "port": target.port,
         "round": number,
         "result": result.opening.value,
-        "rtt_ns": result.rtt_ns,
+        "rtt_ns": rtt_ns,
         "attempts": result.attempts,
         "icmp_type": result.icmp_type,
         "icmp_code": result.icmp_code,
         "reporter": result.reporter,
         "detail": result.detail,
     }
+    return json.dumps(row)
 
 
-def _line(target: SynTarget, number: int, result: Result) -> str:
+def _line(target: SynTarget, number: int, result: Result, rtt_ns: int | None) -> str:
     from lastack.model.units import format_duration
 
-    time = "" if result.rtt_ns is None else f" time={format_duration(result.rtt_ns)}"
+    time = "" if rtt_ns is None else f" time={format_duration(rtt_ns)}"
     by = f" from {result.reporter}" if result.reporter else ""
     detail = f" ({result.detail}{by})" if result.detail and not result.up else ""
     again = f" after {result.attempts} SYN" if result.up and result.attempts > 1 else ""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lastack.cli.common import Reading
+from lastack.store.place import is_database
 
 if TYPE_CHECKING:
     from lastack.app.options import Progress, ProgressState
@@ -28,7 +29,7 @@ def shown_progress(
         config: Say which configuration is in force.
         packets: The captures that datasets were made from are read again.
     """
-    captures = any(not Path(name).is_dir() for name in inputs)
+    captures = any(not is_database(name) and not Path(name).is_dir() for name in inputs)
     if config and (captures or reading.config is not None):
         _tell_config(reading)
     captures |= packets

@@ -18,6 +18,7 @@ Examples:
   lastack serve trace.pcap                         the same for a capture, kept nowhere
   lastack serve monday tuesday --listen '[::1]:9000'
   lastack serve dataset --captures /srv/pcap       where the packets are now
+  lastack serve clickhouse://HOST/DATABASE         sessions in ClickHouse
   lastack serve dataset --listen 0.0.0.0:8011 --token auto --tls-cert c.pem --tls-key k.pem
   curl 'http://127.0.0.1:8011/api/v1/table?by=service&metrics=rst.srv/connection'
 """
@@ -74,23 +75,27 @@ def command(
     # Imported late: parsing a command line must not wait for Arrow.
     from lastack.app.grouped import open_source
     from lastack.cli.progress import shown_progress
+    from lastack.store.place import is_database, place_of
     from lastack.web.endpoint import Settings
     from lastack.web.jobs import Limits
     from lastack.web.security import is_loopback
     from lastack.web.server import make_app
+    from lastack.web.tls import check_pair
 
+    if tls_cert is not None and tls_key is not None:
+        check_pair(tls_cert, tls_key)
     host, port = _split(listen)
     if not is_loopback(host) and not token and not no_token:
         raise click.UsageError(f"{host} can be reached from elsewhere: give --token auto (or --no-token)")
     secret = secrets.token_urlsafe(24) if token == "auto" else token or ""
-    folders = [name for name in inputs if name != "-" and Path(name).is_dir()]
-    names = [Path(name).resolve().name for name in folders]
+    folders = [name for name in inputs if name != "-" and (is_database(name) or Path(name).is_dir())]
+    names = [place_of(n).last if is_database(n) else Path(n).resolve().name for n in folders]
     with contextlib.ExitStack() as stack:
         taken = [name for name in inputs if name not in folders]
         if taken:
             with shown_progress(reading, taken) as progress:
                 source = stack.enter_context(open_source(taken, reading.track_options, progress))
-            folders += [str(dataset.path) for dataset in source.datasets]
+            folders += [part.name for part in source.stored.parts]
             names.append(", ".join(Path(name).name for name in taken))
             tell(source.notes, reading)
         app = make_app(
@@ -101,6 +106,7 @@ def command(
             loopback_only=is_loopback(host),
             secure=tls_cert is not None,
             threads=reading.threads,
+            prepare=True,
         )
         listening = stack.enter_context(_bound(host, port))
         scheme = "https" if tls_cert is not None else "http"

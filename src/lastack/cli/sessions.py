@@ -77,9 +77,10 @@ def command(
     from lastack.cli.progress import shown_progress
     from lastack.query.parse import parse_filter
     from lastack.store.dataset import Order
+    from lastack.store.place import is_database
 
     node = parse_filter(where)
-    if sort is None and form == "table" and any(Path(name).is_dir() for name in inputs):
+    if sort is None and form == "table" and any(is_database(name) or Path(name).is_dir() for name in inputs):
         sort = "start"  # rows of captures come in that order by themselves
     order = Order.parse(sort) if sort else None
     exporter = EXPORTERS[form].load()(output, chosen or _all_columns(form))

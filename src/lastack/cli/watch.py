@@ -114,19 +114,24 @@ def command(
     from lastack.capture.live import LiveCapture
     from lastack.store.roll import RollingStore
 
+    def warn(line: str) -> None:
+        if not quiet:
+            click.echo(f"lastack: {line}", err=True)
+
     capture = None
     if interface != "-":
         capture = LiveCapture(interface, snaplen, ring, not no_promiscuous)
     store = RollingStore(output, retention=options.retention)
     rights = drop_privileges()
+    from lastack.app.prepare import ensure_live
+
+    ensure_live(warn)
+    if capture is not None:
+        capture.restart()  # what came while the program got ready did not fit anyway
     from lastack.app.watch import Watch, serve_metrics
     from lastack.app.watch_http import status_row
     from lastack.app.watch_source import PipeSource, RingSource
     from lastack.view.watch import WatchScreen, timeout_words
-
-    def warn(line: str) -> None:
-        if not quiet:
-            click.echo(f"lastack: {line}", err=True)
 
     words = timeout_words(
         {
@@ -138,7 +143,8 @@ def command(
     )
     if store.resumed:
         warn(
-            f"{output}: the run before was cut off; its {store.row_count:,} sessions are kept, and it goes on"
+            f"{output}: the run before was cut off; its {store.row_count:,} sessions are kept, "
+            f"{store.recovered:,} of them as they stood open, and it goes on"
         )
     if capture is not None:
         warn(f"{interface}: a ring of {capture.ring_bytes >> 20} MiB; {rights} kept")

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import select
-import socket
-import struct
 from collections import deque
-from collections.abc import Callable
 from typing import Protocol
 
 from lastack.model.errors import AccessError
-from lastack.prober.connection import abort, pending_error
-from lastack.prober.loop import BROKEN, Loop, Timer
-from lastack.prober.outcome import Opening, Result, icmp_words
+from lastack.prober.attempt import Attempt, Done
+from lastack.prober.loop import Loop, Timer
+from lastack.prober.outcome import Opening, Result
 from lastack.prober.syn_socket import Answer, SynSocket
 
-Done = Callable[[Result], None]
 #: A SYN may be lost: it is sent again after this time, as Linux does.
 RETRY_NS = 1_000_000_000
 _SEND_STEP_NS = 2_000_000
@@ -201,9 +196,9 @@ class ConnectAsker:
 
     def __init__(self, loop: Loop, source4: str = "", source6: str = "", at_once: int = 2000) -> None:
         self._loop = loop
-        self._sources = {socket.AF_INET: source4, socket.AF_INET6: source6}
+        self._sources = {4: source4, 6: source6}
         self._at_once = at_once
-        self._live: set[_Connect] = set()
+        self._live: set[Attempt] = set()
         self._queue: deque[tuple[str, int, int, Done]] = deque()
 
     def ask(self, address: str, port: int, timeout_ns: int, done: Done) -> None:
@@ -214,12 +209,11 @@ class ConnectAsker:
     def _start(self) -> None:
         while self._queue and len(self._live) < self._at_once:
             address, port, timeout_ns, done = self._queue.popleft()
-            family = socket.AF_INET6 if ":" in address else socket.AF_INET
-            one = _Connect(self._loop, family, self._sources[family], (address, port), timeout_ns)
+            one = Attempt(self._loop, (address, port), timeout_ns, self._sources[6 if ":" in address else 4])
             one.done = self._after(one, done)
             self._live.add(one)
 
-    def _after(self, one: _Connect, done: Done) -> Done:
+    def _after(self, one: Attempt, done: Done) -> Done:
         def ended(result: Result) -> None:
             self._live.discard(one)
             done(result)
@@ -234,114 +228,6 @@ class ConnectAsker:
         for one in list(self._live):
             one.stop()
         self._live.clear()
-
-
-_REFUSED = "ECONNREFUSED"
-_UNREACHABLE = ("EHOSTUNREACH", "ENETUNREACH", "EHOSTDOWN", "ENETDOWN", "ENONET", "EACCES", "EPROTO")
-_RECVERR = {socket.AF_INET: (socket.IPPROTO_IP, 11), socket.AF_INET6: (socket.IPPROTO_IPV6, 25)}
-
-
-class _Connect:
-    """One connect()."""
-
-    def __init__(
-        self,
-        loop: Loop,
-        family: socket.AddressFamily,
-        source: str,
-        target: tuple[str, int],
-        timeout_ns: int,
-    ) -> None:
-        self.done: Done = lambda result: None
-        self._loop = loop
-        self._family = family
-        self._since = loop.now()
-        self._over = False
-        self._timer: Timer | None = None
-        try:
-            self._sock = socket.socket(family, socket.SOCK_STREAM)
-        except OSError as error:
-            detail = error.strerror or str(error)
-            loop.at(self._since, lambda: self._fail(detail))
-            return
-        try:
-            self._sock.setblocking(False)
-            self._sock.setsockopt(*_RECVERR[family], 1)
-            if source:
-                self._sock.bind((source, 0))
-            self._sock.connect_ex(target)
-        except OSError as error:
-            detail = error.strerror or str(error)
-            self._sock.close()
-            loop.at(self._since, lambda: self._fail(detail))
-            return
-        self._timer = loop.at(self._since + timeout_ns, self._late)
-        loop.watch(self._sock.fileno(), self._event)
-
-    def _event(self, events: int) -> None:
-        if self._over:
-            return
-        rtt = self._loop.now() - self._since
-        if events & BROKEN and (error := pending_error(self._sock)):
-            self._finish(self._failure(error, rtt))
-        elif events & select.EPOLLOUT:
-            self._finish(Result(Opening.up, rtt))
-
-    def _failure(self, error: str, rtt: int) -> Result:
-        if error == _REFUSED:
-            kind = self._icmp()
-            if kind is None:
-                return Result(Opening.refused, rtt, detail="RST")
-            return self._unreachable(kind, rtt, error)
-        if error in _UNREACHABLE:
-            return self._unreachable(self._icmp(), rtt, error)
-        if error == "ETIMEDOUT":
-            return Result(Opening.filtered, detail="no answer")
-        return Result(Opening.error, detail=error)
-
-    def _unreachable(self, icmp: tuple[int, int, str] | None, rtt: int, error: str) -> Result:
-        if icmp is None:
-            return Result(Opening.unreachable, rtt, detail=error)
-        kind, code, reporter = icmp
-        words = icmp_words(4 if self._family == socket.AF_INET else 6, kind, code)
-        return Result(Opening.unreachable, rtt, 1, kind, code, reporter, words)
-
-    def _icmp(self) -> tuple[int, int, str] | None:
-        """Return type, code and sender of the ICMP error behind a failure."""
-        try:
-            _, extra, _, _ = self._sock.recvmsg(256, 512, socket.MSG_ERRQUEUE)
-        except OSError:
-            return None
-        for level, name, value in extra:
-            if (level, name) == _RECVERR[self._family] and len(value) >= 16:
-                _, origin, kind, code = struct.unpack_from("=IBBB", value)
-                if origin in (2, 3):
-                    at = 20 if self._family == socket.AF_INET else 24
-                    size = 4 if self._family == socket.AF_INET else 16
-                    return kind, code, socket.inet_ntop(self._family, value[at : at + size])
-        return None
-
-    def _late(self) -> None:
-        if not self._over:
-            self._finish(Result(Opening.filtered, detail="no answer"))
-
-    def _finish(self, result: Result) -> None:
-        self.stop()
-        self.done(result)
-
-    def _fail(self, detail: str) -> None:
-        """Tell of a connection that could not even be begun."""
-        if not self._over:
-            self._over = True
-            self.done(Result(Opening.error, detail=detail))
-
-    def stop(self) -> None:
-        """Close the connection without a word."""
-        if not self._over and self._timer is not None:
-            self._timer.cancel()
-            self._loop.forget(self._sock.fileno())
-            abort(self._sock)
-        self._over = True
 
 
 def best_asker(loop: Loop, method: str, source4: str = "", source6: str = "") -> tuple[Asker, str]:

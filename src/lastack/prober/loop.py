@@ -6,7 +6,9 @@ come is what a path test waits for. Linux only.
 
 from __future__ import annotations
 
+import contextlib
 import heapq
+import resource
 import select
 import time
 from collections.abc import Callable
@@ -98,3 +100,12 @@ class Loop:
     def close(self) -> None:
         """Release the kernel's part."""
         self._epoll.close()
+
+
+def allow_descriptors(wanted: int) -> None:
+    """Raise this process's limit of open files as far as it may go."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (max(most, soft), hard))

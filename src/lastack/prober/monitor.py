@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from lastack.prober.address import look_up
 from lastack.prober.asker import Asker
 from lastack.prober.health import Change, Health, Schedule
 from lastack.prober.loop import Loop
@@ -97,13 +97,3 @@ class Monitor:
             address = look_up(target.host, target.version) or (known[0] if known else "")
             known = self._addresses[target.name] = (address, now if address else now - RESOLVE_NS)
         return known[0]
-
-
-def look_up(host: str, version: int = 0) -> str:
-    """Return the first address of a name, empty without one."""
-    family = {4: socket.AF_INET, 6: socket.AF_INET6}.get(version, socket.AF_UNSPEC)
-    try:
-        found = socket.getaddrinfo(host, None, family, socket.SOCK_STREAM)
-    except OSError:
-        return ""
-    return str(found[0][4][0])

@@ -9,9 +9,9 @@ from hashlib import blake2s
 
 _WORDS = struct.Struct(">HHIIBBHHHBBH")
 _SIZE = 24  # bytes: a TCP header with the option MSS
-_SYN, _RST, _ACK = 2, 4, 16
-_WINDOW, _MSS = 64240, 1460
-_TCP = 6
+SYN, RST, ACK = 2, 4, 16
+WINDOW, MSS = 64240, 1460
+TCP = 6
 
 
 def position(key: bytes, address: bytes, port: int, source_port: int) -> int:
@@ -32,11 +32,11 @@ def syn(source: bytes, destination: bytes, source_port: int, port: int, sequence
         port: The target's.
         sequence: Initial sequence number.
     """
-    words = (source_port, port, sequence, 0, (_SIZE // 4) << 4, _SYN, _WINDOW)
-    segment = _WORDS.pack(*words, 0, 0, 2, 4, _MSS)
+    words = (source_port, port, sequence, 0, (_SIZE // 4) << 4, SYN, WINDOW)
+    segment = _WORDS.pack(*words, 0, 0, 2, 4, MSS)
     if not source:
         return segment
-    total = sum(struct.unpack(">12H", segment)) + _TCP + _SIZE
+    total = sum(struct.unpack(">12H", segment)) + TCP + _SIZE
     pairs = struct.unpack(f">{(len(source) + len(destination)) // 2}H", source + destination)
     total += sum(pairs)
     while total >> 16:
@@ -64,11 +64,11 @@ def read_reply(data: bytes, source_port: int) -> Reply | None:
     if len(data) < 20:
         return None
     port, to, _, acknowledged, _, flags = struct.unpack_from(">HHIIBB", data)
-    if to != source_port or not flags & _ACK:
+    if to != source_port or not flags & ACK:
         return None
-    if flags & _RST:
+    if flags & RST:
         return Reply(port, True, acknowledged)
-    return Reply(port, False, acknowledged) if flags & _SYN else None
+    return Reply(port, False, acknowledged) if flags & SYN else None
 
 
 def tcp_of_ipv4(packet: bytes) -> bytes:

@@ -48,6 +48,7 @@ class Answer:
         icmp: Type and code.
         reporter: Who sent the ICMP error.
         detail: In words.
+        sequence: Number of the SYN that is answered.
     """
 
     address: str
@@ -57,6 +58,7 @@ class Answer:
     icmp: tuple[int, int] | None = None
     reporter: str = ""
     detail: str = ""
+    sequence: int = 0
 
 
 class SynSocket:
@@ -74,7 +76,7 @@ class SynSocket:
     def __init__(self, version: int, source: str = "") -> None:
         self.version = version
         self._family = socket.AF_INET if version == 4 else socket.AF_INET6
-        self._key = os.urandom(16)
+        self.key = os.urandom(16)
         self._sources: dict[str, bytes] = {}
         self._source = source
         try:
@@ -127,7 +129,7 @@ class SynSocket:
             OSError: There is no way to the target.
         """
         packed = pack_address(address)
-        sequence = position(self._key, packed, port, self.source_port)
+        sequence = position(self.key, packed, port, self.source_port)
         source = self._source_to(address) if self.version == 4 else b""
         segment = syn(source, packed, self.source_port, port, sequence)
         now = time.time_ns()
@@ -141,14 +143,11 @@ class SynSocket:
         return now
 
     def _source_to(self, address: str) -> bytes:
-        """Return the address that the kernel will send from: it is part of the checksum."""
         if self._source:
             return pack_address(self._source)
         known = self._sources.get(address)
         if known is None:
-            with socket.socket(self._family, socket.SOCK_DGRAM) as probe:
-                probe.connect((address, 9))
-                known = self._sources[address] = pack_address(probe.getsockname()[0])
+            known = self._sources[address] = source_to(address)
         return known
 
     def receive(self) -> Iterator[Answer]:
@@ -165,13 +164,18 @@ class SynSocket:
             reply = read_reply(segment, self.source_port)
             if reply is None:
                 continue
-            expected = position(self._key, pack_address(address), reply.port, self.source_port)
-            if (reply.acknowledged - 1) & 0xFFFFFFFF != expected:
-                continue
-            yield Answer(address, reply.port, "rst" if reply.refused else "synack", _stamp(extra))
-        yield from self._errors()
+            kind, sequence = "rst" if reply.refused else "synack", (reply.acknowledged - 1) & 0xFFFFFFFF
+            if sequence == self._position(address, reply.port):
+                yield Answer(address, reply.port, kind, _stamp(extra), sequence=sequence)
+        for answer in self.errors():
+            if answer.sequence == self._position(answer.address, answer.port):
+                yield answer
 
-    def _errors(self) -> Iterator[Answer]:
+    def _position(self, address: str, port: int) -> int:
+        return position(self.key, pack_address(address), port, self.source_port)
+
+    def errors(self) -> Iterator[Answer]:
+        """Yield the ICMP errors that are there; whether their `sequence` is one that was sent is for the caller."""
         for _ in range(_AT_ONCE):
             try:
                 data, extra, _, peer = self._raw.recvmsg(512, 512, socket.MSG_ERRQUEUE)
@@ -185,16 +189,15 @@ class SynSocket:
             address = str(peer[0])
             if source_port != self.source_port:
                 continue
-            if sequence != position(self._key, pack_address(address), port, self.source_port):
-                continue
             for level, kind, value in extra:
                 if (level, kind) in ((socket.IPPROTO_IP, _IP_RECVERR), (socket.IPPROTO_IPV6, _IPV6_RECVERR)):
-                    yield self._error(address, port, value, _stamp(extra))
+                    yield self._error(address, port, value, _stamp(extra), sequence)
 
-    def _error(self, address: str, port: int, value: bytes, at_ns: int) -> Answer:
+    def _error(self, address: str, port: int, value: bytes, at_ns: int, sequence: int) -> Answer:
         _, origin, kind, code, _, _, _ = _ERROR.unpack_from(value)
         if origin == _ORIGIN_LOCAL:
-            return Answer(address, port, "icmp", at_ns, None, "", "no answer to ARP or neighbour discovery")
+            detail = "no answer to ARP or neighbour discovery"
+            return Answer(address, port, "icmp", at_ns, None, "", detail, sequence)
         rest = value[_ERROR.size :]
         reporter = ""
         if self.version == 4 and len(rest) >= 8:
@@ -202,13 +205,32 @@ class SynSocket:
         elif len(rest) >= 24:
             reporter = socket.inet_ntop(socket.AF_INET6, rest[8:24])
         return Answer(
-            address, port, "icmp", at_ns, (kind, code), reporter, icmp_words(self.version, kind, code)
+            address,
+            port,
+            "icmp",
+            at_ns,
+            (kind, code),
+            reporter,
+            icmp_words(self.version, kind, code),
+            sequence,
         )
 
     def close(self) -> None:
         """Give the port back."""
         self._raw.close()
         self._hold.close()
+
+
+def source_to(address: str) -> bytes:
+    """Return the packed address that the kernel sends from to an address; zeros without a route."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    # a new socket each time: one that is connected again keeps its first address
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((address, 9))
+        except OSError:
+            return bytes(16 if family == socket.AF_INET6 else 4)  # sending tells what is wrong
+        return pack_address(probe.getsockname()[0])
 
 
 def _stamp(extra: list[tuple[int, int, bytes]]) -> int:

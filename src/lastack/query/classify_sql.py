@@ -46,7 +46,7 @@ def _case(branches: list[Fragment], results: list[str], otherwise: str | None) -
 def _zone(classes: Classes, address: str, dialect: Dialect) -> Fragment:
     zones = classes.by_priority
     text, values = _case([_in_zone(zone, address, dialect) for zone in zones], [z.name for z in zones], None)
-    return f"({text})::VARCHAR", values
+    return dialect.text(text), values
 
 
 def _in_zone(zone: Zone, address: str, dialect: Dialect) -> Fragment:

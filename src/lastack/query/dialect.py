@@ -37,14 +37,29 @@ class Dialect(Protocol):
     def matches(self, expression: str) -> str:
         """Return a test whether an RE2 pattern (bound) matches a whole text, `.` matching newlines too."""
 
+    def known(self, condition: str, expression: str) -> str:
+        """Return a condition on an expression that may be null, false where it is."""
+
     def count_if(self, condition: str) -> str:
         """Return the number of rows for which a condition is true."""
 
     def sum(self, expression: str) -> str:
-        """Return an exact sum, 0 over no rows."""
+        """Return an exact sum of integers, 0 over no rows."""
 
-    def quantile(self, expression: str, share: float) -> str:
-        """Return the smallest value that at least this share of the values do not exceed (nearest rank)."""
+    def real_sum(self, expression: str) -> str:
+        """Return a sum of floats as a double, 0 over no rows."""
+
+    def extreme(self, word: str, expression: str) -> str:
+        """Return the `min` or `max` of an expression, null over no rows."""
+
+    def quantile(self, expression: str, share: float, together: Sequence[float] = ()) -> str:
+        """Return the smallest value that at least this share of the values do not exceed (nearest rank).
+
+        Args:
+            expression: The values.
+            share: The share.
+            together: All shares of these values that a statement asks for, this one included, in order.
+        """
 
     def distinct(self, expression: str) -> str:
         """Return the exact number of different values."""
@@ -61,8 +76,17 @@ class Dialect(Protocol):
     def ratio(self, above: str, below: str) -> str:
         """Return a quotient as a double: infinite for something over nothing, null for nothing over nothing."""
 
-    def same(self, left: str, right: str) -> str:
-        """Return a test for equality in which null equals null."""
+    def absent(self, keys: Sequence[str], names: Sequence[str], table: str) -> str:
+        """Return a test that no row of a table has these keys in the columns of these names; null equals null.
+
+        Without keys, the test is that the table has no row.
+        """
+
+    def text(self, expression: str) -> str:
+        """Return an expression as a text that may be null."""
+
+    def temporary(self, name: str, select: str) -> str:
+        """Return the statement that keeps a result under a name for as long as the connection lasts."""
 
     def packed(self, address: str) -> str:
         """Return an address as a type that is quick to group by and sorts as its bytes do."""
@@ -102,6 +126,10 @@ class DuckDb:
         """Return `regexp_full_match`."""
         return f"regexp_full_match({expression}, ?, 's')"
 
+    def known(self, condition: str, expression: str) -> str:
+        """Return `coalesce`: a condition on null is null."""
+        return f"coalesce({condition}, false)"
+
     def count_if(self, condition: str) -> str:
         """Return a filtered count, which skips other aggregates' rows cheaply."""
         return f"count(*) FILTER (WHERE {condition})"
@@ -110,9 +138,20 @@ class DuckDb:
         """Return the sum (DuckDB adds integers in 128 bits)."""
         return f"coalesce(sum({expression}), 0)"
 
-    def quantile(self, expression: str, share: float) -> str:
-        """Return `quantile_disc`, which is the nearest rank."""
-        return f"quantile_disc({expression}, {share!r})"
+    def real_sum(self, expression: str) -> str:
+        """Return the sum (DuckDB adds floats as doubles)."""
+        return f"coalesce(sum({expression}), 0)"
+
+    def extreme(self, word: str, expression: str) -> str:
+        """Return the aggregate of that name."""
+        return f"{word}({expression})"
+
+    def quantile(self, expression: str, share: float, together: Sequence[float] = ()) -> str:
+        """Return `quantile_disc`, which is the nearest rank; of several shares it keeps and orders the values once."""
+        if len(together) < 2:
+            return f"quantile_disc({expression}, {share!r})"
+        shares = ", ".join(map(repr, together))
+        return f"quantile_disc({expression}, [{shares}])[{list(together).index(share) + 1}]"
 
     def distinct(self, expression: str) -> str:
         """Return an exact count of distinct values."""
@@ -138,9 +177,20 @@ class DuckDb:
             f"WHEN {above} > 0 THEN 'infinity'::DOUBLE END"
         )
 
-    def same(self, left: str, right: str) -> str:
-        """Return `IS NOT DISTINCT FROM`."""
-        return f"{left} IS NOT DISTINCT FROM {right}"
+    def absent(self, keys: Sequence[str], names: Sequence[str], table: str) -> str:
+        """Return `NOT EXISTS`, with `IS NOT DISTINCT FROM` for each key."""
+        same = [f"listed.{n} IS NOT DISTINCT FROM {key}" for n, key in zip(names, keys, strict=True)]
+        # A table of the keys alone: its other columns could have the names of session columns.
+        listed = f"(SELECT {', '.join(names) or '1'} FROM {table}) AS listed"
+        return f"NOT EXISTS (SELECT 1 FROM {listed} WHERE {' AND '.join(same) or 'true'})"
+
+    def text(self, expression: str) -> str:
+        """Return the expression as VARCHAR."""
+        return f"({expression})::VARCHAR"
+
+    def temporary(self, name: str, select: str) -> str:
+        """Return `CREATE TEMP TABLE`."""
+        return f"CREATE TEMP TABLE {name} AS {select}"
 
     def packed(self, address: str) -> str:
         """Return the address as a UUID: 16 bytes in place, where a BLOB of more than 12 is a pointer."""

@@ -7,13 +7,14 @@ a second pass, for they cannot be joined.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from lastack.query.ast import And, Node, Not
 from lastack.query.dialect import DUCKDB, Dialect, Fragment
 from lastack.query.keys import Key
 from lastack.query.measures import Atom, Fold, Measure
-from lastack.query.metrics import Metric
+from lastack.query.metrics import Kind, Metric
 from lastack.query.parse import parse_filter
 from lastack.query.questions import Grouped, Histogram
 from lastack.query.sql import GroupColumns, filter_sql, metric_sql
@@ -80,8 +81,14 @@ def base_filter(where: Node | None, strays: bool) -> Node | None:
     return Not(stray) if where is None else And((Not(stray), where))
 
 
-def atom_sql(atom: Atom, dialect: Dialect = DUCKDB) -> Fragment:
-    """Return the aggregate of an atom over session rows."""
+def atom_sql(atom: Atom, dialect: Dialect = DUCKDB, among: Iterable[Atom] = ()) -> Fragment:
+    """Return the aggregate of an atom over session rows.
+
+    Args:
+        atom: The atom.
+        dialect: The engine's words.
+        among: Atoms of the same statement: percentiles of one quantity are quicker together.
+    """
     condition, params = filter_sql(atom.where, dialect=dialect)
     if atom.fold is Fold.count:
         return (dialect.count_if(condition), params) if atom.where is not None else ("count(*)", [])
@@ -89,15 +96,21 @@ def atom_sql(atom: Atom, dialect: Dialect = DUCKDB) -> Fragment:
     expression = metric_sql(atom.metric, dialect)
     match atom.fold:
         case Fold.sum:
-            return dialect.sum(expression), []
+            return _sum(atom, expression, dialect), []
         case Fold.quantile:
-            return dialect.quantile(expression, atom.share), []
+            together = {one.share for one in among if one.fold is atom.fold and one.metric == atom.metric}
+            return dialect.quantile(expression, atom.share, sorted(together)), []
         case Fold.distinct:
             return dialect.distinct(dialect.packed(expression) if _is_packed(atom.metric) else expression), []
         case Fold.example:
             return dialect.least_if(expression, condition), params
         case _:
-            return f"{atom.fold.value}({expression})", []
+            return dialect.extreme(atom.fold.value, expression), []
+
+
+def _sum(atom: Atom, expression: str, dialect: Dialect) -> str:
+    real = atom.metric is not None and atom.metric.kind is Kind.real
+    return dialect.real_sum(expression) if real else dialect.sum(expression)
 
 
 def _key_sql(key: Key, dialect: Dialect) -> str:
@@ -146,13 +159,14 @@ class _Emitter:
 
     def _groups(self) -> Fragment:
         keys = [f"{_key_sql(key, self._dialect)} AS k{i}" for i, key in enumerate(self._question.keys)]
-        atoms = [(atom_sql(atom, self._dialect), name) for atom, name in self._columns.items()]
+        atoms = [(atom_sql(atom, self._dialect, self._columns), name) for atom, name in self._columns.items()]
         columns = ", ".join([*keys, *(f"{text} AS {name}" for (text, _), name in atoms)])
         source, params = self._from()
         places = ", ".join(str(i + 1) for i in range(len(keys)))
         group = f" GROUP BY {places}" if keys else ""
         values = [value for (_, more), _ in atoms for value in more]
-        return f"CREATE TEMP TABLE {_GROUPS} AS SELECT {columns} {source}{group}", [*values, *params]
+        select = f"SELECT {columns} {source}{group}"
+        return self._dialect.temporary(_GROUPS, select), [*values, *params]
 
     def _listed(self) -> Fragment:
         """Choose the rows: names of keys and measures first, so that `having` and the order may use them."""
@@ -169,10 +183,8 @@ class _Emitter:
         inner = f"SELECT *, {', '.join(named)} FROM {_GROUPS}"
         # The limit is inside: numbering all groups would sort them all.
         chosen = f"SELECT * FROM ({inner}) WHERE {having} ORDER BY {by}{limit}"
-        return (
-            f"CREATE TEMP TABLE {_LISTED} AS SELECT *, row_number() OVER (ORDER BY {by}) AS place FROM ({chosen})",
-            params,
-        )
+        select = f"SELECT *, row_number() OVER (ORDER BY {by}) AS place FROM ({chosen})"
+        return self._dialect.temporary(_LISTED, select), params
 
     def _rows(self) -> Fragment:
         quoted = self._dialect.name
@@ -197,9 +209,11 @@ class _Emitter:
             merges = atom.fold.merges
             if merges is None:
                 alone = atom.fold.needs_rows and not self._question.keys
-                parts.append(f"min({name})" if alone else "NULL")
+                parts.append(self._dialect.extreme("min", name) if alone else "NULL")
+            elif merges is Fold.sum:
+                parts.append(_sum(atom, name, self._dialect))
             else:
-                parts.append(self._dialect.sum(name) if merges is Fold.sum else f"{merges.value}({name})")
+                parts.append(self._dialect.extreme(merges.value, name))
         return ", ".join(parts)
 
     def _summary(self) -> Fragment:
@@ -215,7 +229,7 @@ class _Emitter:
 
     def _again(self, atoms: list[Atom], *, others: bool) -> Fragment:
         """Aggregate sessions once more without keys: all of them, or those of groups that are not listed."""
-        parts = [atom_sql(atom, self._dialect) for atom in atoms]
+        parts = [atom_sql(atom, self._dialect, atoms) for atom in atoms]
         source, params = self._from()
         columns = ", ".join(text for text, _ in parts)
         values = [value for _, more in parts for value in more]
@@ -231,8 +245,4 @@ class _Emitter:
 
     def _not_listed(self, keys: list[str]) -> str:
         """Return the test that a group is not listed."""
-        same = [self._dialect.same(f"listed.k{i}", key) for i, key in enumerate(keys)]
-        # A table of the keys alone: its other columns could have the names of session columns.
-        names = ", ".join(f"k{i}" for i in range(len(keys))) or "place"
-        listed = f"(SELECT {names} FROM {_LISTED}) AS listed"
-        return f"NOT EXISTS (SELECT 1 FROM {listed} WHERE {' AND '.join(same) or 'true'})"
+        return self._dialect.absent(keys, [f"k{i}" for i in range(len(keys))], _LISTED)

@@ -84,7 +84,7 @@ def filter_sql(node: Node | None, columns: Columns = _SESSIONS, dialect: Dialect
                 text = text.replace("?", dialect.single("?"))
             if symbol in NULL_TESTS or not columns.nullable(metric):
                 return text, params
-            return f"coalesce({text}, false)", params
+            return dialect.known(text, expression), params
         case Not(term):
             text, params = filter_sql(term, columns, dialect)
             return f"NOT ({text})", params

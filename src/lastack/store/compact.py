@@ -20,7 +20,7 @@ from lastack.store.writer import SEGMENT_ROWS
 
 FAN = 8  #: segments that become one
 _BATCH = 16_384
-_GROUP = 65_536  # rows that are in memory at a time; the capture goes on meanwhile
+_GROUP = 32_768  # rows that are in memory at a time, some 50 MB; the capture goes on meanwhile
 
 
 def choose(

@@ -14,7 +14,7 @@ from lastack.model.errors import InputError, UsageError
 from lastack.model.fields import BY_NAME
 from lastack.query.ast import Node
 from lastack.query.classify_sql import classified_source
-from lastack.query.dialect import DUCKDB, Fragment
+from lastack.query.dialect import DUCKDB, Dialect, Fragment
 from lastack.query.metrics import METRICS, nearest
 from lastack.query.sql import filter_sql, metric_sql
 from lastack.query.zones import Classes
@@ -49,10 +49,11 @@ class Order:
             raise UsageError(f"sort: no field is called {name!r}: {hint}")
         return cls(name, text.startswith("-"))
 
-    @property
-    def sql(self) -> str:
-        """The ORDER BY term."""
-        return f"{metric_sql(METRICS[self.metric])} {'DESC' if self.descending else 'ASC'} NULLS LAST"
+    def sql(self, dialect: Dialect = DUCKDB) -> str:
+        """Return the ORDER BY term."""
+        return (
+            f"{metric_sql(METRICS[self.metric], dialect)} {'DESC' if self.descending else 'ASC'} NULLS LAST"
+        )
 
 
 class Dataset:
@@ -164,7 +165,7 @@ def scan_datasets(
     source, files = source_of(datasets)
     text = f"SELECT {wanted} FROM {source} WHERE {condition}"
     if order is not None:
-        text += f" ORDER BY {order.sql}"
+        text += f" ORDER BY {order.sql()}"
     if limit is not None:
         text += f" LIMIT {int(limit)}"
     with connect() as connection:

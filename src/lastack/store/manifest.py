@@ -1,7 +1,7 @@
 """The manifest of a dataset: which segments count, what was read to make them, whether that was all.
 
-The manifest decides: a file that it does not name is no part of the dataset. It is replaced by a rename, so
-that a reader sees either the old state or the new one.
+The manifest decides: a file that it does not name is no part of the dataset. It is replaced by a rename, in an S3
+store by one object, so that a reader sees either the old state or the new one.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 from lastack import __version__
 from lastack.model.errors import AccessError, InputError
 from lastack.model.fields import SCHEMA_VERSION
+from lastack.store.s3 import S3Folder
 
 NAME = "manifest.json"
 FORMAT = "lastack-dataset"
@@ -128,13 +129,26 @@ class Manifest:
         return whole
 
 
+def run_from_json(content: Mapping[str, Any]) -> Run:
+    """Return the run that JSON values tell of.
+
+    Raises:
+        KeyError, TypeError: They are not those of a run.
+    """
+    told: dict[str, Any] = dict(content)
+    return Run(**{**told, "captures": tuple(told["captures"]), "problems": tuple(told["problems"])})
+
+
 def _summed(first: Mapping[str, int], second: Mapping[str, int]) -> dict[str, int]:
     return {name: first.get(name, 0) + second.get(name, 0) for name in [*first, *second]}
 
 
-def write_manifest(folder: Path, manifest: Manifest) -> None:
+def write_manifest(folder: Path | S3Folder, manifest: Manifest) -> None:
     """Replace the manifest of a dataset at once."""
     content = {"format": FORMAT, **asdict(manifest), "rows": manifest.rows}
+    if isinstance(folder, S3Folder):
+        (folder / NAME).write_bytes(json.dumps(content, indent=1, ensure_ascii=False).encode() + b"\n")
+        return
     handle, temporary = tempfile.mkstemp(prefix=f".{NAME}.", suffix=".tmp", dir=folder)
     with os.fdopen(handle, "w", encoding="utf-8") as stream:
         json.dump(content, stream, indent=1, ensure_ascii=False)
@@ -145,12 +159,12 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     Path(temporary).replace(folder / NAME)
 
 
-def is_dataset(path: Path) -> bool:
+def is_dataset(path: Path | S3Folder) -> bool:
     """Return whether a path is a folder with a manifest."""
     return (path / NAME).is_file()
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path | S3Folder) -> Manifest:
     """Return the manifest of a dataset.
 
     Raises:
@@ -158,7 +172,7 @@ def read_manifest(folder: Path) -> Manifest:
         AccessError: It cannot be read.
     """
     try:
-        content = json.loads((folder / NAME).read_text(encoding="utf-8"))
+        content = json.loads((folder / NAME).read_bytes())
     except FileNotFoundError:
         raise InputError(
             f"{folder}: not a dataset (it has no {NAME}); `lastack analyze CAPTURE -o {folder}` makes one"
@@ -172,7 +186,7 @@ def read_manifest(folder: Path) -> Manifest:
     return _checked(folder, content)
 
 
-def _checked(folder: Path, content: Any) -> Manifest:
+def _checked(folder: Path | S3Folder, content: Any) -> Manifest:
     where = folder / NAME
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise InputError(f"{where}: not the manifest of a LastACK dataset")
@@ -189,10 +203,7 @@ def _checked(folder: Path, content: Any) -> Manifest:
             )
             for s in content["segments"]
         )
-        runs = tuple(
-            Run(**{**run, "captures": tuple(run["captures"]), "problems": tuple(run["problems"])})
-            for run in content["runs"]
-        )
+        runs = tuple(run_from_json(run) for run in content["runs"])
         state = content["state"]
     except (KeyError, TypeError, ValueError, IndexError) as reason:
         raise InputError(f"{where}: damaged ({reason!r}); analyze the captures again") from None

@@ -9,26 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lastack.model.errors import InputError
-from lastack.store.dataset import Dataset, connect
-
-#: States in which a session is over for a box: both FINs or a RST were seen.
-_OVER = "('CLOSING', 'LAST_ACK', 'TIME_WAIT', 'CLOSED')"
-_QUERY = f"""
-    WITH later AS (
-        SELECT session_id, previous_id, start_ns, opening FROM read_parquet($files) WHERE previous_id IS NOT NULL
-    ), earlier AS (
-        SELECT session_id, end_ns, state_clt::VARCHAR AS clt, state_srv::VARCHAR AS srv, rst_seq::VARCHAR AS rst,
-            rst_clt + rst_srv AS resets
-        FROM read_parquet($files) WHERE session_id IN (SELECT previous_id FROM later)
-    ), pairs AS (
-        SELECT later.session_id AS id, earlier.session_id AS before, earlier.end_ns >= later.start_ns AS beside,
-            earlier.session_id IS NULL OR clt NOT IN {_OVER} OR srv NOT IN {_OVER}
-            OR (resets > 0 AND rst IN ('outside', 'unknown')) OR later.opening::VARCHAR IN ('midstream', 'synack_only')
-            AS open
-        FROM later LEFT JOIN earlier ON later.previous_id = earlier.session_id
-    )
-    SELECT id FROM pairs WHERE open OR beside UNION SELECT before FROM pairs WHERE beside
-"""
+from lastack.query.dialect import DUCKDB
+from lastack.query.reuse_sql import USED_PORTS_COLUMNS, used_ports, used_ports_sql
+from lastack.store.dataset import Dataset, connect, source_of
 
 
 def sessions_on_used_ports(datasets: Sequence[Dataset], threads: int | None = None) -> NDArray[np.uint64]:
@@ -46,12 +29,12 @@ def sessions_on_used_ports(datasets: Sequence[Dataset], threads: int | None = No
     """
     import duckdb
 
-    files = [str(d.path / segment.file) for d in datasets for segment in d.manifest.segments]
-    if not files:
+    if not any(dataset.manifest.segments for dataset in datasets):
         return np.zeros(0, np.uint64)
     with connect(threads) as connection:
         try:
-            answer: Any = connection.execute(_QUERY, {"files": files}).fetchnumpy()["id"]
+            text, values = used_ports_sql(source_of(datasets), DUCKDB)
+            answer: Any = connection.execute(text, values).fetchnumpy()
         except duckdb.IOException as reason:
             raise InputError(f"{datasets[0].path}: cannot be read: {reason}") from None
-    return np.sort(np.asarray(answer, np.uint64))
+    return used_ports(*(np.ma.filled(answer[name], 0) for name in USED_PORTS_COLUMNS))

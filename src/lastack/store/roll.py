@@ -1,8 +1,9 @@
 """The dataset of a run that does not end: rows are held until the next roll, then become a segment at once.
 
 A roll writes a Parquet file under a temporary name, renames it and then rewrites the manifest; a process that is
-killed loses what came after its last roll and nothing before. Where the disk refuses, rows stay in memory up to a
-limit and the next roll tries again. Old files that were merged or let go stay a while, for readers that began before.
+killed loses what came after its last roll and nothing before, and what was open is kept as its last snapshot has it.
+Where the disk refuses, rows stay in memory up to a limit and the next roll tries again. Old files that were merged or
+let go stay a while, for readers that began before.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from lastack.model.arrow import session_schema
 from lastack.model.errors import AccessError, UsageError
 from lastack.store.compact import choose, merge, sync
 from lastack.store.manifest import NAME, Manifest, Run, Segment, is_dataset, read_manifest, write_manifest
+from lastack.store.recover import OPEN_KEY, recover
 from lastack.store.retention import Retention
 from lastack.store.writer import ROW_GROUP
 
@@ -56,6 +58,7 @@ class RollingStore:
         lost: Rows that were lost because the disk refused them for too long.
         trouble: Why the last attempt to write failed, empty when all is well.
         resumed: The run before did not end properly.
+        recovered: Sessions of that run that were open and are kept.
     """
 
     def __init__(
@@ -69,14 +72,17 @@ class RollingStore:
         self._lock = _locked(self.path)
         before = read_manifest(self.path) if is_dataset(self.path) else Manifest("complete")
         self.resumed = before.state == "growing"
+        self.recovered = 0
         self._manifest = replace(before, state="growing", runs=_few(before.runs))
         self._run: Run | None = None
         self._id = secrets.token_hex(4)
         self._number = 0
         self._waiting: list[Any] = []
         self._leaving: list[tuple[float, str]] = []
-        self._clear_up()
+        if self.resumed:
+            self._recover()
         write_manifest(self.path, self._manifest)
+        self._clear_up()
 
     @property
     def segments(self) -> tuple[Segment, ...]:
@@ -123,13 +129,18 @@ class RollingStore:
         self.trouble = ""
         return True
 
-    def snapshot(self, batch: Any) -> bool:
-        """Replace the file of the sessions that are open now; False if the disk refuses."""
+    def snapshot(self, batch: Any, total: int) -> bool:
+        """Replace the file of the sessions that are open now; False if the disk refuses.
+
+        Args:
+            batch: The sessions, as many as are to be kept.
+            total: How many are open.
+        """
         temporary = self.path / f".{OPEN_FILE}.tmp"
         try:
-            pq.write_table(
-                pa.Table.from_batches([batch]).cast(session_schema()), temporary, compression="zstd"
-            )
+            table = pa.Table.from_batches([batch]).cast(session_schema())
+            table = table.replace_schema_metadata({OPEN_KEY: str(total)})
+            pq.write_table(table, temporary, compression="zstd")
             temporary.replace(self.path / OPEN_FILE)
         except (OSError, pa.ArrowException) as error:
             self.trouble = _reason(error)
@@ -168,6 +179,23 @@ class RollingStore:
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
+
+    def _recover(self) -> None:
+        """Keep what was open when the run before was killed; a disk that refuses gets it with the first roll."""
+        found = recover(self.path, self._manifest.segments, OPEN_FILE)
+        runs = self._manifest.runs
+        last = runs[-1].merged(found.run) if runs else found.run
+        self._manifest = replace(self._manifest, runs=(*runs[:-1], last))
+        if found.batch is None:
+            return
+        self.recovered = found.batch.num_rows
+        self.write(found.batch)
+        try:
+            self._write_segment()
+        except (OSError, pa.ArrowException) as error:
+            self.trouble = _reason(error)
+            self._clear_temporary()
+        self.rows = 0
 
     def _write_segment(self) -> None:
         table = pa.Table.from_batches(self._waiting).cast(session_schema())
@@ -241,7 +269,8 @@ class RollingStore:
             if file.name not in named:
                 file.unlink(missing_ok=True)
         self._clear_temporary()
-        (self.path / OPEN_FILE).unlink(missing_ok=True)
+        if not self.trouble:  # else it is all that is left of them on the disk, until the next snapshot
+            (self.path / OPEN_FILE).unlink(missing_ok=True)
 
     def _clear_temporary(self) -> None:
         for pattern in (f".{_PREFIX}*.tmp", f".{NAME}.*.tmp", f".{OPEN_FILE}.tmp"):

@@ -1,4 +1,4 @@
-"""Segments of a capture on disk, one Arrow file for each shard, to be mapped into memory and tracked as they lie.
+"""Segments of a piece of a capture, one Arrow file for each shard, to be mapped into memory and tracked as they lie.
 
 A file has one column of fixed-size binary: the 80 bytes of `lastack.model.batch.SEGMENT`, as the kernels read them. It
 is written as it is decoded and read without a copy. Packet numbers count from the start of the capture, and the
@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from lastack.model.batch import SEGMENT
 from lastack.model.errors import InputError
+from lastack.store.s3 import S3Folder, open_input
 
 _LAYOUT = str(SEGMENT.descr)
 _SCHEMA = pa.schema(
@@ -25,9 +26,9 @@ _SCHEMA = pa.schema(
 )
 
 
-def segment_file(folder: Path, shard: int) -> Path:
-    """Return the name of a shard's file in the folder of a capture."""
-    return folder / f"shard-{shard}.arrow"
+def segment_file(shard: int) -> str:
+    """Return the name of a shard's file in the folder of a piece."""
+    return f"shard-{shard}.arrow"
 
 
 class SegmentWriter:
@@ -44,7 +45,7 @@ class SegmentWriter:
         self._writers: list[Any] = []
         self.counts = [0] * shards
         for shard in range(shards):
-            self._writers.append(pa.ipc.new_file(str(segment_file(folder, shard)), _SCHEMA, options=options))
+            self._writers.append(pa.ipc.new_file(str(folder / segment_file(shard)), _SCHEMA, options=options))
 
     def write(self, shard: int, segments: Any) -> None:
         """Append an array of SEGMENT, in the order of the capture."""
@@ -69,15 +70,15 @@ class SegmentWriter:
         self.close()
 
 
-def read_segments(folder: Path, shard: int) -> Iterator[Any]:
+def read_segments(folder: Path | S3Folder, shard: int) -> Iterator[Any]:
     """Yield arrays of SEGMENT in the order of the capture; not to be written to, valid while they are held.
 
     Raises:
         InputError: The file is damaged, or of another version.
     """
-    path = segment_file(folder, shard)
+    path = folder / segment_file(shard)
     try:
-        reader = pa.ipc.open_file(pa.memory_map(str(path)))
+        reader = pa.ipc.open_file(open_input(path))
         if not reader.schema.equals(_SCHEMA, check_metadata=True):
             raise InputError(f"{path}: written by another version; remove the folder and run again")
         for number in range(reader.num_record_batches):

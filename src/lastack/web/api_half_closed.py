@@ -14,7 +14,7 @@ from lastack.query.metrics import METRICS
 from lastack.query.parse import parse_filter
 from lastack.query.questions import FINE, Grouped
 from lastack.query.series import all_of
-from lastack.store.dataset import Order, scan_datasets
+from lastack.store.dataset import Order
 from lastack.view.grouped import to_json
 from lastack.web.api_grouped import distribution_json
 from lastack.web.endpoint import Ask, Endpoint
@@ -36,7 +36,7 @@ def half_closed(ask: Ask) -> dict[str, Any]:
     order = Order("first_fin_ns")
     rows = [
         row
-        for batch in scan_datasets(source.datasets, waiting, _COLUMNS, order, ask.values["limit"])
+        for batch in source.scan(waiting, _COLUMNS, order, ask.values["limit"])
         for row in plain_rows(batch)
     ]
     last = ask.snapshot.run.last_ns
@@ -66,7 +66,13 @@ def timers() -> list[dict[str, Any]]:
     return [{"ns": ns, "text": format_duration(ns), "boxes": sorted(named[ns])} for ns in sorted(named)]
 
 
+def known_timers(ask: Ask) -> dict[str, Any]:
+    """Return how long boxes of known vendors keep a half-closed session."""
+    return {"timers": timers()}
+
+
 ENDPOINTS = (
+    Endpoint("/timers", "How long boxes of known vendors keep a half-closed session", known_timers),
     Endpoint(
         "/half-closed",
         "Sessions of which one end has closed: those that wait, the spread, vendors' timers",

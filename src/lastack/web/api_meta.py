@@ -26,13 +26,8 @@ def status(ask: Ask) -> dict[str, Any]:
         "lastack": __version__,
         "version": ask.snapshot.version,
         "datasets": [
-            {
-                "name": name,
-                "sessions": d.rows,
-                "state": d.manifest.state,
-                "segments": len(d.manifest.segments),
-            }
-            for name, d in zip(ask.settings.names, ask.snapshot.datasets, strict=True)
+            {"name": name, "sessions": part.rows, "state": part.state, "segments": part.segments}
+            for name, part in zip(ask.settings.names, ask.snapshot.parts, strict=True)
         ],
         "sessions": ask.snapshot.rows,
         "growing": ask.snapshot.growing,

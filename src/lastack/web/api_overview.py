@@ -8,7 +8,6 @@ from lastack.query.keys import parse_keys
 from lastack.query.measure_text import parse_measures
 from lastack.query.questions import Grouped, Sort
 from lastack.query.survey import COLUMNS, Survey
-from lastack.store.dataset import scan_datasets
 from lastack.view.findings import findings_of
 from lastack.view.grouped import to_json
 from lastack.web.endpoint import Ask, Endpoint
@@ -43,7 +42,7 @@ def findings(ask: Ask) -> dict[str, Any]:
     if counted > _MOST_SURVEYED:
         return {"sessions": counted, "surveyed": False, "findings": _largest(ask)}
     survey = Survey()
-    for batch in scan_datasets(ask.snapshot.datasets, ask.where, COLUMNS):
+    for batch in ask.snapshot.source.scan(ask.where, COLUMNS):
         ask.job.check()
         survey.add(batch)
     found = findings_of(survey.overview(ask.snapshot.run.last_ns))

@@ -24,8 +24,9 @@ from lastack.web.problems import without_folders
 from lastack.web.rows import plain_rows
 
 _ID = Param(
-    "id", "text", "Id of the session, as the field `session_id` has it.", example="5577006791947779410"
-)
+    "id", "text", "Id of the session, as the field `session_id` has it.", example="5577006791947779410",
+    pattern="^[0-9]{1,20}$",
+)  # fmt: skip
 _AT = Param("at", "time", "Its `start_ns`, which makes the search quick in a large dataset.")
 _RUNGS = Param(
     "most", "whole", "Packets to show one by one; stretches between them are folded.", 60, low=1, high=5000
@@ -114,7 +115,7 @@ def _shown(ask: Ask, *, packets: bool, most: int = 60) -> Shown:
     def progress(state: ProgressState) -> None:
         ask.job.check()
 
-    inputs = [str(dataset.path) for dataset in ask.snapshot.datasets]
+    inputs = list(ask.snapshot.inputs)
     shown = show_session(inputs, wish, TrackOptions(threads=ask.snapshot.threads), progress)
     if shown is None:
         raise MissingError(

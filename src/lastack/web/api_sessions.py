@@ -16,7 +16,7 @@ from lastack.query.metrics import METRICS, Shape
 from lastack.query.parse import parse_filter
 from lastack.query.questions import Grouped
 from lastack.query.series import all_of
-from lastack.store.dataset import Order, empty_batch, scan_datasets
+from lastack.store.dataset import Order, empty_batch
 from lastack.web.endpoint import Ask, Download, Endpoint
 from lastack.web.params import WHICH, BadParameterError, Param
 from lastack.web.rows import plain_rows
@@ -52,7 +52,7 @@ def sessions(ask: Ask) -> dict[str, Any]:
     where = all_of(where, _edge(ask, where, order, wanted))
     rows: list[dict[str, Any]] = []
     place = 0
-    for batch in scan_datasets(ask.snapshot.datasets, where, names, order, wanted):
+    for batch in ask.snapshot.source.scan(where, names, order, wanted):
         ask.job.check()
         if place + batch.num_rows > first:
             rows += plain_rows(batch.slice(max(0, first - place)))
@@ -72,7 +72,7 @@ def _edge(ask: Ask, where: Node | None, order: Order, wanted: int) -> Node | Non
     if metric.shape is not Shape.column or not column.endswith("_ns"):
         return None
     last, found = None, 0
-    for batch in scan_datasets(ask.snapshot.datasets, where, (column,), order, wanted):
+    for batch in ask.snapshot.source.scan(where, (column,), order, wanted):
         ask.job.check()
         found += batch.num_rows
         last = batch.column(0)[batch.num_rows - 1].as_py()
@@ -90,7 +90,7 @@ def stream(ask: Ask) -> Download:
     where = base_filter(ask.where, strays=ask.values["strays"])
     sort = ask.values["sort"]
     order = Order.parse(sort) if sort else None
-    batches = scan_datasets(ask.snapshot.datasets, where, names, order, ask.values["limit"])
+    batches = ask.snapshot.source.scan(where, names, order, ask.values["limit"])
 
     def checked() -> Iterator[Any]:
         for batch in batches:

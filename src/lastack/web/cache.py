@@ -50,6 +50,10 @@ class Cache:
         self._kept: OrderedDict[Any, Body] = OrderedDict()
         self._lock = threading.Lock()
 
+    def __len__(self) -> int:
+        """Return how many answers are kept."""
+        return len(self._kept)
+
     def get(self, key: Any) -> Body | None:
         """Return the answer to a question, None if it is not kept."""
         with self._lock:

@@ -12,7 +12,7 @@ import anyio
 import anyio.to_thread
 
 from lastack.model.errors import LastackError
-from lastack.store.guard import guarded
+from lastack.store.guard import Stoppable, guarded
 
 if TYPE_CHECKING:
     import duckdb
@@ -58,7 +58,7 @@ class Job:
     def __init__(self, folders: tuple[str, ...] = (), memory: int = 2 << 30) -> None:
         self._folders, self._memory = folders, memory
         self._lock = threading.Lock()
-        self._connections: list[duckdb.DuckDBPyConnection] = []
+        self._connections: list[Stoppable] = []
         self._why = ""
 
     def admit(self, connection: duckdb.DuckDBPyConnection) -> None:
@@ -70,8 +70,13 @@ class Job:
         connection.execute(f"SET allowed_directories = [{allowed}]")
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
+        self.watch(connection)
+
+    def watch(self, question: Stoppable) -> None:
+        """Remember something that can be stopped."""
+        self.check()
         with self._lock:
-            self._connections.append(connection)
+            self._connections.append(question)
 
     def stop(self, why: str) -> None:
         """Stop the question wherever it is; may be called again and again."""
@@ -107,7 +112,16 @@ class Jobs:
     def __init__(self, folders: tuple[str, ...], limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
         self._folders = folders
-        self._threads: anyio.CapacityLimiter | None = None
+        self._places: anyio.CapacityLimiter | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Questions that wait for a place."""
+        return 0 if self._places is None else self._places.statistics().tasks_waiting
+
+    def job(self) -> Job:
+        """Return a new question, which may touch what all may."""
+        return Job(self._folders, self.limits.memory)
 
     async def run(self, work: Callable[[Job], T], receive: Receive, seconds: float | None = None) -> T:
         """Return what `work` returns, run in a thread.
@@ -121,46 +135,55 @@ class Jobs:
             BusyError: Too many wait already.
             StoppedError: It took too long, or the asker went away.
         """
-        if self._threads is None:  # made inside the loop that it belongs to
-            self._threads = anyio.CapacityLimiter(self.limits.at_once)
-        if self._threads.statistics().tasks_waiting >= self.limits.waiting:
+        if self._places is None:  # made inside the loop that it belongs to
+            self._places = anyio.CapacityLimiter(self.limits.at_once)
+        if self.waiting >= self.limits.waiting:
             raise BusyError("too many questions wait already; try again in a few seconds")
-        job = Job(self._folders, self.limits.memory)
+        job = self.job()
         most = seconds or self.limits.seconds
         outcome: list[T] = []
         failure: list[BaseException] = []
 
         def guard() -> T:
             job.check()
-            with guarded(job.admit):
+            with guarded(job.admit, job.watch):
                 return work(job)
+
+        group = anyio.create_task_group()
+        running = False
+
+        async def stop(why: str) -> None:
+            """Stop the question until its thread has ended: it may be between two statements of the database."""
+            job.stop(why)
+            if not running:  # it need not wait for a place any more
+                group.cancel_scope.cancel()
+            while True:
+                await anyio.sleep(_AGAIN_S)
+                job.stop(why)
 
         async def watch_asker() -> None:
             while (await receive()).get("type") != "http.disconnect":
                 pass
-            await _stop(job, "nobody waits for the answer any more")
+            await stop("nobody waits for the answer any more")
 
         async def watch_clock() -> None:
             await anyio.sleep(most)
-            await _stop(job, f"no answer within {most:g} s: ask for a shorter time, or for fewer sessions")
+            await stop(f"no answer within {most:g} s: ask for a shorter time, or for fewer sessions")
 
-        async with anyio.create_task_group() as group:
+        async with group:
             group.start_soon(watch_asker)
             group.start_soon(watch_clock)
-            try:
-                outcome.append(await anyio.to_thread.run_sync(guard, limiter=self._threads))
-            except Exception as error:
-                failure.append(error)
+            async with self._places:
+                running = True
+                try:
+                    outcome.append(await anyio.to_thread.run_sync(guard, limiter=anyio.CapacityLimiter(1)))
+                except Exception as error:
+                    failure.append(error)
             group.cancel_scope.cancel()
+        if not outcome and not failure:
+            raise StoppedError(job.why)
         if failure:
             if job.why and not isinstance(failure[0], StoppedError):
                 raise StoppedError(job.why) from None
             raise failure[0]
         return outcome[0]
-
-
-async def _stop(job: Job, why: str) -> None:
-    """Stop a question until its thread has ended: it may be between two statements of the database."""
-    while True:
-        job.stop(why)
-        await anyio.sleep(_AGAIN_S)

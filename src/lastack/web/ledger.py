@@ -8,7 +8,9 @@ from typing import Any
 from lastack.query.keys import parse_keys
 from lastack.query.measure_text import parse_measures
 from lastack.query.overview import FAILURES
+from lastack.query.parse import parse_filter
 from lastack.query.questions import Grouped
+from lastack.query.series import all_of
 from lastack.query.waiting import Pending
 from lastack.view.overview import ENDINGS, OPENINGS
 from lastack.web.endpoint import Ask
@@ -33,19 +35,20 @@ def ledger(ask: Ask) -> dict[str, Any]:
     keys = parse_keys("opening,ending,harm,cause,observed")
     last = ask.snapshot.run.last_ns
     pending_from = (last or 0) - Pending.margin_ns
-    measures = parse_measures(f"sessions,count(opening = unanswered and end_ns >= {max(0, pending_from)})")
-    answer = ask.snapshot.source.grouped(Grouped(measures, keys, ask.where))
+    source, measures = ask.snapshot.source, parse_measures("sessions")
+    answer = source.grouped(Grouped(measures, keys, ask.where))
+    # Apart, for the segments know their latest times: only the last ones are read.
+    late = parse_filter(f"opening = unanswered and end_ns >= {max(0, pending_from)}")
+    pending = int(source.grouped(Grouped(measures, (), all_of(late, ask.where))).total.values["sessions"])
     opened: Counter[str] = Counter()
     ended: Counter[str] = Counter()
     harms: Counter[str] = Counter()
     causes: Counter[str] = Counter()
     harmed_by: Counter[str] = Counter()
     observed: Counter[str] = Counter()
-    pending = 0
     for row in answer.rows:
         opening, ending, harm, cause, seen = row.keys
-        sessions, late = (int(row.values[measure.name]) for measure in measures)
-        pending += late
+        sessions = int(row.values["sessions"])
         opened[opening] += sessions
         if opening in (*_CONNECTED, "midstream"):
             ended[ending] += sessions

@@ -45,6 +45,7 @@ class Param:
         high: The largest number.
         required: It must be given.
         example: For the documentation.
+        pattern: Regular expression for the documentation; reading checks more.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Param:
     high: float = 1_000_000
     required: bool = False
     example: str = ""
+    pattern: str = ""
 
     def read(self, text: str) -> Any:
         """Return the value of a text.
@@ -85,7 +87,10 @@ class Param:
         if self.kind in ("whole", "number"):
             schema |= {"minimum": self.low, "maximum": self.high}
         if self.choices:
-            schema["enum"] = list(self.choices)
+            # Nothing after the = means the default, as if the parameter were not there.
+            schema["enum"] = [*self.choices, *([] if self.required else [""])]
+        if self.pattern:
+            schema["pattern"] = self.pattern
         if self.default is not None:
             schema["default"] = self.default
         return schema

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qs
 
+import anyio
 import anyio.from_thread
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from lastack.model.errors import InputError
+from lastack.store.guard import guarded
 from lastack.web.cache import Body, Cache
 from lastack.web.endpoint import Ask, Download, Endpoint, Settings
 from lastack.web.jobs import Job, Jobs
@@ -38,7 +40,8 @@ class Responder:
 
     def __init__(self, library: Library, jobs: Jobs, settings: Settings, cache: Cache | None = None) -> None:
         self.library, self.jobs, self.settings = library, jobs, settings
-        self.cache = cache or Cache()
+        self.cache = Cache() if cache is None else cache
+        self._underway: dict[tuple[str, str, str], anyio.Event] = {}
 
     def app(self, endpoint: Endpoint) -> Callable[[Request], Any]:
         """Return what answers requests to an endpoint."""
@@ -68,20 +71,45 @@ class Responder:
         return values
 
     async def _body(self, endpoint: Endpoint, values: dict[str, Any], request: Request) -> Body:
-        snapshot = self.library.snapshot()
-        key = (endpoint.path, snapshot.version, json.dumps(values, sort_keys=True, default=repr))
-        kept = self.cache.get(key) if endpoint.cached else None
+        if not endpoint.cached:
+            return await self._run(endpoint, values, request)
+        key = self._key(endpoint, values)
+        # Pages that follow a dataset all ask the same at the same time: one of them has it computed.
+        while (kept := self.cache.get(key)) is None and key in self._underway:
+            await self._underway[key].wait()
         if kept is not None:
             return kept
-
-        def work(job: Job) -> Body:
-            content = self.ask(endpoint, values, job)
-            return Body.of(json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode())
-
-        body = await self.jobs.run(work, request.receive)
-        if endpoint.cached:
+        self._underway[key] = done = anyio.Event()
+        try:
+            body = await self._run(endpoint, values, request)
             self.cache.put(key, body)
-        return body
+            return body
+        finally:
+            del self._underway[key]
+            done.set()
+
+    async def _run(self, endpoint: Endpoint, values: dict[str, Any], request: Request) -> Body:
+        return await self.jobs.run(lambda job: self._made(endpoint, values, job), request.receive)
+
+    def fill(self, endpoint: Endpoint, values: dict[str, Any]) -> None:
+        """Answer a question that nobody has asked yet, so that its answer is kept.
+
+        Args:
+            endpoint: Whose question.
+            values: Of all its parameters.
+        """
+        key = self._key(endpoint, values)
+        job = self.jobs.job()
+        with guarded(job.admit):
+            self.cache.put(key, self._made(endpoint, values, job))
+
+    def _key(self, endpoint: Endpoint, values: dict[str, Any]) -> tuple[str, str, str]:
+        version = self.library.snapshot().version
+        return (endpoint.path, version, json.dumps(values, sort_keys=True, default=repr))
+
+    def _made(self, endpoint: Endpoint, values: dict[str, Any], job: Job) -> Body:
+        content = self.ask(endpoint, values, job)
+        return Body.of(json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode())
 
     def ask(self, endpoint: Endpoint, values: dict[str, Any], job: Job) -> Any:
         """Return what an endpoint's handler gives; once more if a compactor took segments away meanwhile."""

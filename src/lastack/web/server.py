@@ -25,6 +25,7 @@ from lastack.web.openapi import document
 from lastack.web.pages import PAGES, Page
 from lastack.web.responder import Responder
 from lastack.web.security import Doorkeeper
+from lastack.web.warm import warm
 
 
 def make_app(
@@ -36,6 +37,7 @@ def make_app(
     loopback_only: bool = True,
     secure: bool = False,
     threads: int | None = None,
+    prepare: bool = False,
 ) -> ASGIApp:
     """Return the application that serves datasets.
 
@@ -47,14 +49,17 @@ def make_app(
         loopback_only: Answer only to names of this machine.
         secure: The server speaks TLS.
         threads: Threads that a question uses, None for as many as there are processors.
+        prepare: Ask for the overview of a large dataset before anybody does.
 
     Raises:
         InputError: One of the paths is no dataset.
     """
     library = Library(paths, threads)
     settings = settings or Settings(library.names)
-    jobs = Jobs(library.paths, limits)
+    jobs = Jobs(library.folders, limits)
     responder = Responder(library, jobs, settings)
+    if prepare:
+        warm(responder)
     pages = _Pages(settings)
     openapi = document()
     routes: list[Any] = [
@@ -82,9 +87,10 @@ def _static() -> Path:
 def _missing(request: Request, error: Exception) -> Response:
     status = getattr(error, "status_code", 404)
     message = "only GET is known here" if status == 405 else f"nothing is at {request.url.path[:200]}"
+    allowed = {"Allow": "GET, HEAD"} if status == 405 else None
     if request.url.path.startswith("/api/"):
-        return JSONResponse({"error": {"code": "missing", "message": message}}, status)
-    return PlainTextResponse(f"{message}\n", status)
+        return JSONResponse({"error": {"code": "missing", "message": message}}, status, allowed)
+    return PlainTextResponse(f"{message}\n", status, allowed)
 
 
 class _Pages:

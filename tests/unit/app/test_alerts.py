@@ -63,6 +63,21 @@ def test_alert__must_hold_for_some_evaluations_in_a_row(tmp_path: Path) -> None:
     assert [change is not None for change in changes] == [False] * 5 + [True]
 
 
+def test_alert__rests_after_its_end_and_fires_then_if_it_is_still_bad(tmp_path: Path) -> None:
+    alerts, one = Alerts(), replace(rule(tmp_path), cooldown_ns=10)
+    steps = [
+        (1, 0.3, True),
+        (2, 0.0, False),
+        (3, 0.9, None),
+        (11, 0.9, None),
+        (12, 0.9, True),
+        (13, 0.0, False),
+    ]
+    for now, value, change in steps:
+        state = alerts.judge(one, value, 100, now)
+        assert (None if state is None else state.firing) is change, now
+
+
 def test_alert__below_works_the_other_way(tmp_path: Path) -> None:
     text = '[[alert]]\nname="few"\nmetric="sessions"\nbelow=5\nclear=8\nminimum=1\n'
     _, (one,) = load_settings(written(tmp_path, text))
@@ -91,6 +106,7 @@ def test_settings__durations_and_sizes_go_to_their_places(tmp_path: Path) -> Non
         ('[[alert]]\nname="x"\nmetric="sessions"\nfilter="a ="\nabove=1\n', "alert 1.filter: "),
         ('[[alert]]\nname="x"\nmetric="sessions"\nabove=1\nclear=2\n', "alert 1.clear: lies on the wrong side"),
         ('[[alert]]\nname="x"\nmetric="sessions"\nabove=1\nwebhook="ftp://x"\n', "alert 1.webhook: must begin"),
+        ('[[alert]]\nname="x"\nmetric="sessions"\nabove=1\ncooldown="soon"\n', "alert 1.cooldown: "),
         ("[watch\n", "watch.toml: "),
     ],
 )  # fmt: skip

@@ -11,7 +11,7 @@ import pytest
 
 from lastack.app.cluster import ClusterRun
 from lastack.app.config import load_classes
-from lastack.app.jobs import InProcess, Outcome, Task, Told, is_done, run_task
+from lastack.app.jobs import InProcess, Outcome, Task, Told, result_of, run_task
 from lastack.app.options import RunSummary, TrackOptions
 from lastack.app.pipeline import track_captures
 from lastack.capture.writer import PcapWriter
@@ -271,7 +271,7 @@ def test_run_task__a_failure_leaves_nothing_and_is_told_with_its_place(tmp_path:
 def test_run_task__a_result_that_is_there_is_not_made_again(tmp_path: Path) -> None:
     task = Task("t", str(tmp_path / "out"), fill, ("hello",))
     assert not run_task(task).skipped
-    assert is_done(tmp_path / "out")
+    assert result_of(str(tmp_path / "out")) is not None
     assert run_task(task).skipped
 
 

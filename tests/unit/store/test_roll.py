@@ -88,6 +88,59 @@ def test_roll__one_writer_at_a_time_and_what_was_cut_off_is_cleared_up(tmp_path:
     again.close()
 
 
+def test_roll__what_was_open_at_a_kill_is_kept_once_and_told(tmp_path: Path, batch: Any) -> None:
+    store = RollingStore(tmp_path / "ds")
+    store.write(batch.slice(0, 2))
+    assert store.roll(Run(sessions=2))
+    assert store.snapshot(batch.slice(1, 4), total=7)  # the second row has ended and was written since
+    store.close()  # as a kill does
+
+    again = RollingStore(store.path)
+    assert (again.resumed, again.recovered) == (True, 3)
+    assert ids(store.path) == sorted(batch.column("session_id").to_pylist()[:5])
+    (run,) = read_manifest(store.path).runs
+    assert (run.sessions, run.residual) == (5, 0)
+    assert "open sessions kept as they stood at 20" in run.problems[0]
+    assert run.problems[0].endswith(": 3, lost: 3")
+    assert not (store.path / rolling.OPEN_FILE).exists()
+    assert again.finish(Run())
+
+    whole = RollingStore(store.path)
+    assert (whole.resumed, whole.recovered) == (False, 0)
+    whole.close()
+
+
+def test_roll__open_sessions_wait_for_the_disk_after_a_kill(
+    tmp_path: Path, batch: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = RollingStore(tmp_path / "ds")
+    assert store.snapshot(batch.slice(0, 3), total=3)
+    store.close()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rolling.pq, "write_table", full)
+        again = RollingStore(store.path)
+    assert (again.recovered, again.held, again.trouble) == (3, 3, "No space left on device")
+    assert (store.path / rolling.OPEN_FILE).exists()
+    assert again.roll(Run())
+    assert ids(store.path) == sorted(batch.column("session_id").to_pylist()[:3])
+    again.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1 nonsense PAR1"])
+def test_roll__a_damaged_snapshot_is_told_and_no_reason_to_stop(tmp_path: Path, content: bytes) -> None:
+    store = RollingStore(tmp_path / "ds")
+    store.close()
+    (store.path / rolling.OPEN_FILE).write_bytes(content)
+    again = RollingStore(store.path)
+    assert again.recovered == 0
+    assert "its open sessions cannot be read" in read_manifest(store.path).run.problems[0]
+    again.close()
+
+
 def test_roll__refuses_a_folder_with_other_things(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").touch()
     with pytest.raises(UsageError, match="other things"):

@@ -7,6 +7,8 @@ let status = null;
 /** Run `load` now, when the address changes, and when the data grows; show what goes wrong. */
 export function page(load) {
   const run = async () => {
+    const begun = performance.now();
+    behind = false;
     $("main").classList.add("loading");
     try {
       await load();
@@ -16,6 +18,7 @@ export function page(load) {
       else return;
     }
     $("main").classList.remove("loading");
+    restUntil = performance.now() + REST * (performance.now() - begun);
     document.documentElement.dataset.ready = String(+(document.documentElement.dataset.ready ?? 0) + 1);
   };
   onState(() => { fill(); run(); });
@@ -267,7 +270,8 @@ function keys(event) {
 }
 
 const EVERY_MS = 3000;
-let timer = 0;
+const REST = 4; // a page that followed without rest would keep a server of millions of sessions busy all the time
+let timer = 0, restUntil = 0, behind = false;
 async function follow(run) {
   clearTimeout(timer);
   try {
@@ -275,7 +279,9 @@ async function follow(run) {
     const changed = status && fresh.version !== status.version;
     status = fresh;
     showStatus(fresh);
-    if (changed && $("live").getAttribute("aria-pressed") === "true" && $("menu").hidden) run();
+    behind ||= changed;
+    const may = $("live").getAttribute("aria-pressed") === "true" && $("menu").hidden && !document.hidden;
+    if (behind && may && performance.now() >= restUntil) run();
   } catch (error) {
     if (error.name !== "AbortError") $("status").textContent = "the server does not answer";
   }

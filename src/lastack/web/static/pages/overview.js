@@ -5,7 +5,7 @@ import { groupedTable } from "../lib/table.js";
 
 const ENDINGS = boot.classes.ending;
 const TOP = { server: "service", client: "client", application: "app", zones: "zones", port: "port" };
-const METRICS = "sessions,attempts,failed_share,cut_share,syn/attempt,rst.clt/connection,rst.srv/connection,p50(ct),harmed,bytes";
+const METRICS = "sessions,attempts,failed_share,cut_share,syn/attempt,rst.clt/connection,rst.srv/connection,harmed,bytes";
 const SORTS = ["sessions", "harmed", "failed_share", "cut_share", "rst.srv/connection", "rst.clt/connection", "bytes"];
 const ALARM = 0.2;
 
@@ -27,6 +27,7 @@ async function chart() {
 }
 
 function cards(found, times) {
+  // Percentiles of millions of sessions come later than the rest: their card waits for them alone.
   const card = (name, number, aside, f, alert = false) => h(`${f ? "a" : "div"}.card${alert ? ".alert" : ""}`, f ? { href: sessionsLink(f) } : {}, h("span", {}, name), h("b", {}, number), h("span", {}, aside));
   $("cards").replaceChildren(
     card("sessions", count(found.sessions), plural(found.attempts, "attempt"), ""),
@@ -34,7 +35,7 @@ function cards(found, times) {
     card("ended by a RST", share(found.running ? found.cut / found.running : null), `${count(found.cut)} of ${count(found.running)} established`, "ending in {rst, fin_rst}"),
     card("took harm", share(found.sessions ? found.harmed / found.sessions : null), plural(found.harmed, "session"), "harm in {open_failed, data_lost, close_lost, stalled}", found.harmed > 0),
     card("still half-closed", count(found.half_closed), "at their last packet", "ending = half_closed"),
-    card("handshake, median", duration(times["p50(ct)"]), `99 % within ${duration(times["p99(ct)"])}`, "ct is not null"),
+    card("handshake, median", times ? duration(times["p50(ct)"]) : "…", times ? `99 % within ${duration(times["p99(ct)"])}` : "being computed", "ct is not null"),
   );
 }
 
@@ -44,8 +45,10 @@ function parts(stack, table, list) {
 }
 
 async function ledger() {
-  const [found, times] = await Promise.all([ask("/overview", which()), ask("/times", which())]);
-  cards(found, times);
+  const later = ask("/times", which()).catch((error) => error);
+  const found = await ask("/overview", which());
+  cards(found, await Promise.race([later.then((times) => (times instanceof Error ? null : times)), new Promise((done) => setTimeout(done, 30, null))]));
+  later.then((times) => { if (!(times instanceof Error)) cards(found, times); });
   parts($("openstack"), $("openings"), found.openings);
   parts($("endstack"), $("endings"), found.endings);
   $("openaside").textContent = `${plural(found.attempts, "attempt")}, each counted once${found.residual ? `; residual ${found.residual}: please report this` : ""}`;

@@ -68,7 +68,7 @@ async function packets(found) {
   box.replaceChildren(h("p.none", {}, "reading the packets again from the capture …"));
   try {
     const most = state().most ?? 60;
-    const [drawn, known] = await Promise.all([ask(`/sessions/${boot.session}/ladder`, { ...here(), most }, "ladder"), ask("/half-closed", { filter: `session_id = ${boot.session}`, limit: 1 }, "timers").catch(() => ({ timers: [] }))]);
+    const [drawn, known] = await Promise.all([ask(`/sessions/${boot.session}/ladder`, { ...here(), most }, "ladder"), ask("/timers", {}, "timers").catch(() => ({ timers: [] }))]);
     if (drawn.steps === null) {
       box.replaceChildren(h("p.none", {}, `The packets are not here: ${drawn.notes.join("; ")}`));
       $("download").hidden = true;
