@@ -4,8 +4,9 @@
     python -m benchmarks.web --sessions 1000000
     python -m benchmarks.web --dataset FOLDER      one that is there
 
-Each address is asked once cold, then with another filter each time, so that no answer comes from the cache; the p95 is
-over those. First paint is what Chromium reports, where it and playwright are installed.
+Each address is asked once, then with another filter each time, so that no answer comes from the cache; median, p95
+and the server's processor time are over those. First paint is what Chromium reports, where it and playwright are
+installed, of the server's first visitor and of later ones.
 """
 
 from __future__ import annotations
@@ -24,12 +25,17 @@ from pathlib import Path
 
 from benchmarks import machine
 from benchmarks.dataset import write_dataset
+from benchmarks.live import cpu_s
+from lastack.web.warm import ADDRESSES as ADDRESSES_PREPARED
 
 ADDRESSES = {
     "overview": "overview?",
     "series by ending": "series?by=ending&",
-    "top services": "table?by=service&metrics=sessions,failed_share,cut_share,rst.srv/connection,harmed&top=10&",
+    "top services": "table?by=service&metrics=sessions,attempts,failed_share,cut_share,syn/attempt,"
+    "rst.clt/connection,rst.srv/connection,harmed,bytes&sort=sessions&top=10&",
     "percentiles": "times?",
+    "percentiles by port": "table?by=port&metrics=sessions,p50(ct),p99(ct)&top=10&",
+    "findings": "findings?",
     "newest 200 sessions": "sessions?limit=200&sort=-end&",
     "half-closed": "half-closed?",
 }
@@ -62,25 +68,37 @@ def main() -> int:
             if match is None:
                 print("the server did not start", file=sys.stderr)
                 return 1
-            _api(match.group(), options.rounds)
+            _prepared(match.group())
             _paint(match.group())
+            _api(match.group(), options.rounds, process.pid)
         finally:
             process.terminate()
             process.communicate(timeout=30)
     return 0
 
 
-def _api(base: str, rounds: int) -> None:
-    print(f"\n{'API':<22}{'first':>10}{'median':>10}{'p95':>10}{'cached':>10}   ms")
+def _prepared(base: str) -> None:
+    """Wait for the answers that a server prepares for its first visitor."""
+    begin = time.perf_counter()
+    for address in ADDRESSES_PREPARED:
+        _ask(f"{base}/api/v1{address}")
+    print(f"prepared {time.perf_counter() - begin:.1f} s after the start")
+
+
+def _api(base: str, rounds: int, server: int) -> None:
+    print(f"\n{'API':<22}{'first':>10}{'median':>10}{'p95':>10}{'CPU':>10}{'cached':>10}   ms")
     for name, address in ADDRESSES.items():
         first = _ask(f"{base}/api/v1/{address}")
         cached = _ask(f"{base}/api/v1/{address}")
         times = []
+        before = cpu_s(server)
         for number in range(rounds):
             where = urllib.parse.quote(f"server.port != {60_000 + number}")
             times.append(_ask(f"{base}/api/v1/{address}filter={where}"))
         p95 = statistics.quantiles(times, n=20)[-1] if len(times) > 1 else times[0]
-        print(f"{name:<22}{first:>10.0f}{statistics.median(times):>10.0f}{p95:>10.0f}{cached:>10.1f}")
+        cpu = (cpu_s(server) - before) * 1000 / max(rounds, 1)
+        median = statistics.median(times)
+        print(f"{name:<22}{first:>10.0f}{median:>10.0f}{p95:>10.0f}{cpu:>10.0f}{cached:>10.1f}", flush=True)
 
 
 def _ask(url: str) -> float:
@@ -101,7 +119,7 @@ def _paint(base: str) -> None:
         return
     with sync_playwright() as running:
         browser = running.chromium.launch(executable_path=chromium, args=FLAGS)
-        for round_ in ("cold", "warm", "warm"):
+        for round_ in ("first", "second", "third"):
             page = browser.new_page()
             begin = time.perf_counter()
             page.goto(base + "/")
@@ -112,7 +130,7 @@ def _paint(base: str) -> None:
             entries = "performance.getEntriesByType('paint').map((entry) => [entry.name, entry.startTime])"
             paint = dict(page.evaluate(f"() => {entries}")).get("first-contentful-paint", float("nan"))
             print(
-                f"\noverview, {round_} browser: first paint {paint:.0f} ms, chart {chart:.0f} ms, all {whole:.0f} ms"
+                f"overview, {round_} visit: first paint {paint:.0f} ms, chart {chart:.0f} ms, all {whole:.0f} ms"
             )
             page.close()
         browser.close()

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from lastack.app.options import TrackOptions
 from lastack.app.overview import Keep, survey_inputs
 from lastack.store.manifest import read_manifest, write_manifest
 from lastack.web.pages import PAGES
+from lastack.web.warm import ADDRESSES
 
 pytestmark = pytest.mark.browser
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -138,6 +140,20 @@ def test_view__opens_by_its_link_with_filter_and_time(tab: Tab, view: Any) -> No
     for link in page.locator("nav a").all():
         assert "f=server.port" in link.get_attribute("href")
         assert "from=2026" in link.get_attribute("href")
+
+
+def test_overview__asks_what_the_server_prepares(tab: Tab) -> None:
+    tab.open("/")
+    tab.page.wait_for_load_state("networkidle")
+    asked = {parse_params(url) for url in tab.requests if "/api/v1/" in url}
+    prepared = {parse_params(f"/api/v1{address}") for address in ADDRESSES}
+    assert prepared <= asked
+    assert {path for path, _ in asked - prepared} <= {"/api/v1/status", "/api/v1/vocabulary"}
+
+
+def parse_params(url: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    parts = urllib.parse.urlsplit(url)
+    return parts.path, tuple(sorted(urllib.parse.parse_qsl(parts.query)))
 
 
 def test_session__without_its_start_in_the_link_opens_too(tab: Tab, server: str) -> None:

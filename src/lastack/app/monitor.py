@@ -18,10 +18,10 @@ from lastack.app.monitor_metrics import MonitorMetrics
 from lastack.prober.address import split_target
 from lastack.prober.asker import Asker, ConnectAsker, best_asker
 from lastack.prober.health import Change, Health
+from lastack.prober.listening import listen
 from lastack.prober.loop import Loop, allow_descriptors
 from lastack.prober.monitor import Monitor, Watched
 from lastack.prober.outcome import Result
-from lastack.prober.responder import listen
 from lastack.prober.talk import TalkAsker
 
 _HOOKS_AT_ONCE = 16

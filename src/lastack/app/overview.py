@@ -16,6 +16,7 @@ from lastack.query.mask import filter_rows
 from lastack.query.overview import Overview
 from lastack.query.survey import COLUMNS, TOP, Survey
 from lastack.store.manifest import Run
+from lastack.store.s3 import S3Folder
 from lastack.store.writer import DatasetWriter
 
 #: Tracks captures: `app.sessions.track` here, or a run on other processes and machines.
@@ -27,11 +28,11 @@ class Keep:
     """Where the sessions go.
 
     Attributes:
-        path: Folder of the dataset.
+        path: Folder of the dataset, or an S3 URL.
         mode: What may happen to one that is there.
     """
 
-    path: Path
+    path: Path | S3Folder
     mode: Literal["new", "overwrite", "append"] = "new"
 
 

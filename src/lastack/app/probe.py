@@ -8,15 +8,25 @@ from lastack.app.profiles import all_profiles
 from lastack.firewall.words import Kind as SystemKind
 from lastack.firewall.words import Mode, Phase
 from lastack.prober.answer import PathAnswer
+from lastack.prober.facts import Status
 from lastack.prober.findings import conclude
 from lastack.prober.loop import allow_descriptors
-from lastack.prober.match import Known, matches
+from lastack.prober.match import Default, Known, matches
 from lastack.prober.plan import Plan, Scope
 from lastack.prober.requirement import Requirement, holds
-from lastack.prober.runner import Runner, Status, Target
+from lastack.prober.runner import Runner
 from lastack.prober.state import load, save
+from lastack.prober.target import Target
 
 _SAVE_EVERY_NS = 5_000_000_000
+#: What a question asks for, in the phases of profiles.
+_PHASES = {
+    "half_close": Phase.fin1_acked,
+    "idle": Phase.established,
+    "opening_syn": Phase.syn_sent,
+    "opening_synack": Phase.syn_recv,
+    "closed": Phase.closed,
+}
 
 
 def probe_path(
@@ -54,7 +64,8 @@ def probe_path(
         if told is not None:
             told(status)
 
-    allow_descriptors(scope.connections + 200)
+    raw = sum(question.raw is not None for question in scope.questions)
+    allow_descriptors(scope.connections + raw * scope.raw_each + 200)
     runner = Runner(target, plan, watch, reuse=reuse)
     whole = True
     try:
@@ -83,16 +94,14 @@ def known_systems() -> list[Known]:
     for profile in all_profiles():
         if profile.kind is SystemKind.host:
             continue
-        half, established = profile.half_closed(), profile.timer_of(Phase.established)
-        systems.append(
-            Known(
-                name=profile.name,
-                title=profile.title,
-                half_closed_ns=half.ns if half else None,
-                half_closed_mode=_mode(half.mode) if half else "",
-                idle_ns=established.ns if established else None,
-            )
-        )
+        timers = {}
+        for question, phase in _PHASES.items():
+            timer = profile.timer_of(phase)
+            if timer is not None:
+                timers[question] = Default(timer.ns, _mode(timer.mode))
+            elif question in ("half_close", "idle"):  # it keeps such sessions without limit
+                timers[question] = Default(None)
+        systems.append(Known(profile.name, profile.title, timers))
     return systems
 
 

@@ -14,8 +14,9 @@ from lastack.query.ast import Node
 from lastack.query.mask import filter_rows
 from lastack.query.zones import Classes
 from lastack.store.dataset import Dataset, Order
-from lastack.store.manifest import NAME, Run
-from lastack.store.place import is_database, place_of
+from lastack.store.manifest import NAME, Run, is_dataset
+from lastack.store.place import is_database, is_url, place_of
+from lastack.store.s3 import root_of
 from lastack.store.stored import Folders, Stored
 from lastack.store.writer import DatasetWriter
 
@@ -60,6 +61,10 @@ def track(
     """Run the tracker; it is loaded here, as a question to a dataset must not wait for the compiler."""
     from lastack.app.pipeline import track_captures
 
+    if far := [name for name in captures if is_url(name)]:
+        raise UsageError(
+            f"{far[0]}: a capture in an S3 store is read by analyze: lastack analyze {far[0]!r} -o DATASET"
+        )
     return track_captures(captures, options, sink, progress)
 
 
@@ -123,8 +128,8 @@ def open_inputs(
         path = Path(name)
         if is_database(name):
             return [], _database(name, inputs, classes)
-        if name != "-" and path.is_dir():
-            datasets.append(Dataset.open(path, partial=True).classified(classes))
+        if is_dataset(root_of(name)) if is_url(name) else name != "-" and path.is_dir():
+            datasets.append(Dataset.open(name, partial=True).classified(classes))
         elif path.name == NAME and path.is_file():
             raise InputError(f"{name}: name the dataset's folder, {path.parent}")
         else:

@@ -360,7 +360,7 @@ def serve_metrics(listen: str, watch: Watch, warn: Told) -> Callable[[], None]:
 
     from lastack.app.watch_http import make_app
     from lastack.prober.address import split_target
-    from lastack.prober.responder import listen as open_listener
+    from lastack.prober.listening import listen as open_listener
 
     host, port = split_target(listen)
     listener = open_listener(host, port)

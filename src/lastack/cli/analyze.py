@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 from typing import Literal
 
 import click
@@ -21,6 +20,7 @@ Examples:
   tcpdump -i eth0 -w - tcp | lastack analyze -
   lastack analyze day/*.pcap -o dataset --workers 8                          on processes of this machine
   lastack analyze day/*.pcap -o dataset --cluster tcp://10.0.0.1:8786        on a Dask cluster
+  lastack analyze s3://day/a.pcap s3://day/b.pcap -o s3://kept/day           in an S3 store
 """
 
 
@@ -70,13 +70,17 @@ def command(
         raise click.UsageError("--overwrite and --append need -o DATASET")
     mode: Literal["new", "overwrite", "append"] = "overwrite" if overwrite else "append" if append else "new"
     # Imported late: parsing a command line must not wait for Arrow.
+    from lastack.app.options import default_threads
     from lastack.app.overview import Keep, survey_inputs
     from lastack.cli.progress import shown_progress
     from lastack.query.parse import parse_filter
+    from lastack.store.s3 import is_s3, root_of
 
-    keep = Keep(Path(output), mode) if output is not None else None
+    keep = Keep(root_of(output), mode) if output is not None else None
     node = parse_filter(where)
     missing = 0
+    if cluster is None and workers is None and any(is_s3(name) for name in inputs if name != "-"):
+        workers = default_threads()  # tasks fetch what they read
     if workers is None and cluster is None:
         if work is not None:
             raise click.UsageError("--work goes with --workers or --cluster")

@@ -15,7 +15,7 @@ from lastack.cli.common import Duration, PositiveCount
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lastack.prober.runner import Status
+    from lastack.prober.facts import Status
 
 _EPILOG = """\b
 Examples:
@@ -34,8 +34,9 @@ Exit codes: 0 all that is required holds, 1 something does not, 2 wrong usage, 3
 @click.option("--token", envvar="LASTACK_TOKEN", default="", help="The responder's secret.")
 @click.option(
     "--only",
-    type=click.Choice(["half-close", "idle"]),
-    help="Half-closed or idle connections only; half the connections, or finer bounds.",
+    type=click.Choice(["half-close", "idle", "opening", "closed", "reset"]),
+    multiple=True,
+    help="Ask about these only (may be repeated); finer bounds for what is left.",
 )
 @click.option("--shortest", type=Duration(), default="500ms", show_default=True, help="Shortest silence.")
 @click.option("--longest", type=Duration(), default="150s", show_default=True, help="Longest silence.")
@@ -60,6 +61,14 @@ Exit codes: 0 all that is required holds, 1 something does not, 2 wrong usage, 3
 @click.option("-6", "family", flag_value="6", help="IPv6 only.")
 @click.option("--require", "required", multiple=True, metavar="NAME>=TIME", help="Fail unless it holds.")
 @click.option("--state", type=click.Path(dir_okay=False), help="File that keeps the samples, to go on later.")
+@click.option("--no-reverse", is_flag=True, help="Do not let the other end open connections, even if it may.")
+@click.option(
+    "--reverse-port",
+    type=click.IntRange(0, 65535),
+    default=0,
+    help="Port for the other end's connections, where a firewall or NAT must let it in (default: any).",
+)
+@click.option("--no-raw", is_flag=True, help="Do without raw segments, even with CAP_NET_RAW at both ends.")
 @click.option("--no-reuse", is_flag=True, help="Do not open ports again after a close.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
@@ -67,7 +76,7 @@ def command(
     host: str,
     port: int,
     token: str,
-    only: str | None,
+    only: tuple[str, ...],
     shortest: int,
     longest: int,
     deadline: int | None,
@@ -77,6 +86,9 @@ def command(
     family: str | None,
     required: tuple[str, ...],
     state: str | None,
+    no_reverse: bool,
+    reverse_port: int,
+    no_raw: bool,
     no_reuse: bool,
     form: str,
     quiet: bool,
@@ -84,30 +96,35 @@ def command(
     """Find out how long half-closed and idle connections live on the path to HOST.
 
     At HOST runs `lastack probe responder`. Many connections wait at once, each another time, so that a timer of two
-    minutes is known in little more than two minutes.
+    minutes is known in little more than two minutes. With CAP_NET_RAW at both ends it also finds how long a handshake
+    may take, and what passes after both FINs; a responder started with --allow-reverse opens connections too.
     """
     import socket
 
     from lastack.app.probe import probe_path
     from lastack.model.errors import UsageError
-    from lastack.prober.plan import QUESTIONS, Scope
+    from lastack.prober.plan import Scope
+    from lastack.prober.question import FORWARD, RAW, REVERSE
     from lastack.prober.requirement import parse_requirement
-    from lastack.prober.runner import Target
+    from lastack.prober.target import Target
 
     if shortest >= longest:
         raise UsageError("--shortest must be below --longest")
     requirements = [parse_requirement(text) for text in required]
-    prefix = {"half-close": "half_close", "idle": "idle", None: ""}[only]
-    questions = tuple(question for question in QUESTIONS if question.name.startswith(prefix))
+    topics = {word.replace("-", "_") for word in only}
+    offered = FORWARD + (() if no_reverse else REVERSE) + (() if no_raw else RAW)
+    questions = tuple(each for each in offered if not topics or each.topic.value in topics)
+    if not questions:
+        raise UsageError("nothing is left to ask: --only and --no-raw exclude each other here")
     scope = Scope(
         questions,
         shortest,
         longest,
         max(connections, 8 * len(questions)),
-        deadline_ns=deadline or longest + longest // 5 + 5 * 10**9,
+        deadline_ns=deadline or longest + longest // 5 + 8 * 10**9,
     )
     families = {"4": socket.AF_INET, "6": socket.AF_INET6, None: 0}
-    target = Target(host, port, token, source, int(families[family]), rate)
+    target = Target(host, port, token, source, int(families[family]), rate, reverse_port)
     with _shown(scope.deadline_ns, quiet) as told:
         answer = probe_path(target, scope, requirements, state, told, reuse=not no_reuse)
     if form == "json":

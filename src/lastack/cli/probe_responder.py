@@ -38,6 +38,17 @@ DEFAULT_PORT = 7011
     "--max-per-source", type=PositiveCount(), default=4096, show_default=True, help="At once, of one address."
 )
 @click.option("--longest", type=Duration(), default="2h30m", show_default=True, help="Longest wait allowed.")
+@click.option(
+    "--allow-reverse",
+    is_flag=True,
+    help="Open connections back to who asks for it: to its own address, after it has proved that it listens.",
+)
+@click.option(
+    "--raw-port",
+    type=click.IntRange(0, 65535),
+    help="Port for raw segments, with CAP_NET_RAW (default: the next after --port).",
+)
+@click.option("--no-raw", is_flag=True, help="Do without raw segments.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing about runs.")
 def command(
     port: int,
@@ -46,15 +57,21 @@ def command(
     max_connections: int,
     max_per_source: int,
     longest: int,
+    allow_reverse: bool,
+    raw_port: int | None,
+    no_raw: bool,
     quiet: bool,
 ) -> None:
     """Answer path tests until Ctrl-C.
 
-    Safe to leave open: it connects nowhere, sends nothing before it is asked over an established connection, and
-    spends bounded connections, memory and time. The port is printed on standard output when it is ready.
+    Safe to leave open: it connects nowhere (with --allow-reverse only back to who asks), sends nothing before it is
+    asked over an established connection, and spends bounded connections, memory and time. The port is printed on
+    standard output when it is ready. With CAP_NET_RAW a second port serves the tests that need raw segments.
     """
+    from lastack.prober.extras import extras_of
+    from lastack.prober.limits import Limits
     from lastack.prober.loop import Loop, allow_descriptors
-    from lastack.prober.responder import Limits, Responder
+    from lastack.prober.responder import Responder
 
     allow_descriptors(max_connections + 100)
     loop = Loop()
@@ -64,7 +81,11 @@ def command(
         if not quiet:
             click.echo(f"lastack: {line}", err=True)
 
-    responder = Responder(loop, address, port, token, limits, told)
+    raw = None if no_raw else (raw_port if raw_port is not None else port + 1 if port else 0)
+    extras = extras_of(loop, address, limits, raw, reverse=allow_reverse)
+    if extras.raw is None and not no_raw:
+        told(f"no raw segments: {extras.raw_why}")
+    responder = Responder(loop, address, port, token, limits, told, extras)
     signal.signal(signal.SIGTERM, lambda *_: loop.stop())
     click.echo(responder.port)
     sys.stdout.flush()

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lastack.prober.facts import Facts
 from lastack.prober.findings import Finding
 from lastack.prober.match import Match
 from lastack.prober.requirement import Requirement
-from lastack.prober.runner import Facts
+from lastack.prober.trial import Via
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,9 @@ def answer_json(answer: PathAnswer) -> dict[str, Any]:
             {
                 "name": finding.name,
                 "title": finding.title,
+                "topic": finding.topic.value,
+                "opened_by": "responder" if finding.via is Via.reverse else "here",
+                "raw": finding.via is Via.raw,
                 "kept_up_to_ns": finding.bound.kept_ns,
                 "broken_from_ns": finding.bound.broken_ns,
                 "kind": finding.kind.value,
@@ -75,6 +79,9 @@ def answer_json(answer: PathAnswer) -> dict[str, Any]:
                 "conclusive": finding.conclusive,
             }
             for finding in answer.findings
+        ],
+        "not_tested": [
+            {"questions": list(one.questions), "what": one.what, "why": one.why} for one in facts.untested
         ],
         "handshake_ns": {
             "count": len(handshakes),

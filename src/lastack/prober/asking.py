@@ -49,6 +49,7 @@ class Asking:
         request: The line to send.
         answered: Called once with the reply's members, or with `{"error": why}`.
         source: Local address to send from, empty for the kernel's choice.
+        patience_ns: How long to wait for the reply.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Asking:
         request: bytes,
         answered: Answered,
         source: str = "",
+        patience_ns: int = _PATIENCE_NS,
     ) -> None:
         self._loop = loop
         self._request = request
@@ -71,7 +73,8 @@ class Asking:
             reason = error.strerror or str(error)
             loop.at(loop.now(), lambda: answered({"error": reason}))
             return
-        self._timer = loop.at(loop.now() + _PATIENCE_NS, lambda: self._end({"error": "no answer in 10 s"}))
+        late = {"error": f"no answer in {patience_ns // 10**9} s"}
+        self._timer = loop.at(loop.now() + patience_ns, lambda: self._end(late))
         loop.watch(self._sock.fileno(), self._event)
 
     def _event(self, events: int) -> None:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from lastack.prober.plan import OUTLIVES, Inquiry
+from lastack.prober.question import Topic
 from lastack.prober.search import Bound
-from lastack.prober.trial import Outcome, Sample
+from lastack.prober.trial import Outcome, Sample, Via
 
 
 class Kind(StrEnum):
@@ -47,6 +48,8 @@ class Finding:
     Attributes:
         name: Of the question.
         title: For people.
+        topic: What it is about.
+        via: How its connections came to be.
         bound: Between which waits the path begins to break.
         kind: What keeps the connection alive.
         expiry: What is seen afterwards.
@@ -60,6 +63,8 @@ class Finding:
 
     name: str
     title: str
+    topic: Topic
+    via: Via
     bound: Bound
     kind: Kind
     expiry: Expiry
@@ -73,7 +78,8 @@ class Finding:
     @property
     def conclusive(self) -> bool:
         """Whether enough trials counted to say anything."""
-        return self.samples > 0 and self.bound.doubtful * 10 <= self.samples
+        bad = sum(self.bad.values())
+        return self.samples > 0 and bad <= 3 * self.samples and self.bound.doubtful * 10 <= self.samples
 
 
 def conclude(inquiry: Inquiry, longest_ns: int, rtt_ns: int | None = None) -> Finding:
@@ -94,6 +100,8 @@ def conclude(inquiry: Inquiry, longest_ns: int, rtt_ns: int | None = None) -> Fi
     return Finding(
         name=inquiry.question.name,
         title=inquiry.question.title,
+        topic=inquiry.question.topic,
+        via=inquiry.question.via,
         bound=bound,
         kind=kind,
         expiry=_expiry(_clearly(broken, bound)),
@@ -114,6 +122,8 @@ def _kind(inquiry: Inquiry, bound: Bound) -> tuple[Kind, str]:
         if len(dead) * 2 > len(inquiry.talkers):
             return Kind.unknown, "silent connections were kept, talking ones were not"
         return Kind.none, "nothing broke up to the longest wait"
+    if not inquiry.question.talks:
+        return Kind.unknown, "raw trials do not talk"
     if not inquiry.talkers:
         return Kind.unknown, "no talking connection was tried"
     low = bound.kept_ns or 0

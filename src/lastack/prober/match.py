@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lastack.prober.findings import Finding, Kind
+from lastack.prober.question import Topic
 
 #: A default counts as inside a bound that it misses by this share: boxes round, and the test has its own delays.
 _SLACK = 0.02
 _SLACK_NS = 20_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Default:
+    """A timer of a known system.
+
+    Attributes:
+        ns: Its default, None for no limit.
+        mode: `idle`, `absolute`, or empty when it is not known.
+    """
+
+    ns: int | None
+    mode: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,16 +33,19 @@ class Known:
     Attributes:
         name: Of its profile.
         title: For people.
-        half_closed_ns: Its default for half-closed sessions, None for no limit.
-        half_closed_mode: `idle`, `absolute`, or empty when it is not known.
-        idle_ns: Its default for established sessions, None for no limit.
+        timers: Its defaults, by the start of a question's name: `half_close`, `idle`, `opening_syn`, `opening_synack`,
+            `closed`; those that it does not tell are missing.
     """
 
     name: str
     title: str
-    half_closed_ns: int | None
-    half_closed_mode: str
-    idle_ns: int | None
+    timers: Mapping[str, Default]
+
+    def timer_of(self, question: str) -> Default | None:
+        """Return the default that answers a question, None if the system does not tell."""
+        name = question.removeprefix("reverse_")
+        return next((self.timers[key] for key in (name, name.rpartition("_")[0], name.partition("_")[0])
+                     if key in self.timers), None)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +76,19 @@ def matches(findings: Sequence[Finding], systems: Sequence[Known]) -> list[Match
         contradicts: list[str] = []
         undecided: list[str] = []
         for finding in findings:
-            half = finding.name.startswith("half_close")
-            ns = known.half_closed_ns if half else known.idle_ns
-            verdict = _fits(finding, ns, known.half_closed_mode if half else "idle")
+            default = known.timer_of(finding.name)
+            verdict = None if default is None else _fits(finding, default)
+            if verdict is False and finding.topic in (Topic.closed, Topic.reset):
+                # what a box does with segments after the end depends on more than its timer
+                verdict = None
             (fits if verdict else undecided if verdict is None else contradicts).append(finding.name)
         if fits and not contradicts:
             out.append(Match(known, tuple(fits), tuple(contradicts), tuple(undecided)))
     return sorted(out, key=lambda match: (-len(match.fits), match.known.name))
 
 
-def _fits(finding: Finding, ns: int | None, mode: str) -> bool | None:
-    bound = finding.bound
+def _fits(finding: Finding, default: Default) -> bool | None:
+    bound, ns, mode = finding.bound, default.ns, default.mode
     if not finding.conclusive:
         return None
     if bound.broken_ns is None:

@@ -7,43 +7,19 @@ connection dies of an idle timer and of an absolute one, a talking one only of a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 from lastack.prober.end import GRACE_NS
+from lastack.prober.question import FORWARD, Question
 from lastack.prober.search import Search
-from lastack.prober.trial import Outcome, Sample, Side, Trial
+from lastack.prober.trial import Outcome, Sample, Trial, Via
 
 TALKERS = 3
 _TALK_NS = (250_000_000, 500_000_000, 1_000_000_000)
 #: A talker that outlives the silent bound by this factor shows that talk keeps the connection.
 OUTLIVES = 1.2
 _MAX_TALK_TRIES = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """One thing to find out about a path.
-
-    Attributes:
-        name: For files and requests.
-        title: For people.
-        closer: Who sends FIN before the wait; None for idle connections.
-        sender: Who sends after the wait.
-    """
-
-    name: str
-    title: str
-    closer: Side | None
-    sender: Side
-
-
-QUESTIONS: tuple[Question, ...] = (
-    Question("half_close_client", "client closes, server sends", Side.client, Side.server),
-    Question("half_close_server", "server closes, client sends", Side.server, Side.client),
-    Question("idle_client", "both open, client sends", None, Side.client),
-    Question("idle_server", "both open, server sends", None, Side.server),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +30,18 @@ class Scope:
         questions: What to find out.
         shortest_ns: Shortest wait.
         longest_ns: Longest wait.
-        connections: At once, over all questions.
+        connections: At once, over all questions that take connections of the kernel.
+        raw_each: Raw trials at once, for each question of that kind.
         fine: Connections of a later round, for each question.
         deadline_ns: When the last wait must be over, from the start; a later round is left out if it would not be.
         talk: Whether talkers are sent.
     """
 
-    questions: tuple[Question, ...] = QUESTIONS
+    questions: tuple[Question, ...] = FORWARD
     shortest_ns: int = 500_000_000
     longest_ns: int = 150_000_000_000
     connections: int = 1000
+    raw_each: int = 48
     fine: int = 80
     deadline_ns: int = 180_000_000_000
     talk: bool = True
@@ -96,19 +74,34 @@ class Plan:
     """
 
     def __init__(self, scope: Scope, done: tuple[Sample, ...] = ()) -> None:
-        self.scope = scope
+        self.asked = scope
+        self._done = done
         self._numbers = count(1 + max((s.trial.number for s in done), default=0))
         self._live: dict[int, Trial] = {}
-        coarse = max(scope.connections // max(len(scope.questions), 1) - (TALKERS if scope.talk else 0), 2)
-        self.inquiries = {
-            question.name: Inquiry(
-                question, Search(scope.shortest_ns, scope.longest_ns, coarse, min(scope.fine, coarse))
-            )
-            for question in scope.questions
-        }
+        self._lay_out(scope)
+
+    def _lay_out(self, scope: Scope) -> None:
+        self.scope = scope
+        self.inquiries = {question.name: self._inquiry(question) for question in scope.questions}
         self._fresh = True
-        for sample in done:
+        for sample in self._done:
             self._recall(sample)
+
+    def _inquiry(self, question: Question) -> Inquiry:
+        scope = self.scope
+        if question.via is Via.raw:
+            coarse = scope.raw_each
+        else:
+            sharing = sum(each.via is not Via.raw for each in scope.questions)
+            coarse = max(scope.connections // sharing - (TALKERS if scope.talk else 0), 2)
+        return Inquiry(question, Search(scope.shortest_ns, scope.longest_ns, coarse, min(scope.fine, coarse)))
+
+    def leave_out(self, via: Via) -> list[Question]:
+        """Take back the questions of a kind that cannot be asked, before any trial is given out; return them."""
+        out = [question for question in self.scope.questions if question.via is via]
+        rest = tuple(question for question in self.scope.questions if question.via is not via)
+        self._lay_out(replace(self.scope, questions=rest))
+        return out
 
     def _recall(self, sample: Sample) -> None:
         inquiry = self.inquiries.get(sample.trial.question)
@@ -149,12 +142,15 @@ class Plan:
         return sorted(trials, key=lambda trial: (not trial.talk_ns, -trial.wait_ns))
 
     def _trial(self, question: Question, wait_ns: int, talk_ns: int) -> Trial:
-        trial = Trial(next(self._numbers), question.name, question.sender, question.closer, wait_ns, talk_ns)
+        trial = Trial(
+            next(self._numbers), question.name, question.sender, question.closer, wait_ns, talk_ns,
+            question.via, question.raw,
+        )  # fmt: skip
         self._live[trial.number] = trial
         return trial
 
     def _talkers(self, inquiry: Inquiry) -> Iterator[Trial]:
-        if not self.scope.talk:
+        if not self.scope.talk or not inquiry.question.talks:
             return
         for talk_ns in _TALK_NS[len(inquiry.talkers) : TALKERS]:
             inquiry.talking += 1

@@ -19,6 +19,10 @@ NAMES: dict[str, tuple[str, ...]] = {
     "idle": ("idle_client", "idle_server"),
     "idle-client": ("idle_client",),
     "idle-server": ("idle_server",),
+    "reverse-half-close": ("reverse_half_close_client", "reverse_half_close_server"),
+    "reverse-idle": ("reverse_idle_client", "reverse_idle_server"),
+    "opening": ("opening_syn", "opening_synack"),
+    "closed": ("closed_fin_client", "closed_fin_server"),
 }
 _FORM = re.compile(r"([a-z-]+)\s*>=\s*(\S+)")
 

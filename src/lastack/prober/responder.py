@@ -1,7 +1,8 @@
 """The far end of a path test: one listening port that does its part of trials and tells what it saw.
 
-Safe to leave open: it never connects anywhere, sends nothing before a connection is established and a valid request
-came, and holds bounded numbers of connections, runs and reports for a bounded time.
+Safe to leave open: it connects nowhere (or, where that is allowed, back to who asked), sends nothing before a
+connection is established and a valid request came, and holds bounded numbers of connections, runs and reports for a
+bounded time.
 """
 
 from __future__ import annotations
@@ -11,15 +12,20 @@ import errno
 import socket
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from lastack.model.errors import LastackError, UsageError
 from lastack.prober import protocol
 from lastack.prober.connection import TrialSocket, abort
 from lastack.prober.end import TrialEnd
+from lastack.prober.extras import Extras
+from lastack.prober.limits import Counts, Limits
+from lastack.prober.listening import listen
 from lastack.prober.loop import BROKEN, Loop
-from lastack.prober.trial import Side, Trial
+from lastack.prober.opener import Told
+from lastack.prober.runlog import RunLog
+from lastack.prober.trial import EndReport, Side, Trial, Via
 
 _REQUEST_NS = 5_000_000_000
 _REPORTS_A_REPLY = 2_000
@@ -27,43 +33,16 @@ _SWEEP_NS = 10_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What a responder spends at most.
+class Watched:
+    """Who is told of trials that come as connections.
 
     Attributes:
-        connections: At once, of all sources.
-        per_source: At once, of one address.
-        runs: Whose reports are kept.
-        reports: Kept of one run.
-        wait_ns: Longest wait of a trial.
-        keep_ns: How long a run without connections is remembered.
+        began: A trial's connection stands and its request came.
+        over: This end's part is over: its report, and the round-trip time in ns, 0 if not known.
     """
 
-    connections: int = 8192
-    per_source: int = 4096
-    runs: int = 64
-    reports: int = 50_000
-    wait_ns: int = protocol.MAX_WAIT_NS
-    keep_ns: int = 3600 * 10**9
-
-
-@dataclass(slots=True)
-class _RunLog:
-    """The reports of one run, in the order in which they were ready."""
-
-    source: str
-    seen_ns: int
-    reports: list[dict[str, Any]] = field(default_factory=list)
-    live: int = 0
-
-
-@dataclass(slots=True)
-class Counts:
-    """What a responder has done."""
-
-    accepted: int = 0
-    trials: int = 0
-    refused: Counter[str] = field(default_factory=Counter)
+    began: Callable[[TrialSocket], None]
+    over: Callable[[EndReport, int], None]
 
 
 class Responder:
@@ -76,6 +55,8 @@ class Responder:
         token: What a runner must know; empty for none.
         limits: What it spends at most.
         told: Called with a line on each run that begins and each refusal.
+        extras: What it does beside that.
+        watched: Told of each trial's beginning and end.
 
     Raises:
         UsageError: The address is not one of this host, or the port is taken.
@@ -90,13 +71,17 @@ class Responder:
         token: str = "",
         limits: Limits | None = None,
         told: Callable[[str], None] | None = None,
+        extras: Extras | None = None,
+        watched: Watched | None = None,
     ) -> None:
         self.counts = Counts()
         self._loop = loop
         self._token = token
         self._limits = limits or Limits()
         self._told = told or (lambda line: None)
-        self._runs: OrderedDict[str, _RunLog] = OrderedDict()
+        self._extras = extras or Extras()
+        self._watched = watched
+        self._runs: OrderedDict[str, RunLog] = OrderedDict()
         self._sources: Counter[str] = Counter()
         self._sockets: set[TrialSocket] = set()
         self._openings: set[_Opening] = set()
@@ -108,7 +93,8 @@ class Responder:
     @property
     def connections(self) -> int:
         """Connections at present."""
-        return len(self._sockets) + len(self._openings)
+        back = self._extras.back
+        return len(self._sockets) + len(self._openings) + (back.live if back else 0)
 
     def _accept(self, events: int) -> None:
         while True:
@@ -153,9 +139,13 @@ class Responder:
             run = self._run_of(body["run"], opening.source)
             match body["op"]:
                 case "hello":
-                    opening.answer(self._hello(opening))
+                    opening.answer(self._hello(opening, body.get("nonce")))
                 case "reports":
                     opening.answer(self._reports(run, body.get("after")))
+                case "batch":
+                    opening.answer(self._batch(run, body))
+                case "reverse":
+                    self._reverse(opening, run, body)
                 case "trial":
                     self._trial(opening, run, Trial.from_json(body.get("trial") or {}), rest)
         except LastackError as error:
@@ -163,42 +153,87 @@ class Responder:
             self._told(f"{opening.source}: refused: {error}")
             opening.answer({"error": str(error)})
 
-    def _run_of(self, name: str, source: str) -> _RunLog:
+    def _run_of(self, name: str, source: str) -> RunLog:
         run = self._runs.get(name)
         if run is None:
             if len(self._runs) >= self._limits.runs:
                 idle = next((key for key, log in self._runs.items() if not log.live), None)
                 if idle is None:
                     raise UsageError("too many runs at once; try later")
-                del self._runs[idle]
-            run = self._runs[name] = _RunLog(source, self._loop.now())
+                self._forget(idle)
+            run = self._runs[name] = RunLog(source, self._loop.now())
             self._told(f"{source}: run {name} begins")
         run.seen_ns = self._loop.now()
         self._runs.move_to_end(name)
         return run
 
-    def _hello(self, opening: _Opening) -> dict[str, Any]:
+    def _reverse(self, opening: _Opening, run: RunLog, body: dict[str, Any]) -> None:
+        back = self._extras.back
+        if back is None:
+            raise UsageError("not allowed there: start the responder with --allow-reverse")
+        told = Told(lambda number, local, took_ns: None, lambda report, rtt_ns: run.take(report))
+        opening.answer(back.check(run, opening.peer, body, told))
+
+    def _batch(self, run: RunLog, body: dict[str, Any]) -> dict[str, Any]:
+        trials = protocol.trials_of(body)
+        for trial in trials:
+            self._check(trial)
+        self._room(run, len(trials))
+        via = trials[0].via
+        if via is Via.raw and self._extras.raw is not None:
+            answer = {"tag": self._extras.raw.expect(run.source, trials, run.take)}
+        elif via is Via.reverse and run.opener is not None:
+            room = min(self._limits.connections - self.connections, self._limits.per_source)
+            if run.opener.live + run.opener.waiting + len(trials) > room:
+                raise UsageError("too many connections")
+            run.opener.start(trials)
+            answer = {"opening": len(trials)}
+        else:
+            raise UsageError(f"no {via} trials here")
+        run.live += len(trials)
+        self.counts.trials += len(trials)
+        return answer
+
+    def _forget(self, name: str) -> None:
+        run = self._runs.pop(name)
+        if run.opener is not None and self._extras.back is not None:
+            self._extras.back.forget(run.opener)
+
+    def _hello(self, opening: _Opening, nonce: Any) -> dict[str, Any]:
+        raw = self._extras.raw
         return {
             "version": protocol.VERSION,
             "you": list(opening.peer[:2]),
             "me": list(opening.sock.getsockname()[:2]),
             "max_wait_ns": self._limits.wait_ns,
             "max_connections": min(self._limits.connections, self._limits.per_source),
+            "raw_port": raw.port if raw else 0,
+            "raw_why": "" if raw else self._extras.raw_why,
+            "reverse": self._extras.back is not None,
+            "nonce": nonce if isinstance(nonce, str) and len(nonce) <= 64 else "",
         }
 
-    def _reports(self, run: _RunLog, after: Any) -> dict[str, Any]:
+    def _reports(self, run: RunLog, after: Any) -> dict[str, Any]:
         if type(after) is not int or after < 0:
             raise UsageError("reports after which one?")
         part = run.reports[after : after + _REPORTS_A_REPLY]
         return {"reports": part, "next": after + len(part), "live": run.live}
 
-    def _trial(self, opening: _Opening, run: _RunLog, trial: Trial, rest: bytes) -> None:
+    def _check(self, trial: Trial) -> None:
         if trial.wait_ns > self._limits.wait_ns:
             raise UsageError(f"a wait is at most {self._limits.wait_ns // 10**9} s here")
-        if len(run.reports) + run.live >= self._limits.reports:
-            raise UsageError(f"a run has at most {self._limits.reports} trials here")
         if trial.talk_ns and trial.talk_ns < 50_000_000:
             raise UsageError("talk at most 20 times a second")
+
+    def _room(self, run: RunLog, wanted: int) -> None:
+        if len(run.reports) + run.live + wanted > self._limits.reports:
+            raise UsageError(f"a run has at most {self._limits.reports} trials here")
+
+    def _trial(self, opening: _Opening, run: RunLog, trial: Trial, rest: bytes) -> None:
+        self._check(trial)
+        self._room(run, 1)
+        if trial.raw is not None:
+            raise UsageError("a raw trial has no connection")
         self.counts.trials += 1
         run.live += 1
         end = TrialEnd(trial, Side.server)
@@ -207,12 +242,15 @@ class Responder:
 
         def over(done: TrialSocket) -> None:
             self._sockets.discard(done)
-            run.live -= 1
-            run.reports.append(done.end.report.to_json())
+            run.take(done.end.report)
             self.left(source)
+            if self._watched is not None:
+                self._watched.over(done.end.report, done.rtt_ns)
 
         one = TrialSocket(self._loop, sock, end, over)
         self._sockets.add(one)
+        if self._watched is not None:
+            self._watched.began(one)
         one.start(end.begin(self._loop.now()))
         one.feed(rest)
 
@@ -221,11 +259,15 @@ class Responder:
         now = self._loop.now()
         for name in [n for n, log in self._runs.items() if now - log.seen_ns > self._limits.keep_ns]:
             if not self._runs[name].live:
-                del self._runs[name]
+                self._forget(name)
         self._loop.at(now + _SWEEP_NS, self._sweep)
 
     def close(self) -> None:
         """Stop listening and end every connection."""
+        if self._extras.back is not None:
+            self._extras.back.close()
+        if self._extras.raw is not None:
+            self._extras.raw.close()
         self._loop.forget(self._listener.fileno())
         self._listener.close()
         for one in list(self._sockets):
@@ -310,35 +352,3 @@ class _Opening:
         self._timer.cancel()
         self._loop.forget(self.sock.fileno())
         self._responder._openings.discard(self)
-
-
-def listen(address: str, port: int) -> socket.socket:
-    """Return a listening socket, of both families where the address is `::`.
-
-    Raises:
-        UsageError: The address is not one of this host, or the port is taken.
-        AccessError: The port needs privileges.
-    """
-    from lastack.model.errors import AccessError
-
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    if family == socket.AF_INET6 and not socket.has_dualstack_ipv6():
-        family, address = socket.AF_INET, "0.0.0.0" if address == "::" else address
-    try:
-        sock = socket.socket(family, socket.SOCK_STREAM)
-    except OSError:
-        family, address = socket.AF_INET, "0.0.0.0" if address == "::" else address
-        sock = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if address == "::" else 1)
-        sock.bind((address, port))
-        sock.listen(4096)
-        sock.setblocking(False)
-    except OSError as error:
-        sock.close()
-        if error.errno == errno.EACCES:
-            raise AccessError(f"port {port} needs privileges; take one above 1023") from error
-        raise UsageError(f"cannot listen on {address} port {port}: {error.strerror}") from error
-    return sock

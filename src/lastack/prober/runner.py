@@ -2,85 +2,40 @@
 
 from __future__ import annotations
 
-import select
 import socket
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from secrets import token_hex
 from typing import Any
 
-from lastack.model.errors import InputError, UsageError
+from lastack.model.errors import AccessError, InputError, UsageError
 from lastack.prober import protocol
-from lastack.prober.asking import Asking, connect
-from lastack.prober.connection import TrialSocket, abort, pending_error
-from lastack.prober.end import TrialEnd
-from lastack.prober.loop import BROKEN, Loop
+from lastack.prober.asking import Asking
+from lastack.prober.facts import Facts, Status, Untested
+from lastack.prober.loop import Loop
+from lastack.prober.opener import Opener, Told
 from lastack.prober.plan import Plan
-from lastack.prober.reuse import Reuse, ReuseTest
-from lastack.prober.trial import EndReport, Sample, Side, Trial, combine
+from lastack.prober.raw_end import OPEN_NS
+from lastack.prober.raw_flows import RawClient
+from lastack.prober.raw_port import plain
+from lastack.prober.reuse import ReuseTest
+from lastack.prober.reverse_runner import ReverseRunner
+from lastack.prober.target import Target, resolve
+from lastack.prober.trial import EndReport, Outcome, Sample, Side, Trial, Via, combine
+from lastack.prober.way import Way
 
 _STEP_NS = 100_000_000
-_PUMP_NS = 4_000_000
 _POLL_NS = 500_000_000
-_CONNECT_NS = 10_000_000_000
 #: Polls that may fail in a row before the run gives up: the far end, or the whole path, is gone.
 _FAILED_POLLS = 6
+#: How long a raw trial's other report may take once one end is done; on top of a poll.
+_RAW_PATIENCE_NS = 8_000_000_000
+_RAW_LATE_NS = 300_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where the responder is.
-
-    Attributes:
-        host: Name or address.
-        port: TCP port.
-        token: The shared secret, empty without one.
-        source: Local address to send from, empty for the kernel's choice.
-        family: `AF_INET`, `AF_INET6`, or 0 for what the name gives first.
-        rate: Connections opened a second.
-    """
-
-    host: str
-    port: int
-    token: str = ""
-    source: str = ""
-    family: int = 0
-    rate: int = 500
-
-
-@dataclass(slots=True)
-class Facts:
-    """What a run found out beside its questions.
-
-    Attributes:
-        peer: Address and port of the responder.
-        seen_as: How the responder sees this end.
-        local: How this end sees itself.
-        connect_ns: Time of each handshake.
-        rtt_ns: Smoothed round-trip time of some connections.
-        failures: Connections that could not be opened, by reason.
-        elapsed_ns: How long the run took.
-        most: Connections at once.
-    """
-
-    peer: tuple[str, int] = ("", 0)
-    seen_as: tuple[str, int] = ("", 0)
-    local: tuple[str, int] = ("", 0)
-    connect_ns: list[int] = field(default_factory=list)
-    rtt_ns: list[int] = field(default_factory=list)
-    failures: dict[str, int] = field(default_factory=dict)
-    reuse: list[Reuse] = field(default_factory=list)
-    elapsed_ns: int = 0
-    most: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """How far a run is: for a progress display."""
-
-    elapsed_ns: int
-    live: int
-    samples: int
+_WHAT = {
+    Via.raw: "opening time, segments after a close",
+    Via.reverse: "connections that the other end opens",
+}
 
 
 class Runner:
@@ -108,8 +63,8 @@ class Runner:
         self._loop = Loop()
         self._run = token_hex(10)
         self._family, self._address = resolve(target)
-        self._queue: list[Trial] = []
-        self._open: dict[int, TrialSocket | _Connecting] = {}
+        self._ways: dict[Via, Way] = {}
+        self._raw: RawClient | None = None
         self._began: dict[int, int] = {}
         self._mine: dict[int, EndReport] = {}
         self._trials: dict[int, Trial] = {}
@@ -131,7 +86,7 @@ class Runner:
             InputError: The responder cannot be reached, or refuses.
         """
         try:
-            self._hello()
+            self._open_ways(self._hello())
             self._start = self._loop.now()
             if self._wants_reuse:
                 self._reuse = ReuseTest(
@@ -151,18 +106,18 @@ class Runner:
                 raise InputError(self._problem)
         finally:
             self.facts.elapsed_ns = self._loop.now() - self._start if self._start else 0
-            for one in list(self._open.values()):
-                one.stop("the run is over")
+            for way in self._ways.values():
+                way.close()
             self._loop.close()
 
-    def _hello(self) -> None:
+    def _hello(self) -> dict[str, Any]:
         answers: list[dict[str, Any]] = []
 
         def answered(members: dict[str, Any]) -> None:
             answers.append(members)
             self._loop.stop()
 
-        self._ask("hello", answered)
+        self._ask("hello", answered, {})
         self._loop.run()
         members = answers[0]
         name = f"{self._target.host} port {self._target.port}"
@@ -171,6 +126,8 @@ class Runner:
                 f"{name}: {members['error']}; is `lastack probe responder --port {self._target.port}` running there?"
             )
         try:
+            if members["version"] != protocol.VERSION:
+                raise InputError(f"{name}: is of another version of LastACK; use the same at both ends")
             self.facts.seen_as = (str(members["you"][0]), int(members["you"][1]))
             self.facts.peer = (str(self._address[0]), int(self._address[1]))
             most, wait = int(members["max_connections"]), int(members["max_wait_ns"])
@@ -185,38 +142,112 @@ class Runner:
             )
         if scope.connections + 20 > most:
             raise UsageError(f"{name}: allows {most} connections at once; ask for fewer with --connections")
+        return members
 
-    def _ask(self, operation: str, answered: Callable[[dict[str, Any]], None], **members: Any) -> None:
+    def _open_ways(self, hello: dict[str, Any]) -> None:
+        """Make what carries the trials; leave out the questions that neither end can be asked."""
+        target = self._target
+        wanted = {inquiry.question.via for inquiry in self.plan.inquiries.values()}
+        self._ways[Via.connect] = Opener(
+            self._loop, self._family, self._address, self._line_of, Told(self._connected, self._over),
+            target.source, target.rate,
+        )  # fmt: skip
+        if Via.raw in wanted:
+            why = self._open_raw(hello)
+            if why:
+                self._leave_out(Via.raw, why)
+        if Via.reverse in wanted:
+            why = self._open_reverse(hello)
+            if why:
+                self._leave_out(Via.reverse, why)
+
+    def _open_raw(self, hello: dict[str, Any]) -> str:
+        version = 6 if self._family == socket.AF_INET6 else 4
+        far = (plain(str(self._address[0])), hello.get("raw_port"))
+        if not isinstance(far[1], int) or not 0 < far[1] < 65_536:
+            return f"the responder has no raw sockets: {str(hello.get('raw_why'))[:200]}"
+        try:
+            self._raw = RawClient(
+                self._loop, version, (far[0], far[1]), self._announce,
+                lambda report: self._over(report, 0), self._note_began, self._target.source, self._target.rate,
+            )  # fmt: skip
+        except AccessError as error:
+            return f"this end {error}"
+        self._ways[Via.raw] = self._raw
+        return ""
+
+    def _open_reverse(self, hello: dict[str, Any]) -> str:
+        if not hello.get("reverse"):
+            return "the responder was not started with --allow-reverse"
+        target, answers = self._target, list[str]()
+        address = target.source or ("::" if self._family == socket.AF_INET6 else "0.0.0.0")
+        told = Told(lambda number, local, took_ns: self._note_began(number), self._over)
+        way = ReverseRunner(
+            self._loop,
+            address,
+            target.reverse_port,
+            self._ask,
+            told,
+            self.plan.scope.connections,
+            target.rate,
+        )
+
+        def answered(why: str) -> None:
+            answers.append(why)
+            self._loop.stop()
+
+        way.offer(answered)
+        self._loop.run()
+        if answers[0]:
+            way.close()
+        else:
+            self._ways[Via.reverse] = way
+        return answers[0]
+
+    def _leave_out(self, via: Via, why: str) -> None:
+        names = tuple(question.name for question in self.plan.leave_out(via))
+        self.facts.untested.append(Untested(names, _WHAT[via], why))
+
+    def _announce(self, trials: Sequence[Trial], answered: Callable[[int, str], None]) -> None:
+        def replied(reply: dict[str, Any]) -> None:
+            tag = reply.get("tag")
+            if type(tag) is int and 0 < tag < 65_536:
+                answered(tag, "")
+            else:
+                answered(0, str(reply.get("error", "the responder's reply is not understood"))[:200])
+
+        self._ask("batch", replied, protocol.batch(trials))
+
+    def _ask(
+        self, operation: str, answered: Callable[[dict[str, Any]], None], members: dict[str, Any]
+    ) -> None:
         line = protocol.encode(operation, self._run, self._target.token, **members)
         Asking(self._loop, self._family, self._address, line, answered, self._target.source)
+
+    def _line_of(self, trial: Trial) -> bytes:
+        return protocol.encode("trial", self._run, self._target.token, trial=trial.to_json())
 
     def _step(self) -> None:
         """Start what the plan wants, as fast as allowed, and give up what teaches nothing any more."""
         now = self._loop.now()
         elapsed = now - self._start
-        idle = not self._queue
-        self._queue += self.plan.next(elapsed)
-        if idle and self._queue:
-            self._pump()
-        self.facts.most = max(self.facts.most, len(self._open))
+        fresh: dict[Via, list[Trial]] = {}
+        for trial in self.plan.next(elapsed):
+            self._trials[trial.number] = trial
+            fresh.setdefault(trial.via, []).append(trial)
+        for via, trials in fresh.items():
+            self._ways[via].start(trials)
+        live = sum(way.live for way in self._ways.values())
+        self.facts.most = max(self.facts.most, live)
         for number in self.plan.superfluous(self._began, now):
             self._give_up(number)
         if self._told is not None:
-            self._told(Status(elapsed, len(self._open), self._samples))
-        if self._problem or (not self._queue and self.plan.finished(elapsed) and not self._lingering(now)):
+            self._told(Status(elapsed, live, self._samples))
+        waiting = any(way.waiting for way in self._ways.values())
+        if self._problem or (not waiting and self.plan.finished(elapsed) and not self._lingering(now)):
             self._loop.stop()
             return
         self._loop.at(now + _STEP_NS, self._step)
-
-    def _pump(self) -> None:
-        """Open the next connections, evenly spread over time: a burst would measure this program's own queue."""
-        now = self._loop.now()
-        each = 10**9 // self._target.rate
-        for _ in range(max(_PUMP_NS // each, 1)):
-            if self._queue:
-                self._begin(self._queue.pop(0))
-        if self._queue and not self._problem:
-            self._loop.at(now + max(each, _PUMP_NS), self._pump)
 
     def _lingering(self, now: int) -> bool:
         """Whether ports are still to be opened again, or reports of the far end on the last trials to come."""
@@ -224,69 +255,61 @@ class Runner:
             return True
         return bool(self._partial) and now - self._last_offer < 2 * _POLL_NS
 
-    def _begin(self, trial: Trial) -> None:
-        self._trials[trial.number] = trial
-        line = protocol.encode("trial", self._run, self._target.token, trial=trial.to_json())
-        try:
-            sock = connect(self._family, self._address, self._target.source)
-        except OSError as error:
-            self._failed(trial, error.strerror or str(error))
-            return
-        self._open[trial.number] = _Connecting(self, sock, trial, line)
-
-    def connected(self, trial: Trial, sock: socket.socket, line: bytes, took_ns: int) -> None:
-        """Go on with a trial whose connection stands."""
+    def _connected(self, number: int, local: tuple[str, int], took_ns: int) -> None:
         self.facts.connect_ns.append(took_ns)
         if not self.facts.local[0]:
-            self.facts.local = sock.getsockname()[:2]
-        try:
-            sock.send(line)
-        except OSError as error:
-            abort(sock)
-            self.opening_failed(trial, error.strerror or str(error))
-            return
-        self._began[trial.number] = self._loop.now()
-        one = TrialSocket(self._loop, sock, TrialEnd(trial, Side.client), self._over)
-        if not one.end.report.over:
-            self._open[trial.number] = one
-            one.start([])
+            self.facts.local = local
+        self._note_began(number)
 
-    def opening_failed(self, trial: Trial, why: str) -> None:
-        """Note a connection that could not be opened."""
-        self._open.pop(trial.number, None)
-        self._failed(trial, why)
+    def _note_began(self, number: int) -> None:
+        self._began[number] = self._loop.now()
+
+    def _over(self, report: EndReport, rtt_ns: int) -> None:
+        """Take the report of this end."""
+        if rtt_ns:
+            self.facts.rtt_ns.append(rtt_ns)
+        trial = self._trials.get(report.number)
+        if trial is None:
+            return
+        if report.error and report.number not in self._began:
+            self._failed(trial, report.error)
+            return
+        self._mine[report.number] = report
+        if trial.via is Via.raw:
+            self._await_theirs(trial, report)
+        self._match(report.number)
 
     def _failed(self, trial: Trial, why: str) -> None:
+        """Note a trial whose connection could not be opened."""
         self.facts.failures[why] = self.facts.failures.get(why, 0) + 1
-        report = EndReport(trial.number, error=why, over=True)
-        self._offer(combine(trial, report, None))
-
-    def _over(self, one: TrialSocket) -> None:
-        report = one.end.report
-        self._open.pop(report.number, None)
-        if one.rtt_ns:
-            self.facts.rtt_ns.append(one.rtt_ns)
-        self._mine[report.number] = report
-        self._match(report.number)
+        self._trials.pop(trial.number, None)
+        self._offer(combine(trial, EndReport(trial.number, error=why, over=True), None))
 
     def _match(self, number: int) -> None:
         """Offer what is known of a trial once its sender has told, and again once both ends have."""
         trial = self._trials.get(number)
         if trial is None:
             return
+        near = self._ways[trial.via].near
         mine, theirs = self._mine.get(number), self._theirs.get(number)
-        sender, receiver = (mine, theirs) if trial.sender is Side.client else (theirs, mine)
+        sender, receiver = (mine, theirs) if trial.sender is near else (theirs, mine)
+        if trial.via is Via.raw:
+            self._match_raw(trial, sender, receiver)
+            return
         if sender is None:
             if mine is not None and mine.over and mine.error and not mine.last and not mine.reset:
                 self._offer(combine(trial, EndReport(number, error=mine.error, over=True), mine))
                 self._trials.pop(number, None)
+            elif mine is None and theirs is not None and theirs.error and number not in self._began:
+                self._failed(trial, theirs.error)
             return
-        if trial.sender is Side.server and mine is None:
+        if trial.sender is not near and mine is None:
             # the far end has told: what this end has seen by now is all it will see
-            one = self._open.get(number)
-            if one is not None:
-                self._theirs[number] = sender
-                one.stop("the far end is done")
+            if sender.error and number not in self._began:
+                self._failed(trial, sender.error)
+                return
+            self._ways[trial.via].stop(number, "the far end is done")
+            if number not in self._trials or number in self._mine:
                 return
         sample = combine(trial, sender, receiver)
         if number in self._partial:
@@ -299,24 +322,49 @@ class Runner:
                 return
         self._trials.pop(number, None)
 
+    def _match_raw(self, trial: Trial, sender: EndReport | None, receiver: EndReport | None) -> None:
+        """Offer a raw trial once both ends have told: only together they know."""
+        number = trial.number
+        if sender is not None and receiver is not None:
+            self._trials.pop(number, None)
+            self._offer(combine(trial, sender, receiver))
+        elif number not in self._mine and self._raw is not None:
+            # what is on its way gets a moment longer
+            raw = self._raw
+            self._loop.at(self._loop.now() + _RAW_LATE_NS, lambda: raw.finish(number))
+
+    def _await_theirs(self, trial: Trial, mine: EndReport) -> None:
+        """Decide a raw trial of which the responder does not tell in time."""
+        number, now = trial.number, self._loop.now()
+        sent = trial.sender is Side.client and mine.outcome in (Outcome.silent, Outcome.reset)
+        # the responder tells at once of what arrives, and of an opening that failed, so silence is an answer
+        patience_ns = _RAW_PATIENCE_NS
+        if sent:
+            patience_ns = 3 * _POLL_NS + max(self._began[number] + OPEN_NS - now, 0)
+
+        def late() -> None:
+            if self._trials.pop(number, None) is None:
+                return
+            if sent:
+                self._offer(combine(trial, mine, EndReport(number)))
+            else:
+                why = mine.error or "the responder did not tell of it"
+                self._offer(combine(trial, EndReport(number, Outcome.failed, error=why, over=True), None))
+
+        self._loop.at(now + patience_ns, late)
+
     def _offer(self, sample: Sample) -> None:
         self._samples += 1
         self._last_offer = self._loop.now()
         self.plan.offer(sample)
 
     def _give_up(self, number: int) -> None:
-        one = self._open.get(number)
         trial = self._trials.pop(number, None)
-        talked = 0
-        if trial is not None and trial.talk_ns and isinstance(one, TrialSocket):
-            talked = one.end.lived_ns
-        self.plan.abandon(number, talked)
-        self._queue = [waiting for waiting in self._queue if waiting.number != number]
-        if one is not None:
-            one.stop("not needed any more")
+        talked = self._ways[trial.via].stop(number, "not needed any more") if trial is not None else 0
+        self.plan.abandon(number, talked if trial is not None and trial.talk_ns else 0)
 
     def _poll(self) -> None:
-        self._ask("reports", self._polled, after=self._after)
+        self._ask("reports", self._polled, {"after": self._after})
 
     def _polled(self, members: dict[str, Any]) -> None:
         if "error" in members:
@@ -331,57 +379,3 @@ class Runner:
                 self._theirs[report.number] = report
                 self._match(report.number)
         self._loop.at(self._loop.now() + _POLL_NS, self._poll)
-
-
-class _Connecting:
-    """A trial's connection that does not stand yet."""
-
-    def __init__(self, runner: Runner, sock: socket.socket, trial: Trial, line: bytes) -> None:
-        self._runner = runner
-        self._loop = runner._loop
-        self._sock = sock
-        self._trial = trial
-        self._line = line
-        self._since = self._loop.now()
-        self._open = True
-        self._timer = self._loop.at(self._since + _CONNECT_NS, lambda: self._fail("no answer to SYN"))
-        self._loop.watch(sock.fileno(), self._event)
-
-    def _event(self, events: int) -> None:
-        if not self._open:
-            return
-        if events & BROKEN and (error := pending_error(self._sock)):
-            self._fail(error)
-        elif events & select.EPOLLOUT:
-            self._end()
-            self._runner.connected(self._trial, self._sock, self._line, self._loop.now() - self._since)
-
-    def _end(self) -> None:
-        self._open = False
-        self._timer.cancel()
-        self._loop.forget(self._sock.fileno())
-
-    def _fail(self, why: str) -> None:
-        if self._open:
-            self.stop(why)
-            self._runner.opening_failed(self._trial, why)
-
-    def stop(self, why: str) -> None:
-        """Give the connection up."""
-        if self._open:
-            self._end()
-            abort(self._sock)
-
-
-def resolve(target: Target) -> tuple[int, tuple[Any, ...]]:
-    """Return family and socket address of a target.
-
-    Raises:
-        UsageError: The name has no address.
-    """
-    try:
-        found = socket.getaddrinfo(target.host, target.port, target.family, socket.SOCK_STREAM)
-    except OSError as error:
-        raise UsageError(f"{target.host}: {error.strerror}") from error
-    family, _, _, _, address = found[0]
-    return int(family), tuple(address)

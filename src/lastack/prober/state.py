@@ -10,7 +10,7 @@ from lastack.model.errors import InputError
 from lastack.prober.plan import Plan, Scope
 from lastack.prober.trial import Outcome, Sample, Trial
 
-_VERSION = 1
+_VERSION = 2
 
 
 def save(path: str, target: str, plan: Plan) -> None:
@@ -22,7 +22,7 @@ def save(path: str, target: str, plan: Plan) -> None:
         plan: The run's plan.
     """
     samples = [_members(sample) for inquiry in plan.inquiries.values() for sample in inquiry.samples]
-    body = {"version": _VERSION, "target": target, "scope": _scope(plan.scope), "samples": samples}
+    body = {"version": _VERSION, "target": target, "scope": _scope(plan.asked), "samples": samples}
     temporary = Path(f"{path}.tmp")
     temporary.write_text(json.dumps(body), encoding="utf-8")
     temporary.replace(path)
@@ -64,6 +64,7 @@ def _scope(scope: Scope) -> dict[str, Any]:
         "shortest_ns": scope.shortest_ns,
         "longest_ns": scope.longest_ns,
         "connections": scope.connections,
+        "raw_each": scope.raw_each,
         "talk": scope.talk,
     }
 

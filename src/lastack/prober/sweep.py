@@ -220,7 +220,8 @@ class Sweep:
         """Return round-trip times, at most the duration of a call too long or too short."""
         first, last, call = self._sent[targets].T
         sent = np.where(call <= at_ns, np.where(last <= at_ns, last, call), first)
-        return np.maximum(at_ns - sent, 0)
+        rtt: I64 = np.maximum(at_ns - sent, 0)
+        return rtt
 
     def _close(self, targets: NDArray[np.intp], result: Result, rtt_ns: I64) -> None:
         self._open[targets] = False

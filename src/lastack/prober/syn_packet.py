@@ -76,16 +76,6 @@ def tcp_of_ipv4(packet: bytes) -> bytes:
     return packet[(packet[0] & 15) * 4 :] if packet else b""
 
 
-def port_filter(version: int, port: int) -> bytes:
-    """Return a classic BPF program that lets only segments to a port through.
-
-    Raw IPv4 sockets are shown the IP header, raw IPv6 sockets begin with the TCP header.
-    """
-    load = [(0xB1, 0, 0, 0), (0x48, 0, 0, 2)] if version == 4 else [(0x28, 0, 0, 2)]
-    program = [*load, (0x15, 0, 1, port), (0x06, 0, 0, 0x40000), (0x06, 0, 0, 0)]
-    return b"".join(struct.pack("HBBI", *step) for step in program)
-
-
 def pack_address(address: str) -> bytes:
     """Return the bytes of an address, 4 or 16."""
     return socket.inet_pton(socket.AF_INET6 if ":" in address else socket.AF_INET, address)

@@ -7,7 +7,6 @@ port is held by a bound socket that does not listen, so that no connection of th
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import os
 import socket
@@ -17,17 +16,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lastack.model.errors import AccessError, UsageError
+from lastack.prober.bpf import attach_filter, port_filter
 from lastack.prober.outcome import icmp_words
 from lastack.prober.syn_packet import (
     pack_address,
-    port_filter,
     position,
     read_reply,
     syn,
     tcp_of_ipv4,
 )
 
-_SO_ATTACH_FILTER = 26
 _SO_TIMESTAMPNS = 35
 _IP_RECVERR, _IPV6_RECVERR, _IPV6_CHECKSUM = 11, 25, 7
 _BUFFER = 4 << 20
@@ -101,12 +99,7 @@ class SynSocket:
         raw = self._raw
         raw.setblocking(False)
         program = port_filter(self.version, self.source_port)
-        buffer = ctypes.create_string_buffer(program)
-        raw.setsockopt(
-            socket.SOL_SOCKET,
-            _SO_ATTACH_FILTER,
-            struct.pack("HP", len(program) // 8, ctypes.addressof(buffer)),
-        )
+        attach_filter(raw, program)
         raw.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
         with contextlib.suppress(OSError):
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)

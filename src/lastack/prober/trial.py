@@ -6,7 +6,8 @@ acknowledgment), so that its own clock measures the silence as a box on the path
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections import deque
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any, Self
 
@@ -23,6 +24,40 @@ class Side(StrEnum):
     def other(self) -> Side:
         """The end at the other side."""
         return Side.server if self is Side.client else Side.client
+
+
+class Via(StrEnum):
+    """How the connection of a trial comes to be."""
+
+    connect = "connect"  # the end that runs the test opens it
+    reverse = "reverse"  # the responder opens it
+    raw = "raw"  # segments that neither kernel knows of
+
+
+class Before(StrEnum):
+    """What has been said on a raw connection before the wait."""
+
+    opening = "opening"  # part of a handshake
+    fins = "fins"  # a handshake, data both ways, both FINs and their ACKs
+    rst = "rst"  # a handshake, data both ways, a RST of the client
+
+
+class Step(StrEnum):
+    """The raw segment that is sent after the wait."""
+
+    syn_ack = "syn_ack"
+    ack = "ack"
+    data = "data"
+    fin = "fin"
+    rst = "rst"
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """What a raw trial does."""
+
+    before: Before
+    step: Step
 
 
 class Outcome(StrEnum):
@@ -52,6 +87,8 @@ class Trial:
         closer: Who sends FIN before the wait; None leaves both directions open.
         wait_ns: Silence (or time of talking) before the last data.
         talk_ns: Interval at which the sender sends while it waits; 0 is silent.
+        via: How its connection comes to be.
+        raw: What raw segments do, None unless `via` is raw.
     """
 
     number: int
@@ -60,8 +97,12 @@ class Trial:
     closer: Side | None
     wait_ns: int
     talk_ns: int = 0
+    via: Via = Via.connect
+    raw: Raw | None = None
 
     def __post_init__(self) -> None:
+        if (self.raw is not None) != (self.via is Via.raw):
+            raise UsageError("a raw trial says what it does, and no other one")
         if self.closer is self.sender:
             raise UsageError("an end that has sent FIN cannot send data: sender and closer must differ")
         if self.wait_ns < 0 or self.talk_ns < 0:
@@ -72,6 +113,8 @@ class Trial:
         return asdict(self) | {
             "sender": self.sender.value,
             "closer": self.closer.value if self.closer else None,
+            "via": self.via.value,
+            "raw": [self.raw.before.value, self.raw.step.value] if self.raw else None,
         }
 
     @classmethod
@@ -82,7 +125,7 @@ class Trial:
             UsageError: A member is missing or has an impossible value.
         """
         try:
-            closer = values["closer"]
+            closer, raw = values["closer"], values.get("raw")
             numbers = [values[name] for name in ("number", "wait_ns", "talk_ns")]
             if not all(type(n) is int and 0 <= n < 1 << 62 for n in numbers):
                 raise ValueError("a number is out of range")
@@ -93,9 +136,22 @@ class Trial:
                 closer=Side(closer) if closer is not None else None,
                 wait_ns=numbers[1],
                 talk_ns=numbers[2],
+                via=Via(values.get("via", Via.connect)),
+                raw=Raw(Before(raw[0]), Step(raw[1])) if raw else None,
             )
-        except (KeyError, ValueError, TypeError) as error:
+        except (KeyError, ValueError, TypeError, IndexError) as error:
             raise UsageError(f"this is no trial: {error}") from error
+
+
+def alike(queue: deque[Trial], most: int) -> list[Trial]:
+    """Take trials off the front of a queue that differ in number and wait only."""
+    first = queue.popleft()
+    out = [first]
+    while queue and len(out) < most:
+        if replace(queue[0], number=first.number, wait_ns=first.wait_ns) != first:
+            break
+        out.append(queue.popleft())
+    return out
 
 
 @dataclass(slots=True)
@@ -199,7 +255,9 @@ def combine(trial: Trial, sender: EndReport, receiver: EndReport | None) -> Samp
         receiver: Report of the other; None when it cannot be had, then the sender's word counts.
     """
     outcome = sender.outcome or Outcome.failed
-    bad = sender.error if outcome is Outcome.failed else ""
+    if trial.raw is not None:
+        outcome = _arrived(outcome, receiver)
+    bad = (sender.error or (receiver.error if receiver else "")) if outcome is Outcome.failed else ""
     retransmitted = sender.retransmitted + (receiver.retransmitted if receiver else 0)
     if not bad and retransmitted:
         bad = f"{retransmitted} segments were repeated before the wait: a box may take a repeated FIN for the second"
@@ -216,3 +274,10 @@ def combine(trial: Trial, sender: EndReport, receiver: EndReport | None) -> Samp
         heard=bool(receiver and receiver.last),
         bad=bad,
     )
+
+
+def _arrived(outcome: Outcome, receiver: EndReport | None) -> Outcome:
+    """Return what became of a raw segment: only who should get it can tell."""
+    if outcome is Outcome.failed or receiver is None or receiver.error:
+        return Outcome.failed
+    return Outcome.kept if receiver.last else outcome

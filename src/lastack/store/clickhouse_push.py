@@ -28,6 +28,7 @@ from lastack.store.clickhouse_stored import check_version
 from lastack.store.conform import conform
 from lastack.store.manifest import Run
 from lastack.store.place import Place
+from lastack.store.s3 import S3Folder, open_input
 
 #: Rows of one insert: enough for ClickHouse, which wants few large ones, and some 100 MB of memory here.
 BLOCK_ROWS = 100_000
@@ -214,10 +215,8 @@ def prepare(place: Place, keep_days: int | None = None) -> Server:
     try:
         check_version(server)
     except MissingTableError:
-        for statement in schema.schema(keep_days):
+        for statement in [*schema.schema(keep_days), schema.insert_versions()]:
             server.shared.rows((statement, []))
-        told = schema.versions()
-        server.shared.insert(schema.META, pa.table({"name": list(told), "value": list(told.values())}))
         return server
     if keep_days is not None:
         for statement in schema.retention(keep_days):
@@ -229,9 +228,9 @@ def _name(database: str) -> str:
     return "`" + database.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 
-def file_source(path: Path) -> Source:
-    """Return a segment that is a file."""
-    return Source(path.name, lambda: path.open("rb"))
+def file_source(path: Path | S3Folder) -> Source:
+    """Return a segment that is a file, here or in an S3 store."""
+    return Source(path.name, lambda: open_input(path))
 
 
 def push_all(

@@ -254,7 +254,7 @@ def _first(error: Exception) -> str:
     text = " ".join(str(error).split())
     text = text.partition("DB::Exception: ")[2] or text
     text = text.partition(" (for url")[0].partition(" Stack trace")[0]
-    text = text.rpartition("): ")[2] or text
+    text = text.partition('")) executing')[0].rpartition("): ")[2] or text
     return text[:300].rstrip(".)'\" ")
 
 

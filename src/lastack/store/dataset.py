@@ -21,6 +21,8 @@ from lastack.query.zones import Classes
 from lastack.store.conform import conform
 from lastack.store.guard import admit
 from lastack.store.manifest import Manifest, Run, read_manifest
+from lastack.store.s3 import S3Folder, root_of
+from lastack.store.s3_duckdb import file_name, register
 
 if TYPE_CHECKING:  # loading DuckDB takes longer than a small capture does
     import duckdb
@@ -59,37 +61,41 @@ class Order:
 class Dataset:
     """A dataset that was checked when it was opened; later writers do not change what it reads."""
 
-    def __init__(self, path: Path, manifest: Manifest, classes: Classes | None = None) -> None:
+    def __init__(self, path: Path | S3Folder, manifest: Manifest, classes: Classes | None = None) -> None:
         self.path = path
         self.manifest = manifest
         self.classes = classes
+        files = [path / segment.file for segment in manifest.segments]
+        #: Its segments, as DuckDB reads them.
+        self.files = [file_name(file) if isinstance(file, S3Folder) else str(file) for file in files]
 
     def classified(self, classes: Classes | None) -> Dataset:
         """Return the dataset as it looks with other zones and applications; with None as it was kept."""
         return Dataset(self.path, self.manifest, classes)
 
     @classmethod
-    def open(cls, path: str | Path, *, partial: bool = False) -> Dataset:
+    def open(cls, path: str | Path | S3Folder, *, partial: bool = False) -> Dataset:
         """Return the dataset in a folder.
 
         Args:
-            path: The folder.
+            path: The folder, or an S3 URL.
             partial: Accept one whose run did not finish; it holds what was written so far.
 
         Raises:
             InputError: It is no dataset, newer than this LastACK, lacks a segment, or is not complete.
         """
-        folder = Path(path)
+        folder = root_of(path)
         manifest = read_manifest(folder)
         if manifest.state != "complete" and not partial:
             raise InputError(f"{folder}: {incomplete(manifest)}")
+        sizes = _sizes(folder, manifest)
         for segment in manifest.segments:
-            file = folder / segment.file
-            if not file.is_file():
+            size = sizes.get(segment.file)
+            if size is None:
                 raise InputError(f"{folder}: segment {segment.file} is missing; restore it or analyze again")
-            if file.stat().st_size != segment.size:
+            if size != segment.size:
                 raise InputError(
-                    f"{file}: {file.stat().st_size} bytes instead of {segment.size}; it is damaged"
+                    f"{folder / segment.file}: {size} bytes instead of {segment.size}; it is damaged"
                 )
         return cls(folder, manifest)
 
@@ -114,6 +120,14 @@ class Dataset:
         return scan_datasets([self], where, columns, order, limit)
 
 
+def _sizes(folder: Path | S3Folder, manifest: Manifest) -> dict[str, int]:
+    """Return the bytes of the segments that are there."""
+    if isinstance(folder, S3Folder):
+        return folder.sizes()
+    files = [folder / segment.file for segment in manifest.segments]
+    return {file.name: file.stat().st_size for file in files if file.is_file()}
+
+
 def incomplete(manifest: Manifest) -> str:
     """Return a sentence about a dataset that is not whole."""
     if manifest.state == "growing":
@@ -132,6 +146,7 @@ def connect(threads: int | None = None) -> duckdb.DuckDBPyConnection:
     connection.execute("SET autoload_known_extensions = false")
     if threads is not None:
         connection.execute(f"SET threads = {int(threads)}")
+    register(connection)
     admit(connection)
     return connection
 
@@ -141,7 +156,7 @@ def source_of(datasets: Sequence[Dataset]) -> Fragment:
 
     Zones and applications of the first dataset that has some of its own are those of all.
     """
-    files = [str(d.path / segment.file) for d in datasets for segment in d.manifest.segments]
+    files = [file for dataset in datasets for file in dataset.files]
     classes = next((d.classes for d in datasets if d.classes is not None), None)
     source = DUCKDB.source(files)
     return source if classes is None else classified_source(classes, source)

@@ -47,7 +47,7 @@ class S3Folder:
 
     def __str__(self) -> str:
         """Return the URL with its options, as it can be given again."""
-        asked = f"?{urlencode(self.options, safe=':')}" if self.options else ""
+        asked = f"?{urlencode(self.options, safe=':/')}" if self.options else ""
         return f"s3://{self.key}{asked}"
 
     def __repr__(self) -> str:

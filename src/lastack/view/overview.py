@@ -11,6 +11,7 @@ from lastack.query.overview import FAILURES, HARMS, SIDES, Overview
 from lastack.query.quantiles import Percentiles
 from lastack.query.top import Top
 from lastack.store.manifest import Run
+from lastack.store.place import shown
 from lastack.view.cells import UNKNOWN, count, endpoint, instant, plural, share, value, words
 from lastack.view.findings import findings_of
 from lastack.view.page import Page
@@ -108,7 +109,8 @@ def _findings(page: Page, overview: Overview, source: Sequence[str]) -> None:
         page.say(finding.text, indent="  • ", hang="    ")
         if finding.where:
             page.say(f"-f '{finding.where}'", "      ", style="dim")
-    page.say(f"Follow one up:  lastack sessions {' '.join(source) or 'CAPTURE'} -f FILTER", style="dim")
+    names = " ".join(map(shown, source)) or "CAPTURE"
+    page.say(f"Follow one up:  lastack sessions {names} -f FILTER", style="dim")
 
 
 def _calm(overview: Overview) -> str:

@@ -5,11 +5,15 @@ from __future__ import annotations
 from lastack.model.units import format_duration
 from lastack.prober.answer import PathAnswer, percentile, translated
 from lastack.prober.findings import Expiry, Finding, Kind
+from lastack.prober.question import Topic
+from lastack.prober.trial import Via
 from lastack.view.cells import plural
 from lastack.view.page import Page
 
 #: RFC 5382, REQ-5: how long a NAT keeps an established session (one FIN leaves it established), in ns.
 RFC5382_ESTABLISHED_NS = 7_440 * 10**9
+#: The same for sessions that are opening or closing.
+RFC5382_TRANSITORY_NS = 240 * 10**9
 _THEN = {
     Expiry.none: "",
     Expiry.silent: "data is swallowed",
@@ -20,6 +24,16 @@ _THEN = {
     Expiry.answered: "acknowledged, never delivered",
     Expiry.mixed: "differs",
 }
+_THEN_RAW = {
+    Expiry.none: "",
+    Expiry.silent: "it is dropped",
+    Expiry.reset_sender: "it is answered by RST",
+    Expiry.reset_both: "RST to both ends",
+    Expiry.reset_at_expiry: "RST when the time is over",
+    Expiry.one_way: "differs",
+    Expiry.answered: "differs",
+    Expiry.mixed: "differs",
+}
 _TIMER = {
     Kind.none: "none found",
     Kind.idle: "idle",
@@ -27,6 +41,8 @@ _TIMER = {
     Kind.unknown: "unknown kind",
 }
 _SHOWN_MATCHES = 6
+#: Share by which two bounds may differ and count as the same: bounds are as narrow as there were connections.
+_SAME = 0.1
 
 
 def render_path(answer: PathAnswer, width: int | None = None, colour: bool | None = None) -> str:
@@ -46,14 +62,28 @@ def render_path(answer: PathAnswer, width: int | None = None, colour: bool | Non
         page.say("Stopped before it was done: this is what was known by then.", style="notice")
     _ends(page, answer)
     page.line()
-    page.grid(
-        [_row(finding) for finding in answer.findings],
-        "lrrllr",
-        ("question", "silence kept", "broken from", "timer", "then", "trials"),
-    )
+    by_via = {via: [one for one in answer.findings if one.via is via] for via in Via}
+    columns = ("question", "silence kept", "broken from", "timer", "then", "trials")
+    if by_via[Via.connect]:
+        page.grid([_row(finding) for finding in by_via[Via.connect]], "lrrllr", columns)
+    if by_via[Via.reverse]:
+        page.heading("Opened by the other end, which is the client here")
+        page.grid([_row(finding) for finding in by_via[Via.reverse]], "lrrllr", columns)
+    if by_via[Via.raw]:
+        page.heading("Opening, and after the end")
+        page.grid(
+            [_raw_row(finding) for finding in by_via[Via.raw]],
+            "lrrlr",
+            ("question", "passes after", "not from", "then", "trials"),
+        )
+    for one in answer.facts.untested:
+        page.say(f"Not tested: {one.what}. Why: {one.why}.", style="notice")
     page.heading("What it means")
-    for finding in answer.findings:
+    different = [one for one in by_via[Via.reverse] if not _same(one, by_via[Via.connect])]
+    for finding in by_via[Via.connect] + different:
         page.say(meaning(finding), indent="  • ", hang="    ")
+    if by_via[Via.reverse] and not different:
+        page.say("Opened by the other end, it is the same.", indent="  • ", hang="    ")
     _reuse(page, answer)
     _reference(page, answer)
     _matches(page, answer)
@@ -101,6 +131,29 @@ def _row(finding: Finding) -> tuple[str, ...]:
     )
 
 
+def _same(finding: Finding, forward: list[Finding]) -> bool:
+    """Whether it makes no difference that the other end opened."""
+    twin = next((one for one in forward if f"reverse_{one.name}" == finding.name), None)
+    if twin is None or (twin.kind, twin.expiry) != (finding.kind, finding.expiry):
+        return False
+    mine, theirs = finding.bound, twin.bound
+    if mine.broken_ns is None or theirs.broken_ns is None:
+        return mine.broken_ns is theirs.broken_ns
+    return abs(mine.broken_ns - theirs.broken_ns) <= max(mine.broken_ns, theirs.broken_ns) * _SAME
+
+
+def _raw_row(finding: Finding) -> tuple[str, ...]:
+    bound = finding.bound
+    kept = "never" if bound.kept_ns is None and bound.broken_ns is not None else format_precise(bound.kept_ns)
+    return (
+        finding.title,
+        kept,
+        format_precise(bound.broken_ns),
+        _THEN_RAW[finding.expiry] if finding.conclusive else "not decided",
+        f"{finding.samples}",
+    )
+
+
 def format_precise(ns: int | None) -> str:
     """Return a duration to the millisecond below a minute, or a dash."""
     if ns is None:
@@ -110,12 +163,15 @@ def format_precise(ns: int | None) -> str:
 
 def meaning(finding: Finding) -> str:
     """Return what a finding means for an application, as a sentence."""
-    half = finding.name.startswith("half_close")
+    half = finding.topic is Topic.half_close
+    end = finding.name.rpartition("_")[2]
     what = (
-        f"After the {'client' if finding.name.endswith('client') else 'server'}'s FIN the other direction"
+        f"After the {end}'s FIN the other direction"
         if half
-        else f"An open connection on which the {finding.name.removeprefix('idle_')} speaks next"
+        else f"An open connection on which the {end} speaks next"
     )
+    if finding.via is Via.reverse:
+        what = f"Opened by the other end: {what[0].lower()}{what[1:]}"
     bound = finding.bound
     bad = (
         ""
@@ -180,19 +236,31 @@ def _reuse(page: Page, answer: PathAnswer) -> None:
         page.say(f"After {text}, {said}.", indent="  • ", hang="    ")
 
 
+#: Topic -> its line, the shortest time of RFC 5382, and how that is written. One FIN leaves a session established;
+#: handshakes, and sessions with both FINs, are transitory.
+_LINES = {
+    Topic.half_close: ("one FIN", RFC5382_ESTABLISHED_NS, "2 h 4 min"),
+    Topic.idle: ("idle", RFC5382_ESTABLISHED_NS, "2 h 4 min"),
+    Topic.opening: ("opening", RFC5382_TRANSITORY_NS, "4 min"),
+    Topic.closed: ("both FINs", RFC5382_TRANSITORY_NS, "4 min"),
+}
+
+
 def _reference(page: Page, answer: PathAnswer) -> None:
     page.heading("RFC 5382, REQ-5 (a line of reference, for NATs)")
-    for finding in answer.findings:
-        kept, broken = finding.bound.kept_ns, finding.bound.broken_ns
-        if not finding.conclusive:
+    for topic, (title, least, said) in _LINES.items():
+        mine = [one.bound for one in answer.findings if one.topic is topic and one.conclusive]
+        if not mine:
             continue
-        if broken is not None and broken < RFC5382_ESTABLISHED_NS:
+        broken = min((one.broken_ns for one in mine if one.broken_ns is not None), default=None)
+        kept = min(one.kept_ns or 0 for one in mine)
+        if broken is not None and broken < least:
             word = f"shorter: {format_precise(broken)}"
-        elif kept is not None and kept >= RFC5382_ESTABLISHED_NS:
+        elif kept >= least:
             word = "met"
         else:
             word = f"not tested that long ({format_precise(kept)} kept)"
-        page.line(f"  {finding.title}, 2 h 4 min: {word}")
+        page.line(f"  {title}, {said}: {word}")
 
 
 def _matches(page: Page, answer: PathAnswer) -> None:

@@ -8,12 +8,13 @@ import pytest
 
 from lastack.model.errors import InputError, UsageError
 from lastack.prober.findings import Expiry, Finding, Kind
-from lastack.prober.match import Known, matches
+from lastack.prober.match import Default, Known, matches
 from lastack.prober.plan import Plan, Scope
+from lastack.prober.question import Topic
 from lastack.prober.requirement import holds, parse_requirement
 from lastack.prober.search import Bound, Search
 from lastack.prober.state import load, save
-from lastack.prober.trial import Outcome, Sample
+from lastack.prober.trial import Outcome, Sample, Via
 
 S = 10**9
 
@@ -26,7 +27,8 @@ def finding(name: str, kept_s: float | None, broken_s: float | None, kind: Kind 
         50,
         0,
     )
-    return Finding(name, name, bound, kind, Expiry.silent, 150 * S, 100)
+    topic = Topic(next(each for each in Topic if each in name))
+    return Finding(name, name, topic, Via.connect, bound, kind, Expiry.silent, 150 * S, 100)
 
 
 BROKEN_AT_30 = [finding("half_close_client", 29.99, 30.0), finding("half_close_server", 150, None, Kind.none)]
@@ -54,13 +56,18 @@ def test_requirement__mistakes_are_told(text: str) -> None:
         parse_requirement(text)
 
 
+def known(name: str, half_s: int, mode: str, idle_s: int | None) -> Known:
+    idle = Default(None if idle_s is None else idle_s * S)
+    return Known(name, name.title(), {"half_close": Default(half_s * S, mode), "idle": idle})
+
+
 def test_match__excludes_what_contradicts() -> None:
     systems = [
-        Known("right", "Right", 30 * S, "idle", None),
-        Known("other_mode", "Other", 30 * S, "absolute", None),
-        Known("unknown_mode", "Unknown", 30 * S, "", None),
-        Known("longer", "Longer", 60 * S, "idle", None),
-        Known("short_idle", "Short", 30 * S, "idle", 20 * S),
+        known("right", 30, "idle", None),
+        known("other_mode", 30, "absolute", None),
+        known("unknown_mode", 30, "", None),
+        known("longer", 60, "idle", None),
+        known("short_idle", 30, "idle", 20),
     ]
     found = [BROKEN_AT_30[0], finding("idle_client", 150, None, Kind.none)]
     assert [match.known.name for match in matches(found, systems)] == ["right", "unknown_mode"]

@@ -6,9 +6,10 @@ import pytest
 from tests.unit.prober.world import MS, Box, S, explore
 
 from lastack.prober.findings import Expiry, Kind
-from lastack.prober.plan import QUESTIONS, Scope
+from lastack.prober.plan import Scope
+from lastack.prober.question import FORWARD
 
-HALF = QUESTIONS[:2]
+HALF = FORWARD[:2]
 EXPIRIES = ["silent", "reset_sender", "reset_both", "reset_at_expiry"]
 
 
@@ -67,10 +68,10 @@ def test_two_minutes__are_known_within_two_and_a_half() -> None:
 
 
 def test_idle_and_half_closed__are_told_apart() -> None:
-    both = Scope(QUESTIONS, 300 * MS, 8 * S, 320, fine=40, deadline_ns=25 * S)
+    both = Scope(FORWARD, 300 * MS, 8 * S, 320, fine=40, deadline_ns=25 * S)
     findings, _ = explore(both, Box(half_closed_ns=2 * S, established_ns=5 * S))
     by_name = {finding.name: finding.bound for finding in findings}
-    for question in QUESTIONS:
+    for question in FORWARD:
         expected = 2 * S if question.closer else 5 * S
         broken = by_name[question.name].broken_ns
         assert broken is not None

@@ -14,10 +14,13 @@ from hypothesis import strategies as st
 
 from lastack.model.errors import InputError, UsageError
 from lastack.prober import protocol
+from lastack.prober.limits import Limits
 from lastack.prober.loop import Loop
-from lastack.prober.plan import QUESTIONS, Plan, Scope
-from lastack.prober.responder import Limits, Responder
-from lastack.prober.runner import Runner, Target
+from lastack.prober.plan import Plan, Scope
+from lastack.prober.question import FORWARD
+from lastack.prober.responder import Responder
+from lastack.prober.runner import Runner
+from lastack.prober.target import Target
 from lastack.prober.trial import Side, Trial
 
 RUN = "0123456789abcdef"
@@ -129,7 +132,7 @@ def test_decode__raises_nothing_but_usage_errors(body: bytes) -> None:
 
 
 def test_a_whole_run__over_loopback_finds_no_timer() -> None:
-    scope = Scope(QUESTIONS, 20_000_000, 200_000_000, 40, deadline_ns=10**9)
+    scope = Scope(FORWARD, 20_000_000, 200_000_000, 40, deadline_ns=10**9)
     with responding() as responder:
         plan = Plan(scope)
         runner = Runner(Target("127.0.0.1", responder.port), plan, reuse=False)

@@ -8,7 +8,8 @@ import struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lastack.prober.syn_packet import port_filter, position, read_reply, syn, tcp_of_ipv4
+from lastack.prober.bpf import port_filter
+from lastack.prober.syn_packet import position, read_reply, syn, tcp_of_ipv4
 from lastack.wire.build import checksum
 
 PORTS = st.integers(1, 65535)
