@@ -101,16 +101,21 @@ def _moved(table: Any, by_ns: Any, begin: int) -> Any:
         columns[name] = pa.array(later, mask=old.is_null().to_numpy(zero_copy_only=False))
     columns["session_id"] = pa.array(np.arange(begin, begin + len(by_ns)).astype(np.uint64))
     columns["previous_id"] = pa.nulls(len(by_ns), pa.uint64())
-    gaps = columns["gaps"]
-    counts = np.diff(gaps.offsets.to_numpy())
-    entries = gaps.flatten()
+    for name, member in (("gaps", "start_ns"), ("retries", "ns")):
+        columns[name] = _entries_moved(columns[name], member, by_ns)
+    return pa.RecordBatch.from_arrays(list(columns.values()), schema=table.schema)
+
+
+def _entries_moved(lists: Any, member: str, by_ns: Any) -> Any:
+    """Return a list column with one member of its entries moved by what each row is moved by."""
+    counts = np.diff(lists.offsets.to_numpy())
+    entries = lists.flatten()
     names = [field.name for field in entries.type]
-    starts = pa.array(entries.field("start_ns").to_numpy() + np.repeat(by_ns, counts))
-    members = [starts if name == "start_ns" else entries.field(name) for name in names]
+    moved = pa.array(entries.field(member).to_numpy() + np.repeat(by_ns, counts))
+    members = [moved if name == member else entries.field(name) for name in names]
     structs = pa.StructArray.from_arrays(members, fields=list(entries.type))
     offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))
-    columns["gaps"] = pa.ListArray.from_arrays(offsets, structs, type=gaps.type)
-    return pa.RecordBatch.from_arrays(list(columns.values()), schema=table.schema)
+    return pa.ListArray.from_arrays(offsets, structs, type=lists.type)
 
 
 def _packet_rate() -> float:

@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.naive.closing import first_flag, word
 from tests.naive.packets import ACK, FIN, RST, SYN
-from tests.naive.seen import packets_by
+from tests.naive.seen import packet_kind, packets_by
 from tests.naive.serial import distance
 from tests.naive.session import Session
 
@@ -15,26 +15,52 @@ AGES_S = (
     1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 240, 300, 600, 900, 1200, 1800, 3600, 7200, 14400, 86400,
 )  # fmt: skip
 MOST = 2**32 - 1
+MOST_OTHERS = 32  # marks, from which on only those that hold an age are kept
+MOST_RETRIES = 24
+SHORTEST_AGE, SHORTEST_MARK = 10**9, 10**6
 NUMBER_REACH = 2**32 - 1
 
 
-def marks(session: Session, client: int) -> list[tuple[int, int, int, int, int]]:
-    """Return what had been sent at each age that the half-closed session outlived."""
+def marks(session: Session, client: int) -> list[tuple[int, ...]]:
+    """Return the silences of the half-closed session with what had been sent before them."""
     events = session.events
     begin, rst = first_flag(session, FIN), first_flag(session, RST)
     if begin is None or (rst is not None and rst <= begin):
         return []
     other = first_flag(session, FIN, 1 - events[begin].end)
     last = min((i for i in (other, rst) if i is not None), default=len(events) - 1)
-    found = []
-    for age in AGES_S:
-        for i in range(begin + 1, last + 1):
-            if events[i].packet.ts_ns - events[begin].packet.ts_ns > age * 10**9:
-                sent, packets = events[i - 1].sent, packets_by(events[:i])
-                found.append(
-                    (age * 10**9, sent[client], sent[1 - client], packets[client], packets[1 - client])
-                )
-                break
+    found: list[tuple[int, ...]] = []
+    zero = events[begin].packet.ts_ns
+    passed = 0
+    for i in range(begin + 1, last + 1):
+        since, until = events[i - 1].latest_ns - zero, events[i].packet.ts_ns - zero
+        if until < SHORTEST_AGE or until <= since:
+            continue
+        ages = sum(age * 10**9 <= until for age in AGES_S)
+        if ages > passed:
+            passed = ages
+        elif len(found) >= MOST_OTHERS or until - since < SHORTEST_MARK:
+            continue
+        sent, packets = events[i - 1].sent, packets_by(events[:i])
+        counts = (sent[client], sent[1 - client], packets[client], packets[1 - client])
+        found.append((since, until, *counts))
+    return found
+
+
+def retries(session: Session, client: int) -> list[tuple[Any, ...]]:
+    """Return the packets of the opening, other than the first packet and the first SYN-ACK."""
+    found: list[tuple[Any, ...]] = []
+    answered = False
+    for i, event in enumerate(session.events):
+        kind = packet_kind(event.packet)
+        over = event.packet.flags & (FIN | RST) or session.established == i
+        if over or event.phase not in ("syn_sent", "syn_recv"):
+            break
+        first = kind == "syn_ack" and not answered
+        if i and not first and len(found) < MOST_RETRIES:
+            by = "client" if event.end == client else "server"
+            found.append((event.latest_ns, by, kind, answered))
+        answered |= kind == "syn_ack"
     return found
 
 

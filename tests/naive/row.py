@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from tests.naive.closing import closing_fields
-from tests.naive.evidence import evidence, marks
+from tests.naive.evidence import evidence, marks, retries
 from tests.naive.packets import ACK, FIN, RST, SYN
 from tests.naive.seen import gaps, lossy, max_idle_ns, unacked_bytes
 from tests.naive.session import Event, Session
@@ -61,6 +61,7 @@ def row_of(session: Session) -> dict[str, Any]:
     row["observed"] = observed(roles, lossy(session))
     row["gaps"] = gaps(session, client)
     row["marks"] = marks(session, client)
+    row["retries"] = retries(session, client)
     row["evidence"] = evidence(session, client)
     return row
 

@@ -31,6 +31,7 @@ def from_table(table: Any) -> list[Row]:
         row["server_ip"] = format_address(row["server_ip"])
         row["gaps"] = [tuple(gap.values()) for gap in row["gaps"]]
         row["marks"] = [tuple(mark.values()) for mark in row["marks"]]
+        row["retries"] = [tuple(retry.values()) for retry in row["retries"]]
         row["previous"] = places.get(row["previous_id"]) if row["previous_id"] else None
     return rows
 

@@ -18,7 +18,8 @@ An `expect` speaks of the packets above it, as if the capture ended there. Numbe
 the end has sent, ack what it got. More settings of a packet: `port=` (port of the first end, with numbers of its own),
 `isn=` (a SYN with a new first number), `ttl=`, `ipid=`, `wscale=`. Times in expectations: durations `1.5s`, moments
 `@0.030`. `evidence=0` counts entries, `evidence.rst_by=client` looks into the one; gaps are
-`phase@start+length/bytes/bytes/packets/packets` (packets may be left out), marks `age/bytes/bytes/packets/packets`.
+`phase@start+length/bytes/bytes/packets/packets` (packets may be left out), marks
+`from-age/bytes/bytes/packets/packets`, retries `kind@moment/by` with `/answered` after a SYN-ACK.
 """
 
 from __future__ import annotations
@@ -228,7 +229,7 @@ def wanted(name: str, text: str) -> Any:
     field = next(f for f in EVIDENCE_MEMBERS if f.name == member) if member != name else BY_NAME[name]
     kind, unit = field.type, field.unit
     if kind == "list":
-        one_of = {"gaps": _gap, "marks": _mark}
+        one_of = {"gaps": _gap, "marks": _mark, "retries": _retry}
         return [one_of[name](one) for one in text.split(",") if one not in ("", "none")]
     if kind == "bool":
         return {"yes": True, "no": False}[text]
@@ -251,8 +252,15 @@ def _gap(text: str) -> tuple[Any, ...]:
 
 
 def _mark(text: str) -> tuple[int, ...]:
-    age, *sent = text.split("/")
-    return parse_duration_ns(age), *map(int, sent)
+    since, rest = text.split("-")
+    age, *sent = rest.split("/")
+    return parse_duration_ns(since), parse_duration_ns(age), *map(int, sent)
+
+
+def _retry(text: str) -> tuple[Any, ...]:
+    kind, rest = text.split("@")
+    ns, by, *answered = rest.split("/")
+    return _moment("@" + ns), by, kind, bool(answered)
 
 
 def run_script(path: Path, engine: Engine) -> list[str]:

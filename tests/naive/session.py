@@ -26,6 +26,7 @@ class Event:
     fin_position: int | None  # modulo 2³²
     latest_ns: int  # latest time of the session so far
     acks: tuple[int | None, int | None]  # highest ack of each end so far
+    highest: tuple[int | None, int | None]  # highest `end` of each end so far
     phase: str  # timer phase left behind
     sent: tuple[int, int]  # payload sent by each end so far
     provokes: bool  # a RST or SYN that a bare ACK of the other end would challenge
@@ -151,10 +152,11 @@ class Session:
             fin_position = (packet.seq + syn + (0 if is_rst else packet.payload)) % MOD
         latest = max([packet.ts_ns, *(event.latest_ns for event in self.events[-1:])])
         acks = (self.ends[0].highest_ack, self.ends[1].highest_ack)
+        tops = (self.ends[0].highest_end, self.ends[1].highest_end)
         self.events.append(
             Event(
                 packet, end, kind, new, beyond, retx, keepalive, shape and not keepalive, effective, place,
-                fin_position, latest, acks, self._timer_phase(), (self.ends[0].bytes, self.ends[1].bytes), odd,
+                fin_position, latest, acks, tops, self._timer_phase(), (self.ends[0].bytes, self.ends[1].bytes), odd,
             )
         )  # fmt: skip
 

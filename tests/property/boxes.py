@@ -105,7 +105,7 @@ class Compared:
 
 def judged(table: Table, past: Past) -> Judged:
     """Return the verdicts of the fast form, each session under the readings that are for it."""
-    again = past.repeated_syn | past.repeated_fin
+    again = past.again
     plain, repeats = judge(past, readings_of([table])), judge(past, readings_of([table], True))
 
     def pick(a: Any, b: Any) -> Any:

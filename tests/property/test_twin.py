@@ -45,6 +45,7 @@ def test_twin__shift_of_time_shifts_times_only(packets: list[Packet], shift: int
         for field in EPOCH_FIELDS:
             row[field] = None if row[field] is None else row[field] - shift
         row["gaps"] = [(phase, start - shift, *rest) for phase, start, *rest in row["gaps"]]
+        row["retries"] = [(ns - shift, *rest) for ns, *rest in row["retries"]]
         for entry in row["evidence"]:
             for member in EPOCH_MEMBERS:
                 entry[member] = None if entry[member] is None else entry[member] - shift

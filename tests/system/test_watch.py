@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.system, needs_lab]
 
 _QUICK = ("--roll", "300ms", "--snapshot", "300ms", "--closed-linger", "500ms", "--ring", "8MiB")
 #: Columns that differ for good reasons: names and numbers of the capture, and clocks of two sockets.
-_OTHER = {"sensor", "session_id", "previous_id", "first_packet", "evidence", "gaps", "marks"}
+_OTHER = {"sensor", "session_id", "previous_id", "first_packet", "evidence", "gaps", "marks", "retries"}
 
 
 def until(what: Callable[[], Any], seconds: float = 20.0) -> Any:

@@ -168,7 +168,7 @@ class Runner:
 def parts_of(box: Box, batch: Any, past: Past) -> list[tuple[tuple[int, bool], Any]]:
     """Return the sessions of a batch by the table they run on and by whether SYNs or FINs came again."""
     places = places_of(batch, box)
-    repeats = past.repeated_syn | past.repeated_fin
+    repeats = past.again
     found = []
     for place in np.unique(places).tolist():
         for again in (False, True):

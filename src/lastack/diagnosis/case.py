@@ -65,10 +65,12 @@ class Case:
 
     @property
     def gap(self) -> Mapping[str, Any]:
-        """The latest silence that ended while the session made progress, empty without one."""
+        """The latest of its phase's longest silences that ended while the session made progress, empty without one."""
         limits = [ns for ns in (self.ev("tail_progress_ns"), self["first_rst_ns"]) if ns is not None]
         gaps = [
-            gap for gap in self["gaps"] or [] if all(gap["start_ns"] + gap["gap_ns"] <= ns for ns in limits)
+            gap
+            for gap in self["gaps"] or []
+            if gap["longest"] and all(gap["start_ns"] + gap["gap_ns"] <= ns for ns in limits)
         ]
         return gaps[-1] if gaps else {}
 

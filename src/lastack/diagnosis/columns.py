@@ -161,7 +161,8 @@ class Columns:
     def last_gap(self, member: str) -> Any:
         """Return a member of the entry of the gap profile that counts for each row; 0 without one.
 
-        It is the latest silence that ended while the session made progress: none between its repeats or after a RST.
+        It is the latest of the longest silences of a phase that ended while the session made progress: none between its
+        repeats or after a RST.
         """
         key = f"gaps.{member}"
         if key not in self._kept:
@@ -196,12 +197,15 @@ class Columns:
 
 
 def _step_back(last: Any, count: Any, gaps: Any, limit_ns: Any) -> None:
-    """Leave the silences that end after a moment aside: they are at the end of each list."""
+    """Step back over silences that end after a moment, and over those that an earlier one of their phase outlasted."""
     if not len(gaps):
         return
     start, length = (_numbers(gaps.field(gaps.type.get_field_index(name))) for name in ("start_ns", "gap_ns"))
     ends = start + length
-    while (after := (count > 0) & (ends[np.maximum(last, 0)] > limit_ns)).any():
+    longest = gaps.field(gaps.type.get_field_index("longest")).to_numpy(zero_copy_only=False)
+    while (
+        after := (count > 0) & ((ends[np.maximum(last, 0)] > limit_ns) | ~longest[np.maximum(last, 0)])
+    ).any():
         last -= after
         count -= after
 

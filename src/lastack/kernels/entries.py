@@ -1,4 +1,4 @@
-"""Lists of a session to columns: gap profiles and marks, entry by entry in the order of the rows."""
+"""Lists of a session to columns: gap profiles, marks and retries, entry by entry in the order of the rows."""
 
 from __future__ import annotations
 
@@ -6,20 +6,37 @@ from typing import Any
 
 from lastack.kernels._jit import helper, kernel, load_le32, load_le64, load_u8, prefetch, put_i64, put_u8
 from lastack.kernels.decode_words import i64
-from lastack.kernels.layout import MASK32, S_HOT, S_INFO, S_KEY, table_at
-from lastack.kernels.marks import AGES
+from lastack.kernels.layout import (
+    ANSWERED,
+    FIN_AGAIN,
+    LONGEST,
+    MASK32,
+    NEXT_HI,
+    S_HOT,
+    S_INFO,
+    S_KEY,
+    STALLED,
+    UNACKED,
+    table_at,
+)
 from lastack.kernels.outcome import client_of
-from lastack.kernels.pool import close_of, gap_of, hot_of, key_of, mark_of
-from lastack.model.fields import GAP_MEMBERS, MARK_MEMBERS
-from lastack.model.units import NS_PER_S
+from lastack.kernels.pool import close_of, gap_of, hot_of, info_of, key_of, mark_of, rare_of, retry_of
+from lastack.model.fields import GAP_MEMBERS, MARK_MEMBERS, RETRY_MEMBERS
 
 AHEAD = 6  # rows: records that are prefetched before their row is written
 _GAP = {member.name: place for place, member in enumerate(GAP_MEMBERS)}
 G_PHASE, G_START, G_LENGTH, G_BYTES, G_PACKETS = (
     _GAP[name] for name in ("phase", "start_ns", "gap_ns", "bytes_clt", "packets_clt")
 )
+G_LONGEST, G_UNACKED, G_STALLED, G_FIN_AGAIN, G_NEXT, G_NEXT_BY = (
+    _GAP[name] for name in ("longest", "unacked", "stalled", "fin_again", "next", "next_by")
+)
 _MARK = {member.name: place for place, member in enumerate(MARK_MEMBERS)}
-M_AGE, M_BYTES, M_PACKETS = (_MARK[name] for name in ("age_ns", "bytes_clt", "packets_clt"))
+M_SINCE, M_AGE, M_BYTES, M_PACKETS = (
+    _MARK[name] for name in ("since_ns", "age_ns", "bytes_clt", "packets_clt")
+)
+_RETRY = {member.name: place for place, member in enumerate(RETRY_MEMBERS)}
+R_NS, R_BY, R_KIND, R_ANSWERED = (_RETRY[name] for name in ("ns", "by", "kind", "answered"))
 
 
 @helper
@@ -37,8 +54,20 @@ def _write_sent(columns: Any, first_bytes: Any, first_packets: Any, row: Any, x:
     """Write what both ends had sent: two columns of bytes and two of packets, the client's first."""
     for side in range(2):
         d = c if side == 0 else 1 - c
+        carry = (i64(x.carry) >> (4 * d)) & 15
         put_i64(columns, first_bytes + side, row, x.bytes[d])
-        put_i64(columns, first_packets + side, row, i64(x.packets[d]) + i64(x.carry[d]) * MASK32)
+        put_i64(columns, first_packets + side, row, i64(x.packets[d]) + carry * MASK32)
+
+
+@helper
+def _write_what(columns: Any, row: Any, what: Any, c: Any) -> Any:
+    """Write what was outstanding in a silence, and the kind and sender of the packet that ended it."""
+    put_u8(columns, G_LONGEST, row, 1 if what & LONGEST else 0)
+    put_u8(columns, G_UNACKED, row, 1 if what & UNACKED else 0)
+    put_u8(columns, G_STALLED, row, 1 if what & STALLED else 0)
+    put_u8(columns, G_FIN_AGAIN, row, 1 if what & FIN_AGAIN else 0)
+    put_u8(columns, G_NEXT, row, what & 7)
+    put_u8(columns, G_NEXT_BY, row, 1 if (1 if what & NEXT_HI else 0) == c else 2)
 
 
 @kernel
@@ -73,6 +102,7 @@ def write_gaps(tables: Any, owners: Any, indices: Any, counts: Any, n: Any, colu
             put_i64(columns, G_START, at, g.start_ns)
             put_i64(columns, G_LENGTH, at, g.gap_ns)
             _write_sent(columns, G_BYTES, G_PACKETS, at, g, c)
+            _write_what(columns, at, i64(g.what), c)
             node = i64(g.next)
 
 
@@ -97,10 +127,38 @@ def write_marks(tables: Any, owners: Any, indices: Any, counts: Any, n: Any, col
         node = i64(close_of(t, key_of(t, index)).mark)
         while node != 0:
             m = mark_of(t, node)
-            age = i64(m.high)
-            while age > i64(m.low):
-                age -= 1
-                at -= 1
-                put_i64(columns, M_AGE, at, AGES[age] * NS_PER_S)
-                _write_sent(columns, M_BYTES, M_PACKETS, at, m, c)
+            at -= 1
+            put_i64(columns, M_SINCE, at, m.since)
+            put_i64(columns, M_AGE, at, m.until)
+            _write_sent(columns, M_BYTES, M_PACKETS, at, m, c)
             node = i64(m.next)
+
+
+@kernel
+def write_retries(tables: Any, owners: Any, indices: Any, counts: Any, n: Any, columns: Any) -> Any:
+    """Write the retries of sessions in the order of their rows, oldest first.
+
+    The arguments are those of `write_gaps`, with columns in the order of RETRY_MEMBERS.
+    """
+    place = i64(0)
+    for j in range(n):
+        if j + AHEAD < n and load_u8(counts + j + AHEAD) != 0:
+            prefetch_session(tables, owners, indices, j + AHEAD)
+        size = i64(load_u8(counts + j))
+        if size == 0:
+            continue
+        t = table_at(load_le64(tables + i64(load_u8(owners + j)) * 8))
+        index = i64(load_le32(indices + j * 4))
+        c = client_of(hot_of(t, index))
+        place += size
+        at = place
+        node = i64(rare_of(t, info_of(t, index)).retry)
+        while node != 0:
+            x = retry_of(t, node)
+            what = i64(x.what)
+            at -= 1
+            put_i64(columns, R_NS, at, x.ns)
+            put_u8(columns, R_BY, at, 1 if (1 if what & NEXT_HI else 0) == c else 2)
+            put_u8(columns, R_KIND, at, what & 7)
+            put_u8(columns, R_ANSWERED, at, 1 if what & ANSWERED else 0)
+            node = i64(x.next)

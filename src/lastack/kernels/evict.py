@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from lastack.kernels._jit import helper, kernel, load_le32, load_le64, store_u8, store_u32, store_u64
 from lastack.kernels.decode_words import i64, u64
 from lastack.kernels.flowhash import flow_hash
@@ -77,7 +75,7 @@ def list_all(table: Any, indices: Any, starts: Any, origins: Any) -> Any:
 
 @kernel
 def merge_runs(
-    starts: Any, origins: Any, numbers: Any, heads: Any, stops: Any, owners: Any, places: Any
+    starts: Any, origins: Any, numbers: Any, heads: Any, stops: Any, ahead: Any, owners: Any, places: Any
 ) -> Any:
     """Merge stretches of sorted runs of (start, origin) into one order: for each place the run and what is there.
 
@@ -87,11 +85,12 @@ def merge_runs(
         numbers: Addresses of what to answer for each position of a run (u4); 0 for the position itself.
         heads: Position in each run where its stretch begins; moved (i8 array).
         stops: Position in each run after its stretch (i8 array).
+        ahead: Scratch (i8 array, one for each run); kernels allocate nothing.
         owners: Answer (u1 array): number of the run.
         places: Answer (u4 array): position in the run, or the number given for it.
     """
-    ahead = np.full(len(heads), _FOREVER, np.int64)
     for run in range(len(heads)):
+        ahead[run] = _FOREVER
         if heads[run] < stops[run]:
             ahead[run] = i64(load_le64(starts[run] + u64(heads[run] * 8)))
     for j in range(len(owners)):

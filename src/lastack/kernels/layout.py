@@ -73,8 +73,8 @@ CLOSE = np.dtype(
         ("proof", "u4"),         # index into the PROOF pool
         ("mark", "u4"),          # index of the newest MARK node
         ("count", "u1", 4),      # FIN, RST of both directions; carries go to RARE
-        ("marked", "u1"),        # ages that are marked
-        ("mark_full", "u1"),     # no room for further ones
+        ("aged", "u1"),          # ages of lastack.kernels.marks that have passed
+        ("marks", "u1"),         # MARK nodes
         ("pad", "u2"),
     ]
 )  # fmt: skip
@@ -151,6 +151,7 @@ RARE = np.dtype(
         ("quotes", "u4"),            # ICMP errors that quote a segment
         ("challenge", "u4"),         # place
         ("late_syns", "u4"),
+        ("retry", "u4"),             # index of the newest RETRY node
         ("zero", "u4", 2),           # packets that announce a window of 0
         ("packet_carry", "u2", 2),   # multiples of 2**32 of HOT.packets
         ("icmp", "u2"),              # type << 8 | code of the ICMP error that answered
@@ -160,7 +161,7 @@ RARE = np.dtype(
         ("ttl_low", "u1", 2),        # where TTLs before any RST differ
         ("ttl_high", "u1", 2),
         ("tail_kind", "u1"),
-        ("pad", "u1", 5),
+        ("retries", "u1"),           # RETRY nodes
     ]
 )  # fmt: skip
 
@@ -173,21 +174,26 @@ GAP = np.dtype(
         ("next", "u4"),
         ("phase", "u1"),
         ("place", "u1"),  # entries of the session so far
-        ("carry", "u1", 2),  # multiples of 2**32 - 1 of packets
+        ("carry", "u1"),  # two nibbles: multiples of 2**32 - 1 of packets
+        ("what", "u1"),   # bits below
     ]
-)
+)  # fmt: skip
 
-#: What had been sent when a half-closed session passed the ages [low, high) of lastack.kernels.marks.
+#: A silence of a half-closed session, by its ages, and what had been sent before it.
 MARK = np.dtype(
     [
+        ("since", "i8"),  # ns since the first FIN
+        ("until", "i8"),
         ("bytes", "i8", 2),
         ("packets", "u4", 2),
         ("next", "u4"),
-        ("low", "u1"),
-        ("high", "u1"),
-        ("carry", "u1", 2),
+        ("carry", "u1"),  # as GAP
+        ("pad", "u1", 3),
     ]
-)
+)  # fmt: skip
+
+#: A packet that came while a session opened, other than the handshake's own.
+RETRY = np.dtype([("ns", "i8"), ("next", "u4"), ("what", "u1"), ("pad", "u1", 3)])
 
 #: A half-open range of sequence numbers, or one position, in a list.
 NODE = np.dtype([("low", "u4"), ("high", "u4"), ("next", "u4"), ("pad", "u4")])
@@ -214,13 +220,13 @@ TABLE = np.dtype(
         ("live", "i8"),         # records in use, finished ones whose row was not written yet included
         ("limit", "i8"),        # of live
         ("close", "i8"), ("rare", "i8"), ("gap", "i8"), ("node", "i8"),  # addresses of POOL blocks
-        ("proof", "i8"), ("after", "i8"), ("mark", "i8"),
+        ("proof", "i8"), ("after", "i8"), ("mark", "i8"), ("retry", "i8"),
         ("finished", "i8"), ("n_finished", "i8"),
         ("found", "i8"),        # scratch of one batch
         ("origin_add", "u8"),   # added to SEGMENT.origin: what the part of a window could not know
         ("idle_ns", "i8"),      # sessions silent for longer end
         ("created", "i8"), ("evicted", "i8"), ("timed_out", "i8"),
-        ("lost_gaps", "i8"), ("lost_holes", "i8"), ("lost_marks", "i8"), ("icmp", "i8"),
+        ("lost_gaps", "i8"), ("lost_holes", "i8"), ("lost_marks", "i8"), ("lost_retries", "i8"), ("icmp", "i8"),
     ]
 )  # fmt: skip
 
@@ -288,12 +294,24 @@ QUOTED_HI = 1 << 7
 # INFO.count (SYN, SYN-ACK), CLOSE.count (FIN, RST, less 4) and RARE.carry, plus direction
 N_SYN, N_SYNACK, N_FIN, N_RST = 0, 2, 4, 6
 
+# GAP.what: PacketKind of the packet that ended the silence, and
+NEXT_HI = 1 << 3  # its direction
+UNACKED = 1 << 4  # something that an end sent was not acknowledged
+STALLED = 1 << 5  # a window of 0, or three packets or more that only repeat
+FIN_AGAIN = 1 << 6
+LONGEST = 1 << 7  # of its phase so far
+GAP_STATE = UNACKED | STALLED | FIN_AGAIN
+
+# RETRY.what: PacketKind, direction (NEXT_HI), and
+ANSWERED = 1 << 4  # a SYN-ACK had come before
+
 # kinds of INFO.history
 L_SYN, L_SYNACK, L_ACK, L_DATA, L_FIN, L_RST, L_FIN_RST, L_MULTI = range(8)
 LETTERS = "SHADFRIQ"
 
 MAX_GAPS = 64  # of one session
 MAX_HOLES = 1024  # of one session
+MAX_RETRIES = 24  # of one session; Linux tries 6 SYNs and 5 SYN-ACKs more
 GAP_FLOOR_NS = 1_000_000_000  # silences that enter the gap profile
 OPEN_GAP_FLOOR_NS = (
     5_000_000_000  # while established or mid-stream: no known box has a shorter idle timer there
@@ -308,6 +326,7 @@ proof_at = record_at(PROOF)
 after_at = record_at(AFTER)
 gap_at = record_at(GAP)
 mark_at = record_at(MARK)
+retry_at = record_at(RETRY)
 node_at = record_at(NODE)
 pool_at = record_at(POOL)
 table_at = record_at(TABLE)
@@ -320,5 +339,5 @@ S_HOT, S_KEY, S_INFO, S_CLOSE, S_RARE = (
     CLOSE.itemsize,
     RARE.itemsize,
 )
-S_PROOF, S_AFTER, S_MARK = PROOF.itemsize, AFTER.itemsize, MARK.itemsize
+S_PROOF, S_AFTER, S_MARK, S_RETRY = PROOF.itemsize, AFTER.itemsize, MARK.itemsize, RETRY.itemsize
 S_GAP, S_NODE, S_SEGMENT = GAP.itemsize, NODE.itemsize, SEGMENT.itemsize

@@ -18,6 +18,7 @@ from lastack.kernels.layout import (
     S_NODE,
     S_PROOF,
     S_RARE,
+    S_RETRY,
     after_at,
     close_at,
     gap_at,
@@ -29,6 +30,7 @@ from lastack.kernels.layout import (
     pool_at,
     proof_at,
     rare_at,
+    retry_at,
 )
 
 
@@ -130,6 +132,18 @@ def mark_of(t: Any, index: Any) -> Any:
 
 
 @helper
+def retry_of(t: Any, index: Any) -> Any:
+    """Return a RETRY item."""
+    return retry_at(pool_at(t.retry).address + index * S_RETRY)
+
+
+@helper
+def carries(r: Any) -> Any:
+    """Return how often the packets of both ends wrapped, as two nibbles; `r` is a RARE record."""
+    return min(i64(r.packet_carry[0]), i64(15)) | min(i64(r.packet_carry[1]), i64(15)) << 4
+
+
+@helper
 def node_of(t: Any, index: Any) -> Any:
     """Return a NODE item."""
     return node_at(pool_at(t.node).address + index * S_NODE)
@@ -172,6 +186,11 @@ def free_session(t: Any, index: Any) -> Any:
         for d in range(2):
             free_nodes(t, r.holes[d])
             free_nodes(t, r.fins[d])
+        retry = i64(r.retry)
+        while retry != 0:
+            following = i64(retry_of(t, retry).next)
+            give_back(t.retry, retry)
+            retry = following
         give_back(t.rare, i64(i.rare))
     clear(t.hot + index * S_HOT, S_HOT)
     clear(t.key + index * S_KEY, S_KEY)

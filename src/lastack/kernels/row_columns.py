@@ -73,7 +73,9 @@ A_PREVIOUS, A_CAUSE, A_CONFIDENCE, A_ACTOR = (
     _AT[n] for n in ("previous_id", "cause", "cause_confidence", "actor")
 )
 A_PHASE, A_HARM, A_OBSERVED, A_FIRST_PACKET = (_AT[n] for n in ("phase", "harm", "observed", "first_packet"))
-A_GAPS, A_MARKS, A_EVIDENCE, A_HISTORY_MORE = (_AT[n] for n in ("gaps", "marks", "evidence", "history_more"))
+A_GAPS, A_MARKS, A_RETRIES, A_EVIDENCE, A_HISTORY_MORE = (
+    _AT[n] for n in ("gaps", "marks", "retries", "evidence", "history_more")
+)
 
 ONE_EVENTLESS = 1  # close_order without a FIN or RST
 
@@ -96,6 +98,7 @@ GROUPS: tuple[dict[str, int], ...] = (
          "max_idle_ns"), 0),
     {"gaps": 0},
     {"marks": 0},
+    {"retries": 0},
     {"evidence": 0},
 )  # fmt: skip
 G_CLOSING, G_ODD, G_HANDSHAKE, G_DATA, G_GAPS, G_MARKS, G_EVIDENCE = (

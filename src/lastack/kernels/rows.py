@@ -119,6 +119,7 @@ from lastack.kernels.row_columns import (
     A_PACKETS,
     A_PHASE,
     A_PREVIOUS,
+    A_RETRIES,
     A_RETX,
     A_RST,
     A_RST1,
@@ -145,6 +146,7 @@ from lastack.kernels.row_columns import (
     G_HANDSHAKE,
     G_MARKS,
     G_ODD,
+    G_RETRIES,
     open_group,
 )
 from lastack.kernels.sessionid import session_id
@@ -376,12 +378,15 @@ def write_rows(tables: Any, owners: Any, indices: Any, n: Any, columns: Any, evi
         if i64(h.bits) & ANY_FIN_RST:
             touched = open_group(columns, touched, i64(G_CLOSING), n)
             _write_closing(columns, row, t, h, k, i, r, c)
-            if close_of(t, k).marked != 0:
+            if close_of(t, k).marks != 0:
                 touched = open_group(columns, touched, i64(G_MARKS), n)
-                put_u8(columns, A_MARKS, row, i64(close_of(t, k).marked))
+                put_u8(columns, A_MARKS, row, i64(close_of(t, k).marks))
         if i.rare != 0:
             touched = open_group(columns, touched, i64(G_ODD), n)
             _write_odd(columns, row, r, c)
+            if r.retries != 0:
+                touched = open_group(columns, touched, i64(G_RETRIES), n)
+                put_u8(columns, A_RETRIES, row, i64(r.retries))
         if k.gap != 0:
             touched = open_group(columns, touched, i64(G_GAPS), n)
             put_u8(columns, A_GAPS, row, i64(gap_of(t, i64(k.gap)).place) + 1)

@@ -51,6 +51,7 @@ from lastack.kernels.lifecycle import (
 from lastack.kernels.marks import note_marks
 from lastack.kernels.pool import close_of, need_rare, rare_of
 from lastack.kernels.proof import note_after, take_proof
+from lastack.kernels.retries import note_retry
 from lastack.kernels.sequence import ahead, learn_isn, occupy, seen
 from lastack.kernels.silence import note_silence
 from lastack.model.batch import ACK, FIN, RST, SYN
@@ -230,7 +231,7 @@ def full_step(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any, challenging: Any) 
     silence = NEVER
     latest_ns = NEVER
     if h.packets[0] != 0 or h.packets[1] != 0:
-        note_silence(t, h, k, i, g.ts_ns)
+        note_silence(t, h, k, i, d, g)
         note_marks(t, h, k, i, g.ts_ns)
         latest_ns = h.end_ns
         silence = max(g.ts_ns - latest_ns, i64(0))
@@ -293,6 +294,8 @@ def full_step(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any, challenging: Any) 
         h.bits = flags
         if (flags & ANY_ISN) != 0 and (flags & (HANDSHAKE | RST_EFFECTIVE)) == 0:
             note_opening(t, h, i, d, g)
+            if (i64(h.bits) & (ESTABLISHED | ANY_FIN_RST)) == 0 and latest_ns != NEVER:
+                note_retry(t, h, i, d, g, before)
     note_letter(t, h, i, d, g, before, new_fin, new_rst)
     if (before & BOTH_FINS) == BOTH_FINS:
         note_close(t, h, k, d, g, before)

@@ -144,6 +144,17 @@ class TimerPhase(IntEnum):
     midstream = 8
 
 
+class PacketKind(IntEnum):
+    """What a packet is to a timer: the first that applies of RST, SYN-ACK, SYN, FIN, data, ACK (or none)."""
+
+    syn = 0
+    syn_ack = 1
+    ack = 2
+    data = 3
+    fin = 4
+    rst = 5
+
+
 class Cause(IntEnum):
     """The verdict: why the session ended."""
 

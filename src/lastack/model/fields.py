@@ -11,7 +11,7 @@ from enum import IntEnum
 
 from lastack.model import endreasons, enums
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _Vocabulary = type[IntEnum]
 
@@ -57,13 +57,32 @@ GAP_MEMBERS: tuple[Field, ...] = (
     Field("gap_ns", "int64", "ns", "length of the silence"),
     *_both("bytes", "uint64", "bytes", "payload sent before it"),
     *_both("packets", "uint64", "packets", "packets sent before it"),
+    Field("longest", "bool", "", "it is longer than every earlier one of its phase"),
+    Field("unacked", "bool", "", "something that an end had sent was not acknowledged"),
+    Field(
+        "stalled", "bool", "", "the last packet said a window of 0, or three packets or more only repeated"
+    ),
+    Field("fin_again", "bool", "", "a FIN had come more than once"),
+    _enum("next", enums.PacketKind, "what ended it"),
+    _enum("next_by", enums.Closer, "who ended it"),
 )
 
-#: One entry of `marks`: what had been sent when a half-closed session reached an age, for timers that nothing renews.
+#: One entry of `marks`: a silence of a half-closed session and what had been sent before it, for timers that nothing
+#: renews.
 MARK_MEMBERS: tuple[Field, ...] = (
-    Field("age_ns", "int64", "ns", "time since the first FIN"),
-    *_both("bytes", "uint64", "bytes", "payload sent up to then"),
-    *_both("packets", "uint64", "packets", "packets sent up to then"),
+    Field("since_ns", "int64", "ns", "time since the first FIN at which the silence began"),
+    Field("age_ns", "int64", "ns", "time since the first FIN at which it ended"),
+    *_both("bytes", "uint64", "bytes", "payload sent before it"),
+    *_both("packets", "uint64", "packets", "packets sent before it"),
+)
+
+#: One entry of `retries`: a packet of an opening that was not over, other than the first packet and the
+#: first SYN-ACK.
+RETRY_MEMBERS: tuple[Field, ...] = (
+    Field("ns", "int64", "ns since epoch", "when it came"),
+    _enum("by", enums.Closer, "who sent it"),
+    _enum("kind", enums.PacketKind, "what it was"),
+    Field("answered", "bool", "", "a SYN-ACK had come before"),
 )
 
 #: The one entry of `evidence`; packets are named by their number in the capture, 0 without one.
@@ -204,15 +223,22 @@ FIELDS: tuple[Field, ...] = (
         "gaps",
         "list",
         "",
-        "left-to-right maxima of the silences in each timer phase, from 1 s on (5 s while established)",
+        "left-to-right maxima of the silences in each timer phase and state, from 1 s on (5 s while established)",
         members=GAP_MEMBERS,
     ),
     Field(
         "marks",
         "list",
         "",
-        "what had been sent at certain ages of a half-closed session",
+        "what had been sent before the silences of a half-closed session",
         members=MARK_MEMBERS,
+    ),
+    Field(
+        "retries",
+        "list",
+        "",
+        "packets of an opening that was not over, other than the first packet and the first SYN-ACK",
+        members=RETRY_MEMBERS,
     ),
     Field(
         "evidence",

@@ -40,9 +40,9 @@ class Candidates:
     def __len__(self) -> int:
         return len(self.row)
 
-    def chosen(self, which: NDArray[np.bool_]) -> Candidates:
-        """Return some of them."""
-        if which.all():
+    def chosen(self, which: NDArray[np.bool_] | NDArray[np.int64]) -> Candidates:
+        """Return some of them, by a mask or by their places."""
+        if which.dtype == np.bool_ and which.all():
             return self
         return Candidates(*(getattr(self, name)[which] for name in Candidates.__dataclass_fields__))
 

@@ -39,17 +39,20 @@ class Runs:
     base_ns: NDArray[np.int64]
 
 
-def candidates_of(past: Past, lanes: Lanes, harsh: bool) -> tuple[Candidates, Runs]:
+def candidates_of(
+    past: Past, lanes: Lanes, harsh: bool, played: NDArray[np.bool_]
+) -> tuple[Candidates, Runs]:
     """Return the candidates that some setting of `lanes` would decide on, and what runs at the end.
 
     Args:
         past: The sessions.
         lanes: The timers; all settings share which of them are absolute.
         harsh: Where the record leaves a silence open, take the longest that may have been, else the shortest.
+        played: Sessions whose opening is looked at elsewhere (`lastack.replay.retries`).
     """
     offset = past.closer.astype(np.int64) * STAGES
     shortest = lanes.ns[:, 0]
-    parts = [_silences(past, lanes, offset, shortest), *opening_candidates(past, lanes, harsh)]
+    parts = [_silences(past, lanes, offset, shortest), *opening_candidates(past, lanes, harsh, played)]
     if harsh:
         parts += _below_floor(past, lanes, offset, shortest)
     runs = _runs(past, lanes, offset, shortest, parts)
@@ -60,7 +63,7 @@ def _silences(past: Past, lanes: Lanes, offset: NDArray[np.int64], shortest: NDA
     s = past.silences
     lane = s.stage + offset[s.row]
     i = np.flatnonzero((s.gap_ns >= shortest[lane]) & ~lanes.absolute[lane])
-    # The silences of the opening stages are what `_opening` makes of them.
+    # The silences of the opening stages are what `lastack.replay.opening` makes of them.
     i = i[s.stage[i] >= Stage.established]
     return of_silences(past, i, lane[i], returns=False)
 
@@ -185,6 +188,7 @@ def _met(past: Past, found: Candidates, lanes: Lanes, harsh: bool) -> Candidates
         (Stage.rst_unverified, meeting.rst),
     ):  # fmt: skip
         fate[past.enters[found.row, stage] == found.lost_ns] = met
+    sent = found.sent
     if harsh:
         saved = (fate == Meets.passed) & np.bool_(set(classes) == {Meets.passed})
     else:
@@ -195,10 +199,10 @@ def _met(past: Past, found: Candidates, lanes: Lanes, harsh: bool) -> Candidates
         starts = np.searchsorted(found.row, found.row)
         so_far = np.cumsum(saved) - saved
         saved |= so_far - so_far[starts] > 0
+        # A later packet of a class that passes may make an entry, so that nothing else is lost.
+        sent = past.sent[found.row]
     returns = found.returns | saved
-    return Candidates(
-        found.row, found.lane, found.base_ns, found.length_ns, found.lost_ns, found.sent, returns
-    )
+    return Candidates(found.row, found.lane, found.base_ns, found.length_ns, found.lost_ns, sent, returns)
 
 
 def _after_a_pause(past: Past, found: Candidates, lanes: Lanes) -> NDArray[np.bool_]:

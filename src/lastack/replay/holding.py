@@ -15,6 +15,7 @@ from lastack.replay.fates import Fates
 from lastack.replay.lanes import FOREVER_NS, LANES, Lanes
 from lastack.replay.past import Past
 from lastack.replay.pieces import Steps
+from lastack.replay.retries import Away
 
 #: Moments at which the table is counted.
 SAMPLES = 1024
@@ -59,16 +60,11 @@ class Holding:
 
     def add(self, past: Past, fates: Fates, groups: NDArray[np.int64]) -> None:
         """Take in sessions and their fates under the lanes' timers."""
-        j = self._lanes.settings
-        everyone = np.zeros(len(past), np.int64)
         np.add.at(self._came[0], self._bin(past.start), 1.0)
-        what = fates.what
-        self._stand(groups[what.row], fates.since, fates.until, past.start[what.row], what.base_ns, what.lane)
-        last = fates.runs
-        self._stand(groups, fates.survives_from, everyone + j, past.start, last.base_ns, last.lane)
-        away = fates.passed
-        if len(away):
-            self._away(groups[away.row], fates.passed_until, away.base_ns, away.lane, away.lost_ns)
+        ends = fates.ends
+        self._stand(groups[ends.row], ends.since, ends.until, past.start[ends.row], ends.base_ns, ends.lane)
+        if len(fates.away):
+            self._away(groups[fates.away.row], fates.away)
 
     def _stand(
         self,
@@ -96,25 +92,18 @@ class Holding:
             if timers[0] < FOREVER_NS:
                 self._go(lane, first, last, base)
 
-    def _away(
-        self,
-        groups: NDArray[np.int64],
-        until: NDArray[np.int64],
-        base_ns: NDArray[np.int64],
-        lanes: NDArray[np.int64],
-        back_ns: NDArray[np.int64],
-    ) -> None:
+    def _away(self, groups: NDArray[np.int64], away: Away) -> None:
         """Take away the time between an entry's end and the packet that makes it again."""
-        for lane in np.unique(lanes).tolist():
-            i = np.flatnonzero(lanes == lane)
-            zero = np.zeros(len(i), np.int64)
-            back = np.minimum(back_ns[i], self._window.until_ns)
-            self._fixed.add(groups[i], zero, until[i], _seconds(base_ns[i] - back))
-            self._timer(lane).add(groups[i], zero, until[i])
-            self._go(lane, zero, until[i], base_ns[i])
-            at = self._bin(back_ns[i])
-            np.add.at(self._came, (zero, at), 1.0)
-            np.add.at(self._came, (until[i], at), -1.0)
+        for lane in np.unique(away.lane).tolist():
+            one, group = away.chosen(away.lane == lane), groups[away.lane == lane]
+            back = np.minimum(one.back_ns, self._window.until_ns)
+            self._fixed.add(group, one.since, one.until, _seconds(one.base_ns - back))
+            self._timer(lane).add(group, one.since, one.until)
+            self._go(lane, one.since, one.until, one.base_ns)
+            at = self._bin(one.back_ns)
+            some = one.since < one.until
+            np.add.at(self._came, (one.since[some], at[some]), 1.0)
+            np.add.at(self._came, (one.until[some], at[some]), -1.0)
 
     def _timer(self, lane: int) -> Steps:
         return _of(self._timers, lane, self._groups, self._lanes.settings)

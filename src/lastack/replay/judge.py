@@ -76,7 +76,9 @@ def _verdicts(past: Past, lanes: Lanes, harsh: bool) -> Verdicts:
     n = len(past)
     what = fates.what
     died = np.full(n, NEVER, np.int64)
-    lane = fates.runs.lane.copy()
+    lane, base = np.zeros(n, np.int64), np.zeros(n, np.int64)
+    lane[fates.ends.row], base[fates.ends.row] = fates.ends.lane, fates.ends.base_ns
+    removed = _removed(lane, base, lanes)
     least, most = np.zeros((n, 4), np.int64), np.zeros((n, 4), np.int64)
     died[what.row] = what.base_ns + lanes.ns[what.lane, 0]
     lane[what.row] = what.lane
@@ -85,7 +87,7 @@ def _verdicts(past: Past, lanes: Lanes, harsh: bool) -> Verdicts:
     loss = np.zeros(n, np.uint8)
     lost = (most if harsh else least)[what.row, :2].sum(axis=1)
     loss[what.row] = loss_of(past, what.row, what.lane, what.lost_ns, lost)
-    return Verdicts(died != NEVER, died, lane, least, most, loss, _removed(fates, lanes, died))
+    return Verdicts(died != NEVER, died, lane, least, most, loss, removed)
 
 
 def sent_before(
@@ -100,7 +102,9 @@ def sent_before(
     return low, high
 
 
-def _removed(fates: Fates, lanes: Lanes, died: NDArray[np.int64]) -> NDArray[np.int64]:
-    length = lanes.ns[fates.runs.lane, 0]
-    removed = np.where(length >= FOREVER_NS, NEVER, fates.runs.base_ns + np.minimum(length, FOREVER_NS - 1))
-    return np.where(died != NEVER, died, removed)
+def _removed(lane: NDArray[np.int64], base_ns: NDArray[np.int64], lanes: Lanes) -> NDArray[np.int64]:
+    length = lanes.ns[lane, 0]
+    result: NDArray[np.int64] = np.where(
+        length >= FOREVER_NS, NEVER, base_ns + np.minimum(length, FOREVER_NS - 1)
+    )
+    return result

@@ -1,4 +1,4 @@
-"""What a session had sent at a moment, from all that the record knows: exact during a silence and at a mark's age."""
+"""What a session had sent at a moment, from all that the record knows: exact during every silence that it keeps."""
 
 from __future__ import annotations
 
@@ -40,14 +40,15 @@ def known_of(past: Past, rows: NDArray[np.int64]) -> Known:
     wanted[rows] = True
     s, m = past.silences, past.marks
     i, k = np.flatnonzero(wanted[s.row]), np.flatnonzero(wanted[m.row])
-    at = past.enters[m.row[k], Stage.fin1] + m.age_ns[k]
+    k = k[past.enters[m.row[k], Stage.fin1] != NEVER]
+    fin = past.enters[m.row[k], Stage.fin1]
     row = np.concatenate([s.row[i], m.row[k], rows])
-    since = np.concatenate([s.start_ns[i], at, past.end[rows]])
-    before = np.concatenate([s.start_ns[i] + s.gap_ns[i], at, np.full(len(rows), NEVER)])
+    since = np.concatenate([s.start_ns[i], fin + m.since_ns[k], past.end[rows]])
+    ends = (s.start_ns[i] + s.gap_ns[i], fin + m.age_ns[k], np.full(len(rows), NEVER))
+    before = np.concatenate(ends)
     sent = np.concatenate([s.sent[i], m.sent[k], past.sent[rows]])
     order = np.lexsort((since, row))
     row, before = row[order], before[order]
-    # A mark inside a silence holds to the silence's end: before it, nothing more was sent.
     ranks = np.unique(before, return_inverse=True)
     highest = np.maximum.accumulate(row * len(order) + ranks[1]) - row * len(order)
     return Known(row, since[order], ranks[0][highest], sent[order])
@@ -80,6 +81,6 @@ def sent_by(
         least[here[passed]] = np.maximum(least[here[passed]], known.sent[point[passed]])
         ahead = known.before_ns[point] >= moments_ns[here]
         most[here[ahead]] = np.minimum(most[here[ahead]], known.sent[point[ahead]])
-    opening = moments_ns < np.minimum(past.enters[rows, Stage.established], past.enters[rows, Stage.fin1])
+    opening = moments_ns <= np.minimum(past.enters[rows, Stage.established], past.enters[rows, Stage.fin1])
     most[opening, :2] = np.minimum(most[opening, :2], least[opening, :2])
     return least, most

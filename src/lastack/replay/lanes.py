@@ -7,7 +7,7 @@ its own. A *lane* is a stage together with who closed first, for boxes whose tim
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 
 import numpy as np
@@ -70,12 +70,20 @@ class Lanes:
         timer: Number of the timer that runs in each lane, shape (LANES,): an absolute clock goes on through lanes
             that have the same one.
         meeting: What becomes of packets that meet no entry.
+        renews: Whether a repeated SYN, and a repeated SYN-ACK, restart the timers of `syn_sent` and of `syn_recv`
+            where these are idle, shape (2, 2).
+        plain_opening: Whether an opening follows from this: each of its stages has one timer, and both ends one clock.
+        conntrack: The box is Linux conntrack: a shorter timer may run while something is not acknowledged, which is in
+            the lanes from `STAGES` on (who closed first makes no difference to it).
     """
 
     ns: NDArray[np.int64]
     absolute: NDArray[np.bool_]
     timer: NDArray[np.int64]
     meeting: Meeting = Meeting()
+    renews: NDArray[np.bool_] = field(default_factory=lambda: np.ones((2, 2), np.bool_))
+    plain_opening: bool = True
+    conntrack: bool = False
 
     def __post_init__(self) -> None:
         assert self.ns.shape[0] == LANES, "one row for each lane"
@@ -88,7 +96,7 @@ class Lanes:
 
     def only(self, setting: int) -> Lanes:
         """Return one of the settings alone."""
-        return Lanes(self.ns[:, setting : setting + 1], self.absolute, self.timer, self.meeting)
+        return replace(self, ns=self.ns[:, setting : setting + 1])
 
 
 @dataclass(frozen=True, slots=True)

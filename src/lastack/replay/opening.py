@@ -16,13 +16,14 @@ from lastack.replay.lanes import Lanes, Stage
 from lastack.replay.past import Past
 
 
-def opening_candidates(past: Past, lanes: Lanes, harsh: bool) -> list[Candidates]:
-    """Return the candidates of both stages.
+def opening_candidates(past: Past, lanes: Lanes, harsh: bool, played: NDArray[np.bool_]) -> list[Candidates]:
+    """Return the candidates of both stages, of sessions that are not played.
 
     Args:
         past: The sessions.
         lanes: The timers.
         harsh: Which reading.
+        played: Sessions that `lastack.replay.retries` looks at.
     """
     found = [_repeats(past, lanes)]
     for stage in (Stage.syn_sent, Stage.syn_recv):
@@ -31,7 +32,7 @@ def opening_candidates(past: Past, lanes: Lanes, harsh: bool) -> list[Candidates
             if lanes.absolute[stage]
             else _idle(past, lanes, stage, harsh)
         )
-    return found
+    return [part.chosen(~played[part.row]) for part in found] if played.any() else found
 
 
 def _repeats(past: Past, lanes: Lanes) -> Candidates:

@@ -12,23 +12,25 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from lastack.model.enums import Closer, EndpointState, Opening, RstSeq, TimerPhase
+from lastack.model.enums import Closer, EndpointState, Opening, PacketKind, RstSeq, TimerPhase
 from lastack.model.fields import BY_NAME
 from lastack.replay.columns import NEVER, codes, list_rows, moments, one_array, valid, whole_numbers
 from lastack.replay.lanes import STAGES, Stage
 
 #: Entries of a gap profile that a session keeps at most (docs/reference/definitions.md, section 5).
 MOST_GAPS = 64
+#: Retries that a session keeps at most.
+MOST_RETRIES = 24
 
 _COLUMNS = (
     "session_id", "start_ns", "end_ns", "syn_to_synack_ns", "ct_ns", "first_fin_ns", "second_fin_ns", "closed_ns",
     "first_rst_ns", "opening", "half_closed_by", "rst_seq", "state_clt", "state_srv",
     "bytes_clt", "bytes_srv", "packets_clt", "packets_srv", "syn_clt", "syn_srv", "synack_clt", "synack_srv",
-    "fin_clt", "fin_srv", "rst_clt", "rst_srv", "previous_id", "gaps",
+    "fin_clt", "fin_srv", "rst_clt", "rst_srv", "previous_id", "gaps", "marks", "retries",
 )  # fmt: skip
 
-#: Columns to read for a what-if, in the record's order; those of a newer record are read when they are there.
-COLUMNS: tuple[str, ...] = tuple(name for name in BY_NAME if name in _COLUMNS or name == "marks")
+#: Columns to read for a what-if, in the record's order.
+COLUMNS: tuple[str, ...] = tuple(name for name in BY_NAME if name in _COLUMNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +54,29 @@ class Silences:
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """What had been sent at certain ages of a half-close, in order of session and age (as `Silences`)."""
+    """Silences of half-closes by the time since the first FIN, and what had been sent before (as `Silences`)."""
 
     row: NDArray[np.int64]
+    since_ns: NDArray[np.int64]
     age_ns: NDArray[np.int64]
     sent: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """What came again while sessions opened, in order of session and time.
+
+    Attributes:
+        row: Session that each belongs to.
+        ns: When.
+        kind: 0 for a SYN, 1 for a SYN-ACK.
+        answered: Whether a SYN-ACK had come before.
+    """
+
+    row: NDArray[np.int64]
+    ns: NDArray[np.int64]
+    kind: NDArray[np.int64]
+    answered: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +93,8 @@ class Past:
         closer: 0 when the client closed first or nobody did, 1 for the server.
         sent: All that was sent: payload of client and server, packets of both; shape (sessions, 4).
         met: The box has known the session before the capture did (mid-stream, SYN-ACK only).
-        repeated_syn: A SYN came more than once: it makes an entry again, and its time is not kept.
+        repeated_syn: A SYN came more than once: it makes an entry again.
+        tried: A SYN or SYN-ACK came more than once, and `retries` has the moments of all of them.
         only_syns: Nothing but SYNs came, so that every packet makes the entry that it may need.
         repeated_answer: A SYN-ACK came more than once.
         repeated_fin: A FIN came more than once.
@@ -82,7 +103,8 @@ class Past:
             were in use, a simultaneous open, a start in the middle with a RST; or it had more silences than its gap
             profile holds.
         silences: Gap profiles.
-        marks: Ages of half-closes; empty when the record has none.
+        marks: Silences of half-closes.
+        retries: What came again in openings that are `tried`.
     """
 
     session_id: NDArray[np.uint64]
@@ -94,6 +116,7 @@ class Past:
     sent: NDArray[np.int64]
     met: NDArray[np.bool_]
     repeated_syn: NDArray[np.bool_]
+    tried: NDArray[np.bool_]
     only_syns: NDArray[np.bool_]
     repeated_answer: NDArray[np.bool_]
     repeated_fin: NDArray[np.bool_]
@@ -101,9 +124,15 @@ class Past:
     odd: NDArray[np.bool_]
     silences: Silences
     marks: Marks
+    retries: Retries
 
     def __len__(self) -> int:
         return len(self.start)
+
+    @property
+    def again(self) -> NDArray[np.bool_]:
+        """Sessions in which SYNs or FINs came again at a moment that the record does not tell."""
+        return (self.repeated_syn & ~self.tried) | self.repeated_fin
 
     def take(self, which: NDArray[np.bool_]) -> Past:
         """Return some of the sessions, in their order."""
@@ -113,7 +142,7 @@ class Past:
         columns: dict[str, Any] = {}
         for name in Past.__dataclass_fields__:
             value = getattr(self, name)
-            if isinstance(value, Silences | Marks):
+            if isinstance(value, Silences | Marks | Retries):
                 rows = which[value.row]
                 parts = {part: getattr(value, part)[rows] for part in type(value).__dataclass_fields__}
                 columns[name] = type(value)(**{**parts, "row": place[parts["row"]]})
@@ -158,6 +187,7 @@ def past_of(batch: Any, on_used_ports: NDArray[np.uint64] | None = None) -> Past
     elif len(on_used_ports):
         odd |= np.isin(whole_numbers(one_array(batch, "session_id")), on_used_ports)
     odd |= np.bincount(rows, minlength=n) >= MOST_GAPS
+    tried, retries = _retries(batch, opening, counts, enters)
     return Past(
         whole_numbers(one_array(batch, "session_id")),
         start,
@@ -168,13 +198,15 @@ def past_of(batch: Any, on_used_ports: NDArray[np.uint64] | None = None) -> Past
         sent,
         met,
         counts["syn"].sum(axis=1) > 1,
+        tried & ~odd,
         only_syns,
         counts["synack"].sum(axis=1) > 1,
         (counts["fin"] > 1).sum(axis=1) > 0,
         np.asarray(opened & ~valid(one_array(batch, "ct_ns"))),
         np.asarray(odd),
         _silences(rows, entries, rst_seq),
-        _marks(batch, n),
+        _marks(batch),
+        retries,
     )
 
 
@@ -282,12 +314,38 @@ def _silences(rows: NDArray[np.int64], entries: Any, rst_seq: NDArray[np.uint8])
     return Silences(rows, stage, start, gap, _sent(entries))
 
 
-def _marks(batch: Any, n: int) -> Marks:
-    if "marks" not in batch.schema.names:
-        nothing = np.zeros(0, np.int64)
-        return Marks(nothing, nothing, np.zeros((0, 4), np.int64))
+def _marks(batch: Any) -> Marks:
     rows, entries = list_rows(one_array(batch, "marks"))
-    return Marks(rows, _numbers(entries, "age_ns"), _sent(entries))
+    return Marks(rows, _numbers(entries, "since_ns"), _numbers(entries, "age_ns"), _sent(entries))
+
+
+def _retries(
+    batch: Any, opening: NDArray[np.uint8], counts: dict[str, NDArray[np.int64]], enters: NDArray[np.int64]
+) -> tuple[NDArray[np.bool_], Retries]:
+    """Return the openings in which SYNs and SYN-ACKs came again and nothing is missing, and what came again."""
+    rows, entries = list_rows(one_array(batch, "retries"))
+    n = len(opening)
+    kind = codes(entries.field("kind"), PacketKind)
+    by = codes(entries.field("by"), Closer)
+    answered = entries.field("answered").to_numpy(zero_copy_only=False)
+    syn = (kind == PacketKind.syn) & (by == Closer.client)
+    answer = (kind == PacketKind.syn_ack) & (by == Closer.server)
+    every = np.bincount(rows, minlength=n)
+    plain = every == np.bincount(rows[syn | answer], minlength=n)
+    syns = np.bincount(rows[syn], minlength=n)
+    # As many as the record has, and the first packet was a SYN of the client; none came once it was open.
+    whole = (syns + 1 == counts["syn"][:, 0]) & (counts["syn"][:, 1] == 0) & (every < MOST_RETRIES)
+    followed = np.bincount(rows[answered], minlength=n) > 0
+    begun = (opening != Opening.simultaneous) & (enters[:, Stage.syn_sent] != NEVER)
+    ct = valid(one_array(batch, "ct_ns"))
+    known = (opening != Opening.established) | ct
+    unasked = followed & (enters[:, Stage.syn_recv] == NEVER)
+    tried = (every > 0) & plain & whole & begun & known & ~unasked
+    mine = tried[rows]
+    ns = _numbers(entries, "ns")
+    return tried, Retries(
+        rows[mine], ns[mine], answer[mine].astype(np.int64), answered[mine].astype(np.bool_)
+    )
 
 
 def _numbers(entries: Any, name: str) -> NDArray[np.int64]:

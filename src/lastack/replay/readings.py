@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from lastack.firewall.table import ANY, Ct, Seg, Table
+from lastack.firewall.table import ANY, Ct, Refresh, Seg, Table
 from lastack.replay.candidate import FLOOR_NS, OPEN_FLOOR_NS
 from lastack.replay.lanes import FOREVER_NS, LANES, SHORTEST, STAGES, Lanes, Meeting, Readings, Stage
 from lastack.replay.phases import phases_by_lane
@@ -87,7 +88,11 @@ def readings_of(tables: Sequence[Table], repeats: bool = False) -> Readings:
 
 def _clocks(table: Table, repeats: bool, why: list[str]) -> list[Clock]:
     clocks = []
-    reach = phases_by_lane(table, repeats)
+    reach = phases_by_lane(table, True)
+    opening = (int(Stage.syn_sent), int(Stage.syn_recv))
+    if not repeats and all(len(reach.get(stage, ())) <= 1 for stage in opening):
+        # SYNs that come again while a session opens change nothing, and it is known that no others came.
+        reach = phases_by_lane(table, False)
     for lane in range(SHORTEST):
         # Before the first FIN nobody has closed: both lanes are one.
         early = lane % STAGES <= Stage.established
@@ -131,7 +136,9 @@ def _linux_clocks(repeats: bool, why: list[str]) -> list[Clock]:
         if lane % STAGES == Stage.established:
             why.append("established: data that is not acknowledged, or repeated, has a timer of its own")
             may = (*may, *_CAPS)
-        clocks.append(Clock(tuple(int(ct) for ct in may), absolute=False, both=False))
+        # A SYN or SYN-ACK that comes again does not restart a timer.
+        still = lane % STAGES <= Stage.syn_recv
+        clocks.append(Clock(tuple(int(ct) for ct in may), absolute=still, both=still))
     return clocks
 
 
@@ -156,7 +163,31 @@ def _lanes(tables: Sequence[Table], clocks: list[Clock], meeting: Meeting, *, ha
     ns[SHORTEST] = ns[:SHORTEST].min(axis=0)
     absolute = np.array([clock.absolute if harsh else clock.both for clock in clocks] + [False])
     timer = np.array([hash_of(clock.timers) for clock in clocks] + [0], np.int64)
-    return Lanes(np.maximum.accumulate(ns, axis=1), absolute, timer, meeting)
+    one = tables[0]
+    return Lanes(
+        np.maximum.accumulate(ns, axis=1),
+        absolute,
+        timer,
+        meeting,
+        *_opening(one, clocks),
+        one.linux is not None,
+    )
+
+
+def _opening(table: Table, clocks: list[Clock]) -> tuple[NDArray[np.bool_], bool]:
+    """Return what repeated SYNs and SYN-ACKs restart, and whether that is all there is to an opening."""
+    renews = np.zeros((2, 2), np.bool_)
+    if table.linux is not None:
+        return renews, True
+    plain = not table.per_direction
+    for stage in (Stage.syn_sent, Stage.syn_recv):
+        timers = clocks[stage].timers
+        plain &= len(timers) == 1 and table.timers[timers[0]].mode != _KEEP
+        for kind, bit in enumerate((Refresh.syn, Refresh.syn_ack)):
+            mask = table.timers[timers[0]].refresh[kind]
+            plain &= not mask & Refresh.in_window
+            renews[stage, kind] = bool(mask & bit)
+    return renews, bool(plain)
 
 
 def _longest(candidates: object, clock: Clock, table: Table) -> int:
@@ -176,7 +207,9 @@ def _meeting(table: Table) -> Meeting:
 
     def fate(*classes: Seg) -> int:
         if table.linux is not None:
-            return 1 if table.linux.loose and Seg.fin not in classes and Seg.rst not in classes else 0
+            # A FIN, RST or SYN-ACK is INVALID without an entry (nf_conntrack_proto_tcp.c, tcp_new).
+            picked = table.linux.loose and Seg.ack in classes
+            return 1 if picked or not table.linux.drop_invalid else 0
         let = {table.no_session[seg][side] in (2, 3) for seg in classes for side in (0, 1)}
         return 2 if len(let) > 1 else int(let.pop())
 

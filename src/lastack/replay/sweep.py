@@ -113,14 +113,13 @@ class Sweep:
         readings = self._readings
         kind = fates_of(past, readings.kind, harsh=False)
         # One pass serves both readings when neither the timers nor the record leave anything open.
-        single = readings.exact and not (past.repeated_syn | past.odd).any()
+        single = readings.exact and not (kind.open | past.odd | past.unseen_open).any()
         harsh = kind if single else fates_of(past, readings.harsh, harsh=True)
         surely, _ = add_lost(past, kind, readings.kind, groups, self._least, self._most if single else None)
         if not single:
             add_lost(past, harsh, readings.harsh, groups, None, self._most)
         for steps, fates in zip(self._broken, (kind, harsh), strict=True):
-            hit = np.flatnonzero(fates.survives_from)
-            steps.add(groups[hit], np.zeros(len(hit), np.int64), fates.survives_from[hit])
+            steps.add(groups[fates.what.row], fates.since, fates.until)
         self._add_losses(past, kind, surely)
         self._holding.add(past, kind, groups)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lastack.kernels.entries import write_gaps, write_marks
+from lastack.kernels.entries import write_gaps, write_marks, write_retries
 from lastack.kernels.evidence import write_evidence
 from lastack.kernels.layout import NEVER
 from lastack.model.arrow import arrow_type, enum_values
@@ -18,6 +18,7 @@ from lastack.model.fields import Field
 _WRITERS: dict[str, Callable[..., Any]] = {
     "gaps": write_gaps,
     "marks": write_marks,
+    "retries": write_retries,
     "evidence": write_evidence,
 }
 

@@ -31,7 +31,8 @@ def merged(listed: Sequence[tuple[Any, Any, Any]], run: _Run) -> tuple[Any, Any]
     jobs: list[Callable[[], Any]] = []
     for heads, stops in itertools.pairwise(cuts):
         some = slice(int(heads.sum()), int(stops.sum()))
-        jobs.append(_Merge(starts, origins, numbers, heads.copy(), stops, owners[some], indices[some]))
+        ahead = np.zeros(len(listed), np.int64)
+        jobs.append(_Merge(starts, origins, numbers, heads.copy(), stops, ahead, owners[some], indices[some]))
     run(jobs)
     return owners, indices
 

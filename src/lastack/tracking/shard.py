@@ -16,9 +16,14 @@ _EVICT_SHARE = 16  # of a full table leaves at once
 _HUGE_FROM = 4_000  # records: below, large pages would cost more memory than they save time
 _POOLS = {
     "close": layout.CLOSE, "rare": layout.RARE, "gap": layout.GAP, "node": layout.NODE, "proof": layout.PROOF,
-    "after": layout.AFTER, "mark": layout.MARK,
+    "after": layout.AFTER, "mark": layout.MARK, "retry": layout.RETRY,
 }  # fmt: skip
-_POOL_SHARE = {"gap": 4.0, "node": 4.0, "mark": 4.0}  # items a session, as address space; else one
+_POOL_SHARE = {
+    "gap": 4.0,
+    "node": 4.0,
+    "mark": 4.0,
+    "retry": 4.0,
+}  # items a session, as address space; else one
 
 
 class Shard:
@@ -169,5 +174,5 @@ class Shard:
         return indices, starts, origins
 
     def lost(self) -> dict[str, int]:
-        """Return what did not fit: entries of gap profiles, of marks and of hole lists."""
-        return {name: int(self.control[f"lost_{name}"][0]) for name in ("gaps", "marks", "holes")}
+        """Return what did not fit: entries of gap profiles, of marks, of retries and of hole lists."""
+        return {name: int(self.control[f"lost_{name}"][0]) for name in ("gaps", "marks", "retries", "holes")}

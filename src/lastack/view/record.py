@@ -54,6 +54,7 @@ ELSEWHERE = (
     "end_ns",
     "gaps",
     "marks",
+    "retries",
     "evidence",
 )
 
@@ -76,6 +77,7 @@ def add_record(page: Page, row: dict[str, Any]) -> None:
     page.grid(rows, "lrrt", ["", "client", "server", ""])
     _silences(page, row)
     _marks(page, row)
+    _retries(page, row)
     _evidence(page, row)
 
 
@@ -93,7 +95,8 @@ def _shown(row: dict[str, Any], name: str) -> str:
 def _silences(page: Page, row: dict[str, Any]) -> None:
     if not row["gaps"]:
         return
-    page.heading("Longest silences", "each longer than those before it in the same phase")
+    note = "each longer than those before it in the same phase and state, or ended by a close"
+    page.heading("Longest silences", note)
     rows = [
         [
             gap["phase"],
@@ -101,21 +104,40 @@ def _silences(page: Page, row: dict[str, Any]) -> None:
             format_duration(gap["gap_ns"]),
             f"{gap['bytes_clt']:,}",
             f"{gap['bytes_srv']:,}",
+            f"{gap['next'].replace('_', '-')} of {gap['next_by']}",
         ]
         for gap in row["gaps"]
     ]
-    page.grid(rows, "lrrrr", ["phase", "began", "lasted", "client sent", "server sent"])
+    page.grid(rows, "lrrrrl", ["phase", "began", "lasted", "client sent", "server sent", "ended by"])
 
 
 def _marks(page: Page, row: dict[str, Any]) -> None:
     if not row["marks"]:
         return
-    page.heading("While half-closed", "what had been sent when it was that old")
+    page.heading(
+        "While half-closed", "what had been sent before each silence, by the time since the first FIN"
+    )
     rows = [
-        [format_duration(mark["age_ns"]), f"{mark['bytes_clt']:,} bytes", f"{mark['bytes_srv']:,} bytes"]
+        [
+            format_duration(mark["since_ns"]),
+            format_duration(mark["age_ns"]),
+            f"{mark['bytes_clt']:,} bytes",
+            f"{mark['bytes_srv']:,} bytes",
+        ]
         for mark in row["marks"]
     ]
-    page.grid(rows, "rrr", ["age", "client", "server"])
+    page.grid(rows, "rrrr", ["from", "to", "client", "server"])
+
+
+def _retries(page: Page, row: dict[str, Any]) -> None:
+    if not row["retries"]:
+        return
+    page.heading("While opening", "what came again before the handshake was over")
+    rows = [
+        [offset(one["ns"] - row["start_ns"]), one["by"], one["kind"].replace("_", "-").upper()]
+        for one in row["retries"]
+    ]
+    page.grid(rows, "rll", ["came", "by", "what"])
 
 
 def _evidence(page: Page, row: dict[str, Any]) -> None:

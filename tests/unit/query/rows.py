@@ -32,6 +32,7 @@ DEFAULTS: dict[str, Any] = {
     "first_packet": 1,
     "gaps": [],
     "marks": [],
+    "retries": [],
     "evidence": [],
 }
 

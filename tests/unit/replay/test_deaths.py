@@ -21,7 +21,9 @@ def session(gap_s: float, sent: tuple[int, int], total: tuple[int, int], **more:
     start = T0 + 2 * S
     gap = {
         "phase": "established", "start_ns": start, "gap_ns": int(gap_s * S), "bytes_clt": 10, "bytes_srv": 10,
-        "packets_clt": sent[0], "packets_srv": sent[1],
+        "packets_clt": sent[0], "packets_srv": sent[1], "longest": True, "unacked": False, "stalled": False,
+        "fin_again": False,
+        "next": "data", "next_by": "client",
     }  # fmt: skip
     return {
         "start_ns": T0, "end_ns": start + int((gap_s + 5) * S), "ct_ns": 10**6, "syn_to_synack_ns": 5 * 10**5,
