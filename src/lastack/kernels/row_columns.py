@@ -101,7 +101,7 @@ GROUPS: tuple[dict[str, int], ...] = (
     {"retries": 0},
     {"evidence": 0},
 )  # fmt: skip
-G_CLOSING, G_ODD, G_HANDSHAKE, G_DATA, G_GAPS, G_MARKS, G_EVIDENCE = (
+G_CLOSING, G_ODD, G_HANDSHAKE, G_DATA, G_GAPS, G_MARKS, G_RETRIES, G_EVIDENCE = (
     1 << place for place in range(len(GROUPS))
 )
 
