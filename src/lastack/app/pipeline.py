@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lastack.app import prepare
+from lastack.app.clocks import Seen, clock_differences
 from lastack.app.decoding import Decoder, runner
 from lastack.app.merging import Stream
 from lastack.app.options import (
@@ -21,6 +22,7 @@ from lastack.app.options import (
     default_threads,
 )
 from lastack.app.running import in_order, shared
+from lastack.app.sightings import Sightings
 from lastack.capture.series import CaptureOrder, order_captures
 from lastack.capture.source import Capture, open_capture
 from lastack.diagnosis.around import Around, around_rows
@@ -104,12 +106,25 @@ class _Run:
                 open_capture(files[rank].path, follow=self._options.follow, wait=wait)
             )
             self._open.append(capture)
-            return Decoder(capture, rank, self._threads, self._run, self._options.window_bytes)
+            if len(files) > 1 and not self._options.follow:
+                sightings[rank] = Sightings()
+            return Decoder(
+                capture,
+                rank,
+                self._threads,
+                self._run,
+                self._options.window_bytes,
+                sightings=sightings.get(rank),
+            )
 
+        sightings: dict[int, Sightings] = {}
         for stretch in Stream([file.first_ns for file in files], opener):
             for part in stretch.parts:
                 self._summary.ledger.add_tally(part.tally[0])
             self._track(stretch.pieces)
+        self._summary.clocks = clock_differences(
+            Seen.of(self._tracker.sensors[rank], sightings[rank]) for rank in sorted(sightings)
+        )
         for capture in self._open:
             self._summary.ledger.add_orphans(int(capture.state["orphans"][0]))
             self._summary.problems.extend(f"{capture.name}: {problem}" for problem in capture.problems)

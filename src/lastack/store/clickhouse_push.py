@@ -38,6 +38,10 @@ _IDS = "lastack_ids"
 _READ_ROWS = 25_000
 
 
+class SegmentError(InputError):
+    """A segment cannot be read; no other try will change that."""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """A segment to bring.
@@ -100,8 +104,8 @@ class Loader:
             look: Look for its sessions under other segments; not needed for what has just been made.
 
         Raises:
-            InputError: The segment cannot be read, or the server is gone; what has been brought so far stays, and
-                another push goes on there.
+            SegmentError: The segment cannot be read.
+            InputError: The server is gone; what has been brought so far stays, and another push goes on there.
         """
         rows = self._server.shared.rows
         with source.open() as stream:
@@ -277,13 +281,13 @@ def blocks(stream: Any, name: str) -> Iterator[Any]:
         name: Its name, for messages.
 
     Raises:
-        InputError: It is no segment of this version.
+        SegmentError: It is no segment of this version.
     """
     columns = session_schema()
     try:
         with pq.ParquetFile(stream) as file:
             if set(file.schema_arrow.names) != set(columns.names):
-                raise InputError(f"{name}: another version of LastACK made it; analyze the captures again")
+                raise SegmentError(f"{name}: another version of LastACK made it; analyze the captures again")
             waiting: list[Any] = []
             held = 0
             for batch in file.iter_batches(_READ_ROWS, columns=columns.names):
@@ -297,7 +301,7 @@ def blocks(stream: Any, name: str) -> Iterator[Any]:
             if held:
                 yield pa.concat_tables(waiting)
     except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{name}: cannot be read: {error}; restore it or analyze again") from None
+        raise SegmentError(f"{name}: cannot be read: {error}; restore it or analyze again") from None
 
 
 def _identity(name: str, stream: Any) -> str:

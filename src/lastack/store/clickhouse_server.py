@@ -48,6 +48,10 @@ class MissingTableError(InputError):
     """The database, or a table in it, is not there."""
 
 
+class AwayError(InputError):
+    """Nobody answers there, or the answer broke off: it may work later."""
+
+
 class Server:
     """One database of a server.
 
@@ -214,7 +218,7 @@ def translated(error: Exception, place: Place) -> Exception:
 
     where = place.shown
     if isinstance(error, pa.ArrowException | OSError | StreamFailureError) or _is_transport(error):
-        return InputError(f"{where}: the answer broke off ({_first(error)}); ask again")
+        return AwayError(f"{where}: the answer broke off ({_first(error)}); ask again")
     if not isinstance(error, Error):
         return error
     code = error.code or 0
@@ -238,7 +242,7 @@ def translated(error: Exception, place: Place) -> Exception:
     if code in _STOPPED:
         return InputError(f"{where}: stopped the question ({_first(error)}); ask for less")
     if isinstance(error, OperationalError) and not code:
-        return InputError(
+        return AwayError(
             f"{where}: no ClickHouse answers at {place.host} ({_first(error)}); is its HTTP interface on port "
             f"{place.port or '8123'}?"
         )
@@ -273,7 +277,8 @@ def _client() -> Any:
         raise UsageError(
             "clickhouse:// needs the package clickhouse-connect: install lastack[clickhouse]"
         ) from None
-    logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())  # errors are ours to tell
+    for name in ("clickhouse_connect", "urllib3"):  # errors are ours to tell
+        logging.getLogger(name).addHandler(logging.NullHandler())
     return clickhouse_connect
 
 

@@ -89,6 +89,8 @@ def _top(page: Page, overview: Overview, run: Run) -> None:
     if run.stray:
         parts.append(f"{count(run.stray)} stray")
     parts += [f"{count(n)} {words(name)}" for name, n in sorted(run.drops.items(), key=lambda kv: -kv[1])]
+    if run.duplicates:
+        parts.append(f"{count(run.duplicates)} seen by two sensors, left out")
     page.say(f"{plural(run.packets, 'packet')} = {' + '.join(parts)}", hang="    ")
     if run.residual:
         page.say(f"{count(run.residual)} packets are in none of these: please report this", style="bad")

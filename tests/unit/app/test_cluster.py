@@ -55,7 +55,7 @@ def assert_same(paths: Sequence[str], work: Path, options: TrackOptions = OPTION
     assert [batch.num_rows for batch in many] == [batch.num_rows for batch in one]
     assert told.ledger == said.ledger
     assert told.ledger.balances()
-    for name in ("sessions", "evicted", "captures", "lost"):
+    for name in ("sessions", "evicted", "captures", "lost", "clocks"):
         assert getattr(told, name) == getattr(said, name)
     assert list(map(str, told.problems)) == list(map(str, said.problems))
     assert not run.missing
