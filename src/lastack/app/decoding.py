@@ -108,8 +108,8 @@ def decode_lanes(
     parts: list[Part], lanes: Any, window: Window, state: Any, interfaces: Any, sensor: int
 ) -> None:
     """Walk and decode one stretch of a window for each part, in lock step; `lanes` say where they begin and stop."""
-    shards = np.stack([part.addresses for part in parts])
-    filled = np.zeros((len(parts), SHARDS), np.int64)
+    shards = np.concatenate([part.addresses for part in parts])
+    filled = np.zeros(len(parts) * SHARDS, np.int64)
     tallies = np.zeros(len(parts), TALLY)
     ingest_lanes(
         window.base,
@@ -124,7 +124,7 @@ def decode_lanes(
         sensor << 48,
         tallies,
     )
-    for part, count, tally in zip(parts, filled, tallies, strict=True):
+    for part, count, tally in zip(parts, filled.reshape(-1, SHARDS), tallies, strict=True):
         part.filled[:] = count
         part.tally[0] = tally
 
