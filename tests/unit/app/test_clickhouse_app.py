@@ -222,3 +222,37 @@ def test_pages__do_not_tell_the_password(places: tuple[str, str]) -> None:
     for path in ("/", "/api/v1/status", "/sessions"):
         assert "secret" not in client.get(path).text
     assert json.loads(client.get("/api/v1/status").text)["datasets"][0]["name"] == "kept"
+
+
+def test_pages__follow_a_database_and_never_wait_for_it(places: tuple[str, str], tmp_path: Path) -> None:
+    from lastack.web import library
+
+    url = places[1].replace("/kept", "/grows")
+    first = str(ROOT / "tests/captures/refused.pcap")
+    survey_inputs([first], keep=Keep(tmp_path / "a"), options=TrackOptions(threads=1))
+    push_dataset(str(tmp_path / "a"), url)
+    shelf = library.Library([url])
+    before = shelf.snapshot()
+    push_dataset(places[0], url)
+    shelf._asked -= library._ASK_AGAIN_S
+    assert shelf.snapshot() is before, "what is new is asked beside"
+    with shelf._refreshing:  # the asking is over
+        after = shelf.snapshot()
+    assert after.version != before.version
+    assert after.rows > before.rows
+    shelf._asked -= library._ASK_AGAIN_S
+    shelf.snapshot()
+    with shelf._refreshing:
+        assert shelf.snapshot() is after, "nothing is new"
+
+
+def test_question__at_work_can_be_stopped_and_one_that_is_over_is_left_alone(places: tuple[str, str]) -> None:
+    from lastack.store.guard import Stoppable, guarded
+
+    announced: list[Stoppable] = []
+    with open_source([places[1]]) as source, guarded(lambda _: None, announced.append):
+        source.grouped(parse_question("sessions", "cause"))
+    assert len(announced) > 4
+    for question in announced:
+        question.interrupt()
+    assert all(question.over for question in announced)
