@@ -245,7 +245,7 @@ export function ccdf(box, found, { marks = [], label }) {
       return [{ ...bottom, splits: steps, filter: all, values: (_, values) => values.map(format) }, { ...left, splits: decades, filter: all }];
     })(),
     series: [{}, ...names.map((_, which) => ({ stroke: css(palette(which)), width: 2, points: { show: false }, paths: uPlot.paths.stepped({ align: 1 }) }))],
-    plugins: [tooltip(box, rows), { hooks: { draw: [acrosses] } }],
+    plugins: [tooltip(box, rows), { hooks: { drawAxes: [acrosses] } }],
   }), [x, ...y]);
   box.setAttribute("role", "img");
   box.setAttribute("aria-label", label);
