@@ -146,7 +146,7 @@ def _merged(group: Sequence[Mapped], shard: int) -> Iterator[tuple[Any, Any]]:
         open_bounds += [_first(capture) for capture in waiting[:1]]
         bound = min(open_bounds, default=None)
         heads.sort(key=lambda head: head.rank)
-        taken = [head.take(bound) for head in heads]
+        taken = [head.take(bound) for head in heads if len(head.keys)]
         heads = [head for head in heads if not head.ended or len(head.keys)]
         segments = np.concatenate([np.empty(0, SEGMENT), *(segments for segments, _ in taken)])
         if len(segments):
