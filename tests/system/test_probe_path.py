@@ -119,8 +119,14 @@ def test_linux_firewall__every_question_from_both_ends(ran: Answer) -> None:
     seconds = {"half_close": 1, "idle": 2, "closed": 2, "reset": 1, "opening_syn": 1, "opening_synack": 2}
     assert code == 0
     assert answer["not_tested"] == []
-    assert len(answer["findings"]) == 18
-    for finding in answer["findings"]:
+    odd = {one["name"]: one for one in answer["findings"] if one["topic"] == "odd"}
+    timed = [one for one in answer["findings"] if one["topic"] != "odd"]
+    assert (len(timed), len(odd)) == (18, 7)
+    for name, finding in odd.items():  # conntrack lets a RST through that lies in the window
+        passes = name.startswith(("rst_exact", "rst_window"))
+        assert finding["rst_seen"] == (finding["samples"] if passes else 0), finding
+        assert finding["broken"] == 0, finding
+    for finding in timed:
         near(finding, seconds.get(finding["topic"]) or seconds[finding["name"]])
         assert finding["expiry"] == "silent", finding
         assert finding["raw"] or finding["kind"] == "idle", finding

@@ -34,7 +34,7 @@ Exit codes: 0 all that is required holds, 1 something does not, 2 wrong usage, 3
 @click.option("--token", envvar="LASTACK_TOKEN", default="", help="The responder's secret.")
 @click.option(
     "--only",
-    type=click.Choice(["half-close", "idle", "opening", "closed", "reset"]),
+    type=click.Choice(["half-close", "idle", "opening", "closed", "reset", "odd"]),
     multiple=True,
     help="Ask about these only (may be repeated); finer bounds for what is left.",
 )

@@ -75,6 +75,7 @@ def answer_json(answer: PathAnswer) -> dict[str, Any]:
                 "bad": finding.bad,
                 "reset_latency_ns": finding.reset_latency_ns,
                 "rtt_ns": finding.rtt_ns,
+                "rst_seen": finding.rst_seen,
                 "why": finding.why,
                 "conclusive": finding.conclusive,
             }

@@ -59,6 +59,7 @@ class Finding:
         reset_latency_ns: Median time from data to the RST, None without.
         rtt_ns: Usual round-trip time of the path, to compare with it.
         why: How the kind was decided.
+        rst_seen: Trials that counted in which the receiver got a RST.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Finding:
     reset_latency_ns: int | None = None
     rtt_ns: int | None = None
     why: str = ""
+    rst_seen: int = 0
 
     @property
     def conclusive(self) -> bool:
@@ -111,6 +113,7 @@ def conclude(inquiry: Inquiry, longest_ns: int, rtt_ns: int | None = None) -> Fi
         reset_latency_ns=latencies[len(latencies) // 2] if latencies else None,
         rtt_ns=rtt_ns,
         why=why,
+        rst_seen=sum(sample.receiver_reset for sample in good),
     )
 
 

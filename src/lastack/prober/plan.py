@@ -89,6 +89,8 @@ class Plan:
 
     def _inquiry(self, question: Question) -> Inquiry:
         scope = self.scope
+        if question.waits_ns is not None:
+            return Inquiry(question, Search(*question.waits_ns, question.trials, fine=0))
         if question.via is Via.raw:
             coarse = scope.raw_each
         else:

@@ -16,6 +16,7 @@ class Topic(StrEnum):
     opening = "opening"  # a handshake that is not complete
     closed = "closed"  # both FINs
     reset = "reset"  # a RST
+    odd = "odd"  # RSTs with odd numbers, closing at the same time: whether, not how long
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,8 @@ class Question:
         sender: Who sends after the wait.
         via: How its connections come to be.
         raw: What raw segments do; None for connections of the kernel.
+        waits_ns: Shortest and longest wait where the test's own are not meant.
+        trials: How many at once, where that is fixed; 0 leaves it to the test.
     """
 
     name: str
@@ -39,6 +42,8 @@ class Question:
     sender: Side
     via: Via = Via.connect
     raw: Raw | None = None
+    waits_ns: tuple[int, int] | None = None
+    trials: int = 0
 
     @property
     def talks(self) -> bool:
@@ -65,6 +70,23 @@ def _raw(name: str, title: str, topic: Topic, sender: Side, before: Before, step
     return Question(name, title, topic, None, sender, Via.raw, Raw(before, step))
 
 
+#: A moment in which nothing should be forgotten: what fails then is not let through at all.
+_MOMENT_NS = (250_000_000, 350_000_000)
+_MOMENT_TRIALS = 5
+
+
+def _odd(name: str, title: str, sender: Side, before: Before) -> Question:
+    raw = Raw(before, Step.data)
+    return Question(
+        name, title, Topic.odd, None, sender, Via.raw, raw, waits_ns=_MOMENT_NS, trials=_MOMENT_TRIALS
+    )
+
+
+_RESETS = {
+    Before.rst_exact: "exact number",
+    Before.rst_window: "another number in the window",
+    Before.rst_outside: "a number outside the window",
+}
 _LATE = {
     Step.data: "sends old data again",
     Step.fin: "sends its FIN again",
@@ -99,5 +121,11 @@ RAW: tuple[Question, ...] = (
         _raw(f"reset_{side}", f"RST, then the {side} sends data", Topic.reset, side, Before.rst, Step.data)
         for side in Side
     ),
+    *(
+        _odd(f"{before}_{side}", f"RST of the {side}, {text}", side, before)
+        for before, text in _RESETS.items()
+        for side in Side
+    ),
+    _odd("crossing_fins", "both close at the same time", Side.client, Before.crossing),
 )
 QUESTIONS: tuple[Question, ...] = FORWARD + REVERSE + RAW

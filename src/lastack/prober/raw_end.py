@@ -7,6 +7,8 @@ The segment that counts is sent twice, so that one loss is no verdict.
 `opening`: client SYN, server SYN-ACK, client ACK; one of the last two comes late.
 `fins`: SYN, SYN-ACK, 16 bytes each way, FIN of the client, FIN of the server, ACK; then a late segment of either.
 `rst`: the same up to the data, then a RST of the client; then new data of either.
+`crossing`: the server's FIN follows its data at once, and the client's FIN answers that data only.
+`rst_exact`, `rst_window`, `rst_outside`: the same up to the data, then a RST of the sender, and its new data.
 """
 
 from __future__ import annotations
@@ -24,6 +26,9 @@ _AGAIN_NS = 50_000_000
 #: How long a sender listens for a RST, and a receiver for what is late on its way.
 LISTEN_NS = 1_000_000_000
 _MASK = 0xFFFFFFFF
+#: How far the number of a RST lies behind the one that is due; the window is 65,535.
+_OFFSETS = {Before.rst_exact: 0, Before.rst_window: 1000, Before.rst_outside: 1_000_000}
+_FINS = (Before.fins, Before.crossing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +102,8 @@ class RawEnd:
             return [self._data()]
         if segment.payload and self._spoke and not self._shut:
             self._theirs = segment.seq + len(segment.payload)
+            if self._raw.before in _OFFSETS:
+                return [*self._reset(), *self._wait(now_ns)]
             self._shut = True
             if self._raw.before is Before.rst:
                 return [Emit(RST | ACK, self._end, self._theirs), *self._wait(now_ns)]
@@ -119,9 +126,16 @@ class RawEnd:
         if segment.payload and not self._spoke:
             self._theirs = segment.seq + len(segment.payload)
             self._spoke = True
+            if self._raw.before in _OFFSETS:
+                return [self._data(), *self._reset(), *self._wait(now_ns)]
+            if self._raw.before is Before.crossing:
+                self._shut = True
+                return [self._data(), self._fin()]
             return [self._data()]
-        if segment.flags & FIN and self._spoke and not self._shut:
+        if segment.flags & FIN and self._spoke:
             self._theirs = segment.seq + 1
+            if self._shut:
+                return [Emit(ACK, self._end, self._theirs)]
             self._shut = True
             return [self._fin()]
         if self._shut and segment.flags & ACK and segment.ack == self._end & _MASK:
@@ -131,7 +145,7 @@ class RawEnd:
     @property
     def _end(self) -> int:
         """The next sequence number of this end."""
-        fin = self._shut and self._raw.before is Before.fins
+        fin = self._shut and self._raw.before in _FINS
         return self._isn + 1 + (len(DATA) if self._spoke else 0) + fin
 
     def _data(self) -> Emit:
@@ -139,6 +153,11 @@ class RawEnd:
 
     def _fin(self) -> Emit:
         return Emit(FIN | ACK, self._isn + 1 + len(DATA), self._theirs)
+
+    def _reset(self) -> list[Command]:
+        if not self._sends:
+            return []
+        return [Emit(RST | ACK, self._end + _OFFSETS[self._raw.before], self._theirs)]
 
     def _wait(self, now_ns: int) -> list[Command]:
         self._start_ns = now_ns
@@ -216,7 +235,7 @@ class RawEnd:
                 return Emit(SYN | ACK, self._isn, self._theirs)
             case Step.ack:
                 return Emit(ACK, self._isn + 1, self._theirs)
-            case Step.data if self._raw.before is Before.fins:
+            case Step.data if self._raw.before in _FINS:
                 return self._data()
             case Step.data:
                 return Emit(PSH | ACK, self._end, self._theirs, DATA)

@@ -40,6 +40,10 @@ class Before(StrEnum):
     opening = "opening"  # part of a handshake
     fins = "fins"  # a handshake, data both ways, both FINs and their ACKs
     rst = "rst"  # a handshake, data both ways, a RST of the client
+    crossing = "crossing"  # the same as fins, but neither FIN has seen the other
+    rst_exact = "rst_exact"  # a handshake, data both ways, a RST of the sender with the number that is due
+    rst_window = "rst_window"  # the same with a number further on in the window
+    rst_outside = "rst_outside"  # the same with a number outside the window
 
 
 class Step(StrEnum):

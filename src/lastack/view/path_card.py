@@ -69,12 +69,14 @@ def render_path(answer: PathAnswer, width: int | None = None, colour: bool | Non
     if by_via[Via.reverse]:
         page.heading("Opened by the other end, which is the client here")
         page.grid([_row(finding) for finding in by_via[Via.reverse]], "lrrllr", columns)
-    if by_via[Via.raw]:
+    if timed := [one for one in by_via[Via.raw] if one.topic is not Topic.odd]:
         page.heading("Opening, and after the end")
+        words = ("question", "passes after", "not from", "then", "trials")
+        page.grid([_raw_row(finding) for finding in timed], "lrrlr", words)
+    if odd := [one for one in by_via[Via.raw] if one.topic is Topic.odd]:
+        page.heading("What else it lets through")
         page.grid(
-            [_raw_row(finding) for finding in by_via[Via.raw]],
-            "lrrlr",
-            ("question", "passes after", "not from", "then", "trials"),
+            [_odd_row(finding) for finding in odd], "lllr", ("question", "RST", "data after it", "trials")
         )
     for one in answer.facts.untested:
         page.say(f"Not tested: {one.what}. Why: {one.why}.", style="notice")
@@ -152,6 +154,18 @@ def _raw_row(finding: Finding) -> tuple[str, ...]:
         _THEN_RAW[finding.expiry] if finding.conclusive else "not decided",
         f"{finding.samples}",
     )
+
+
+def _odd_row(finding: Finding) -> tuple[str, ...]:
+    def share(number: int) -> str:
+        if not finding.conclusive:
+            return "not decided"
+        if number in (0, finding.samples):
+            return "passes" if number else "dropped"
+        return f"{number} of {finding.samples} pass"
+
+    resets = "" if finding.name == "crossing_fins" else share(finding.rst_seen)
+    return finding.title, resets, share(finding.bound.kept), f"{finding.samples}"
 
 
 def format_precise(ns: int | None) -> str:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lastack.prober.plan import Plan, Scope
-from lastack.prober.question import RAW, Question
+from lastack.prober.question import RAW, Question, Topic
 from lastack.prober.raw_end import Command, Emit, RawEnd
 from lastack.prober.segment import FIN, RST, SYN, Segment, pack, unpack
 from lastack.prober.trial import EndReport, Outcome, Side, Trial, combine
@@ -107,8 +107,11 @@ def ask(world: World, question: Question, wait_ns: int) -> tuple[Outcome, EndRep
     return combine(trial, sender, receiver).outcome, sender, receiver
 
 
+TIMED = [question for question in RAW if question.topic is not Topic.odd]
+
+
 @pytest.mark.parametrize("answers", [False, True])
-@pytest.mark.parametrize("question", RAW, ids=lambda question: question.name)
+@pytest.mark.parametrize("question", TIMED, ids=lambda question: question.name)
 def test_every_question__is_kept_before_the_timer_and_broken_after(question: Question, answers: bool) -> None:
     def world() -> World:
         return World(2 * S, 3 * S, 1 * S, answers)
@@ -129,6 +132,15 @@ def test_every_question__is_kept_before_the_timer_and_broken_after(question: Que
 def test_no_timer__passes_always(question: Question) -> None:
     for wait_ns in (0, 10 * MS, 100 * S):
         assert ask(World(), question, wait_ns)[0] is Outcome.kept
+
+
+@pytest.mark.parametrize("question", [one for one in RAW if one.topic is Topic.odd], ids=lambda one: one.name)
+@pytest.mark.parametrize("forgets", [False, True])
+def test_odd_segments__arrive_and_what_follows_depends_on_the_box(question: Question, forgets: bool) -> None:
+    world = World(reset_ns=100 * MS if forgets else 0, closed_ns=100 * MS if forgets else 0)
+    outcome, _, receiver = ask(world, question, 300 * MS)
+    assert outcome is (Outcome.silent if forgets else Outcome.kept)
+    assert receiver.reset == (question.name != "crossing_fins")
 
 
 @given(st.sampled_from(RAW), st.integers(0, 10**6))
