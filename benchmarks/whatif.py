@@ -25,6 +25,7 @@ from lastack.app.pasts import groups_of
 from lastack.app.whatif import run_whatif, scenario, swept
 from lastack.store.dataset import Dataset
 from lastack.store.manifest import Run
+from lastack.store.stored import Folders
 from lastack.store.writer import DatasetWriter
 
 SAMPLE = Path(__file__).resolve().parents[1] / "samples" / "closes.pcapng"
@@ -49,7 +50,7 @@ def main() -> int:
         print(f"writing {options.sessions:,} sessions ...", file=sys.stderr)
         packets = write_sessions(path, options.sessions)
         dataset = Dataset.open(path)
-        source = Source([dataset], dataset.summary, threads=options.threads)
+        source = Source(Folders([dataset]), dataset.summary, threads=options.threads)
         for name in options.profiles.split(","):
             _sweep(source, name, options.settings)
     rate = _packet_rate()
