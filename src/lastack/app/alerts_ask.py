@@ -47,6 +47,10 @@ def _recent(dataset: Dataset, since_ns: int) -> Dataset:
     kept = []
     for segment in dataset.manifest.segments:
         file = dataset.path / segment.file
-        if isinstance(file, Path) and file.is_file() and file.stat().st_mtime * NS_PER_S >= since_ns - _SLACK_NS:
+        if (
+            isinstance(file, Path)
+            and file.is_file()
+            and file.stat().st_mtime * NS_PER_S >= since_ns - _SLACK_NS
+        ):
             kept.append(segment)
     return Dataset(dataset.path, replace(dataset.manifest, segments=tuple(kept)), dataset.classes)
