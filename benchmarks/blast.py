@@ -42,7 +42,7 @@ class Blast:
     """
 
     def __init__(self, interface: str) -> None:
-        made = [_session(number) for number in range(SESSIONS)]
+        made = [frames_of_session(number) for number in range(SESSIONS)]
         order = [
             (number, step)
             for first in range(0, SESSIONS, _STRIDE)
@@ -89,8 +89,14 @@ _STEPS = (
 )  # fmt: skip
 
 
-def _session(number: int) -> list[bytes]:
-    client = bytes([10, 100, number >> 8, number & 255])
+def frames_of_session(number: int, network: int = 100) -> list[bytes]:
+    """Return the Ethernet frames of a session, in order.
+
+    Args:
+        number: Of the session, below 60,000: its client's address and port.
+        network: Second byte of that address.
+    """
+    client = bytes([10, network, number >> 8, number & 255])
     server, port = bytes([10, 250, 0, 1 + number % 200]), 1024 + number
     return [_frame(client, server, port, *step) for step in _STEPS]
 

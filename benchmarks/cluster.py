@@ -19,6 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks import machine
 from benchmarks.generate import generate
 from benchmarks.shapes import SHAPES, smaller
@@ -40,14 +42,19 @@ def main() -> int:
         default=1,
         help="divide packets and sessions by this (default 1: 4 million packets)",
     )
-    parser.add_argument("--shape", choices=sorted(SHAPES), default="s", help="what the packets are like")
+    parser.add_argument(
+        "--shape", choices=[*sorted(SHAPES), "elephant"], default="s", help="what the packets are like"
+    )
     parser.add_argument("--rounds", type=int, default=3, help="how often to measure each (default 3)")
     parser.add_argument("--files", type=int, default=6, help="rotated files that the capture is cut into")
     parser.add_argument("--json", action="store_true", help="print JSON")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder) / "whole.pcap"
-        packets = generate(smaller(SHAPES[options.shape], options.smaller), whole)
+        if options.shape == "elephant":
+            packets = elephant(4_000_000 // options.smaller, whole)
+        else:
+            packets = generate(smaller(SHAPES[options.shape], options.smaller), whole)
         files = cut(whole, options.files)
         whole.unlink()
         rounds = [measure(files, packets, Path(folder) / "work") for _ in range(options.rounds)]
@@ -67,6 +74,26 @@ def main() -> int:
     for name, run in found.items():
         print(f"{name:28} " + "  ".join(f"{key} {value:,.3g}" for key, value in run.items()))
     return 0
+
+
+def elephant(packets: int, path: Path) -> int:
+    """Write a capture in which one session has every packet: all of 1000 bytes, one way, 10 us apart."""
+    ip = struct.pack(">BBHHHBBH4s4s", 0x45, 0, 1040, 0, 0, 64, 6, 0, b"\x0a\0\0\1", b"\xc0\0\2\1")
+    words = [(name, "<u4") for name in ("s", "us", "cap", "wire")]
+    tcp = [(name, ">u4") for name in ("ports", "seq", "ack")] + [
+        (name, ">u2") for name in ("flags", "window")
+    ]
+    frame = np.dtype([*words, ("ip", "V20"), *tcp, ("sum", ">u4")])
+    number = np.arange(packets, dtype=np.uint64)
+    frames = np.zeros(packets, frame)
+    frames["s"], frames["us"] = 1_700_000_000 + number // 100_000, number % 100_000 * 10
+    frames["cap"], frames["wire"], frames["ip"] = 40, 1040, np.void(ip)
+    frames["ports"], frames["seq"] = 40_000 << 16 | 443, number * 1000 % (1 << 32)
+    frames["ack"], frames["flags"], frames["window"] = 1, 0x5010, 1000
+    with path.open("wb") as stream:
+        stream.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 96, 101))
+        frames.tofile(stream)
+    return packets
 
 
 def cut(whole: Path, files: int) -> list[str]:

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 import lastack
-from lastack.model.fields import FIELDS
+from lastack.model.fields import FIELDS, Field
 from lastack.store.manifest import Run
 from lastack.store.writer import DatasetWriter
 
@@ -92,6 +93,11 @@ class _Crowd:
         scale = rng.lognormal(0, 1.5, count)
         for name in ("bytes_clt", "bytes_srv", "new_bytes_clt", "new_bytes_srv"):
             columns[name] = pa.array((_numbers(columns[name]) * scale).astype(np.uint64))
+        for field in FIELDS:
+            if field.type == "list":
+                columns[field.name] = _moved(
+                    field, columns[field.name], start - _numbers(sample.column("start_ns"))
+                )
         table = pa.table(columns)
         return pa.RecordBatch.from_arrays(
             [column.combine_chunks() for column in table.columns], names=table.column_names
@@ -145,9 +151,27 @@ def _day(first: int, count: int, rows: int, rng: np.random.Generator) -> Any:
     return START_NS + (seconds * 1e9).astype(np.int64)
 
 
+def _moved(field: Field, column: Any, by_ns: Any) -> Any:
+    """Return a column of lists whose times of day are moved by as much as the sessions are."""
+    lists = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    entries, by = lists.flatten(), np.repeat(by_ns, pc.list_value_length(lists).fill_null(0).to_numpy())
+    members = []
+    for member in field.members:
+        values = entries.field(member.name)
+        if member.unit == "ns since epoch":
+            # a time that is not known is 0 or null, and stays so
+            known = (_numbers(values) != 0) & ~_absent(values)
+            values = pa.array(_numbers(values) + np.where(known, by, 0), values.type, mask=_absent(values))
+        members.append(values)
+    kind = entries.type
+    structs = pa.StructArray.from_arrays(members, fields=[kind.field(n) for n in range(kind.num_fields)])
+    starts = np.concatenate([[0], np.cumsum(pc.list_value_length(lists).fill_null(0).to_numpy())])
+    return pa.ListArray.from_arrays(pa.array(starts, pa.int32()), structs, type=lists.type)
+
+
 def _numbers(column: Any) -> Any:
-    return column.fill_null(0).to_numpy() if column.null_count else column.to_numpy()
+    return np.asarray(column.fill_null(0) if column.null_count else column)
 
 
 def _absent(column: Any) -> Any:
-    return column.is_null().to_numpy()
+    return np.asarray(column.is_null())

@@ -159,6 +159,7 @@ def _engine(question: Question, path: Path, threads: int) -> Callable[[], object
     from lastack.query.parse import parse_filter
     from lastack.query.question_text import parse_question
     from lastack.store.dataset import Dataset
+    from lastack.store.stored import Folders
 
     words = list(question.command)
     options = {
@@ -166,7 +167,7 @@ def _engine(question: Question, path: Path, threads: int) -> Callable[[], object
         for place, name in enumerate(words)
         if name.startswith("-") and place + 1 < len(words)
     }
-    source = Source([Dataset.open(path)], threads=threads)
+    source = Source(Folders([Dataset.open(path)]), threads=threads)
     if words[0] == "graph":
         return lambda: distribution(source, METRICS[words[1]])
     if words[0] == "sessions":

@@ -8,6 +8,8 @@ from types import FrameType
 
 import pytest
 
+import lastack.app  # noqa: F401  (lets kernels that are not compiled yet be compiled)
+
 LIMIT_S = 180
 
 

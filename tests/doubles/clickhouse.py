@@ -95,6 +95,12 @@ class Double:
         request = urllib.request.Request(f"http://{HOST}:{self.port}/fault", what.encode(), method="PUT")
         urllib.request.urlopen(request, timeout=10).close()
 
+    def cpu_s(self) -> float:
+        """Return the CPU seconds that it has used."""
+        assert self._process is not None, "it was started"
+        used = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(used[11]) + int(used[12])) / os.sysconf("SC_CLK_TCK")
+
     def wait_dead(self) -> None:
         """Wait until a fault has ended it."""
         assert self._process is not None, "it was started"

@@ -6,16 +6,20 @@ import contextlib
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from tests.unit.app.test_cluster import CAPTURES, SAMPLE, alone, rows
 
+import lastack
 from lastack.app.cluster_reduce import read_batches
 from lastack.lab.waiting import wait_until
+from lastack.store.manifest import read_manifest
 
 pytestmark = [
     pytest.mark.system,
@@ -45,16 +49,17 @@ def started(*words: str) -> subprocess.Popen[str]:
 class Cluster:
     """A scheduler and its workers."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, tls: tuple[str, ...] = ()) -> None:
         self._folder = folder
+        self._tls = tls
         self._file = folder / "scheduler.json"
         self._all: list[subprocess.Popen[str]] = []
         self.start_scheduler(0)
 
     def start_scheduler(self, port: int) -> None:
         self._file.unlink(missing_ok=True)
-        words = ("--host", "127.0.0.1", "--port", str(port), "--no-dashboard", "--scheduler-file")
-        self.scheduler = started("-m", "dask", "scheduler", *words, str(self._file))
+        words = ("--host", "127.0.0.1", "--port", str(port), "--no-dashboard", *self._tls)
+        self.scheduler = started("-m", "dask", "scheduler", *words, "--scheduler-file", str(self._file))
         self._all.append(self.scheduler)
 
         def address() -> str:
@@ -81,7 +86,7 @@ class Cluster:
         workers = []
         for _ in range(count):
             space = ("--local-directory", str(self._folder / f"space{len(self._all)}"))
-            workers.append(started("-m", "dask", "worker", self.address, *words, *space))
+            workers.append(started("-m", "dask", "worker", self.address, *words, *self._tls, *space))
             self._all.append(workers[-1])
         return workers
 
@@ -153,6 +158,69 @@ def test_dask__no_worker_and_other_versions_are_told(cluster: Cluster) -> None:
     wait_for_workers(cluster, 1)
     code, _, err = end_of(cluster.drive("version", CAPTURES[:1]))
     assert (code, "here is lastack 9.9/9; install the same everywhere" in err) == (1, True), err
+
+
+def made(folder: Path, name: str, signer: str | None = None) -> None:
+    """Make a key and a certificate, signed by itself or by another."""
+    words = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    words += [
+        "-subj",
+        f"/CN={name}",
+        "-days",
+        "2",
+        "-keyout",
+        f"{folder}/{name}.key",
+        "-out",
+        f"{folder}/{name}.pem",
+    ]
+    if signer is not None:
+        words += ["-CA", f"{folder}/{signer}.pem", "-CAkey", f"{folder}/{signer}.key"]
+    subprocess.run(words, check=True, capture_output=True, timeout=30)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_dask__a_cluster_that_speaks_tls_takes_those_of_its_authority_only(tmp_path: Path) -> None:
+    made(tmp_path, "ca")
+    made(tmp_path, "node", "ca")
+    made(tmp_path, "stranger")
+    files = [f"{tmp_path}/{name}" for name in ("ca.pem", "node.pem", "node.key")]
+    words = ("--tls-ca-file", files[0], "--tls-cert", files[1], "--tls-key", files[2], "--protocol", "tls")
+    cluster = Cluster(tmp_path, words)
+    try:
+        assert cluster.address.startswith("tls://127.0.0.1:")
+        cluster.start_workers(1)
+        analyze = ("-m", "lastack.cli.main", "analyze", *CAPTURES[:3], "--cluster", cluster.address, "-o")
+        mine = ("--tls-ca", files[0], "--tls-cert", files[1], "--tls-key", files[2])
+
+        def run(output: str, *tls: str) -> subprocess.CompletedProcess[str]:
+            words = [sys.executable, *analyze, str(tmp_path / output), *tls]
+            return subprocess.run(words, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+
+        wait_until(lambda: run("kept", *mine).returncode == 0, "a run over TLS", DEADLINE_S)
+        assert lastack.track(*CAPTURES[:3]).table["session_id"].to_pylist() == [
+            number
+            for segment in read_manifest(tmp_path / "kept").segments
+            for number in pq.read_table(tmp_path / "kept" / segment.file)["session_id"].to_pylist()
+        ]
+        other = run(
+            "other",
+            "--tls-ca",
+            files[0],
+            "--tls-cert",
+            f"{tmp_path}/stranger.pem",
+            "--tls-key",
+            f"{tmp_path}/stranger.key",
+        )
+        assert other.returncode == 2
+        assert "is it of the same authority? See --tls-ca" in other.stderr
+        assert (
+            run(
+                "torn", "--tls-ca", files[0], "--tls-cert", files[1], "--tls-key", f"{tmp_path}/ca.key"
+            ).returncode
+            == 3
+        )
+    finally:
+        cluster.close()
 
 
 def test_dask__an_address_where_nobody_answers_is_told(tmp_path: Path) -> None:

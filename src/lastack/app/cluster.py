@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from lastack.app import prepare
+from lastack.app.clocks import clock_differences, offsets_of
 from lastack.app.cluster_captures import digest, map_captures
 from lastack.app.cluster_fetch import opened_head
 from lastack.app.cluster_order import Mapped
@@ -115,8 +116,9 @@ class ClusterRun:
                     f"{self._work}: cannot be written ({reason.strerror}); name another --work"
                 ) from None
         prepare.ensure()
-        order = order_captures(paths, opened_head)
-        summary = RunSummary(problems=[str(error) for error in order.rejected])
+        offsets = offsets_of(paths, options.clock_offsets)
+        order = order_captures(paths, opened_head, offsets)
+        summary = RunSummary(problems=[str(error) for error in order.rejected], clock_offsets=offsets)
         told = _Told(progress, started)
         captures, names = self._map(order.files, summary, told)
         summary.captures = names
@@ -130,6 +132,7 @@ class ClusterRun:
             sink(batch)
             told.rows = summary.sessions
             told.tell()
+        summary.ledger.duplicates = summary.duplicates
         summary.seconds = time.monotonic() - started
         return summary
 
@@ -153,7 +156,11 @@ class ClusterRun:
 
         captures: list[Mapped] = []
         names: list[str] = []
-        for capture in map_captures(files, self._work, run, self._piece_bytes):
+        mapped = map_captures(files, self._work, run, self._piece_bytes, summary.clock_offsets)
+        if len(mapped) > 1:
+            seen = [capture.seen for capture in mapped if capture.seen is not None]
+            summary.clocks = clock_differences(seen)
+        for capture in mapped:
             if capture.failed is not None:
                 self.missing[capture.path] = capture.failed
                 summary.problems.append(f"{capture.path}: not in the result: {capture.failed}")
@@ -180,9 +187,15 @@ class ClusterRun:
     ) -> list[str]:
         """Return the folders of the judged rows, by shard."""
         most = options.max_sessions or default_max_sessions()
-        run = digest([capture.parts for capture in captures], names, most, options.idle_timeout_ns)
+        run = digest(
+            [capture.parts for capture in captures],
+            names,
+            most,
+            options.idle_timeout_ns,
+            options.duplicates_ns,
+        )
         tracked = [str(self._work / "track" / f"{run}-{shard}") for shard in range(SHARDS)]
-        arguments = (captures, names, most, options.idle_timeout_ns)
+        arguments = (captures, names, most, options.idle_timeout_ns, options.duplicates_ns)
         tasks = [
             Task(f"track shard {shard}", output, track_shard, (shard, *arguments))
             for shard, output in enumerate(tracked)
@@ -191,6 +204,7 @@ class ClusterRun:
         for said in [result.counters for result in results]:
             told.sessions += said["sessions"]
             summary.evicted += said["evicted"]
+            summary.duplicates += said["duplicates"]
             for name, count in said["lost"].items():
                 summary.lost[name] = summary.lost.get(name, 0) + count
         both_ways = any(result.counters["both_ways"] for result in results)

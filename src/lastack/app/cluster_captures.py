@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from lastack.app.clocks import Seen
 from lastack.app.cluster_fetch import opened_head, whole_of
-from lastack.app.cluster_map import TALLY_FILE, add_tally, map_piece
+from lastack.app.cluster_map import SIGHTINGS_FILE, TALLY_FILE, add_tally, map_piece
 from lastack.app.cluster_pieces import Piece, cut, proved, rest_of
 from lastack.app.jobs import VERSION, Outcome, Task
+from lastack.app.sightings import joined
 from lastack.capture.series import CaptureFile
 from lastack.kernels.ingest import TALLY
 from lastack.store.s3 import S3Folder, open_input, root_of
@@ -34,6 +37,7 @@ class MappedCapture:
         orphans: Packets of interfaces that are not described.
         problems: Its flaws, for people.
         problem_count: How many there were; not all are kept.
+        seen: Its sample of packets, to be compared with those of other sensors.
         failed: Why it is not in the result, None if it is.
     """
 
@@ -44,11 +48,16 @@ class MappedCapture:
     orphans: int = 0
     problems: list[str] = field(default_factory=list)
     problem_count: int = 0
+    seen: Seen | None = None
     failed: str | None = None
 
 
 def map_captures(
-    files: Sequence[CaptureFile], work: Path | S3Folder, run: RunTasks, piece_bytes: int
+    files: Sequence[CaptureFile],
+    work: Path | S3Folder,
+    run: RunTasks,
+    piece_bytes: int,
+    clock_ns: Mapping[str, int],
 ) -> list[MappedCapture]:
     """Return all captures after their map tasks, in the order given.
 
@@ -57,8 +66,9 @@ def map_captures(
         work: Folder of the results.
         run: What runs tasks; called a second time for captures whose pieces proved to be none.
         piece_bytes: Bytes of an uncompressed capture for one task.
+        clock_ns: What is taken off the times of some captures.
     """
-    planned = [(file, _pieces(file.path, piece_bytes)) for file in files]
+    planned = [(file, _pieces(file.path, piece_bytes, clock_ns.get(file.path, 0))) for file in files]
     tasks = {piece: _task(piece, work) for _, pieces in planned for piece in pieces}
     done = run(list(tasks.values()))
     found: list[tuple[CaptureFile, list[Piece]]] = []
@@ -84,8 +94,8 @@ def digest(*values: Any) -> str:
     return hashlib.sha256(repr((VERSION, values)).encode()).hexdigest()[:20]
 
 
-def _pieces(path: str, piece_bytes: int) -> list[Piece]:
-    whole = whole_of(path)
+def _pieces(path: str, piece_bytes: int, clock_ns: int) -> list[Piece]:
+    whole = replace(whole_of(path), clock_ns=clock_ns)
     if whole.size_bytes < 2 * piece_bytes:
         return [whole]
     with opened_head(path, piece_bytes) as capture:
@@ -102,16 +112,20 @@ def _said(outcome: Outcome) -> dict[str, Any]:
 
 
 def _tally(outcome: Outcome) -> Any:
+    return _array(outcome, TALLY_FILE)[0]
+
+
+def _array(outcome: Outcome, name: str) -> Any:
     assert outcome.result is not None, outcome.problem
-    with open_input(root_of(outcome.result.folder) / TALLY_FILE) as stream:
-        data = stream.read()
-    return np.frombuffer(data, TALLY, 1, len(data) - TALLY.itemsize)[0]
+    with open_input(root_of(outcome.result.folder) / name) as stream:
+        return np.load(io.BytesIO(stream.read()), allow_pickle=False)
 
 
 def _joined(file: CaptureFile, parts: Sequence[tuple[Piece, Outcome]]) -> MappedCapture:
     """Return what the pieces of a capture are together."""
     total = np.zeros(1, TALLY)[0]
     capture = MappedCapture(file.path, file.first_ns, tally=total)
+    samples = []
     for piece, outcome in parts:
         if outcome.result is None:
             return MappedCapture(file.path, file.first_ns, failed=outcome.problem)
@@ -124,4 +138,7 @@ def _joined(file: CaptureFile, parts: Sequence[tuple[Piece, Outcome]]) -> Mapped
         capture.orphans += said["orphans"]
         capture.problems += said["problems"]
         capture.problem_count += said["problem_count"]
+        samples.append((_array(outcome, SIGHTINGS_FILE), said["sighted"]))
+    if total["packets"]:
+        capture.seen = Seen(file.path, int(total["first_ns"]), int(total["last_ns"]), *joined(samples))
     return capture

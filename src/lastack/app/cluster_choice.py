@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lastack.app.cluster import ClusterRun, Stage
 from lastack.app.jobs import Engine
-from lastack.app.jobs_dask import DaskCluster
+from lastack.app.jobs_dask import Certificates, DaskCluster
 from lastack.app.jobs_pool import ProcessPool
 from lastack.model.errors import UsageError
 from lastack.model.units import format_size
@@ -23,6 +23,7 @@ def cluster_run(
     work: str | None,
     output: str | None,
     say: Callable[[str], None],
+    certificates: Certificates | None = None,
 ) -> Iterator[ClusterRun]:
     """Yield a run on processes of this machine or on a cluster; what lies between the stages goes when all is done.
 
@@ -32,6 +33,7 @@ def cluster_run(
         work: Work folder, None for one beside the dataset.
         output: The dataset, None if none is kept.
         say: Told what the stages did, and what is missing.
+        certificates: For a cluster that speaks TLS, None for those of Dask's configuration.
 
     Raises:
         UsageError: Both engines were asked for, or no work folder is known that a cluster would see.
@@ -44,7 +46,11 @@ def cluster_run(
     if work is None and cluster is not None:
         raise UsageError("--cluster needs a folder that all workers see: -o DATASET or --work FOLDER there")
     with tempfile.TemporaryDirectory(prefix="lastack-") as temporary:
-        engine: Engine = DaskCluster(cluster) if cluster is not None else ProcessPool(workers or 1)
+        engine: Engine
+        if cluster is not None:
+            engine = DaskCluster(cluster, certificates=certificates)
+        else:
+            engine = ProcessPool(workers or 1)
         try:
             run = ClusterRun(engine, root_of(work if work is not None else Path(temporary) / "work"))
             yield run

@@ -13,10 +13,11 @@ import numpy as np
 from lastack.app.cluster_fetch import opened
 from lastack.app.cluster_pieces import Piece
 from lastack.app.decoding import Decoder, Part, runner
+from lastack.app.sightings import Sightings
 from lastack.kernels.ingest import SHARDS, TALLY
 from lastack.store.shuffle import SegmentWriter
 
-TALLY_FILE = "tally.npy"
+TALLY_FILE, SIGHTINGS_FILE = "tally.npy", "sightings.npy"
 _WINDOW_BYTES = 8 << 20  # what is decoded of it is still in the processor's cache when it is written
 _HELD: list[
     Part
@@ -38,7 +39,9 @@ def map_piece(folder: Path, piece: Piece) -> dict[str, Any]:
     total = np.zeros(1, TALLY)
     with opened(piece) as capture, SegmentWriter(folder, SHARDS) as writer:
         known = capture.read_only(piece.start, piece.end, piece.packets_before, piece.last_ns)
-        for parts in Decoder(capture, 0, 1, runner(None), _WINDOW_BYTES, _HELD).batches():
+        sightings = Sightings()
+        decoder = Decoder(capture, 0, 1, runner(None), _WINDOW_BYTES, _HELD, piece.clock_ns, sightings)
+        for parts in decoder.batches():
             for part in parts:
                 add_tally(total[0], part.tally[0])
                 for shard in range(SHARDS):
@@ -53,10 +56,12 @@ def map_piece(folder: Path, piece: Piece) -> dict[str, Any]:
             "problems": [str(problem) for problem in capture.problems],
             "problem_count": capture.problem_count,
             "clean": flaws == 0,
+            "sighted": sightings.limit,
             "known": known,
             "left": (len(capture.sections), len(capture.interfaces)),
         }
     np.save(folder / TALLY_FILE, total)
+    np.save(folder / SIGHTINGS_FILE, sightings.array)
     return said
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from lastack.app.duplicates import Duplicates
 from lastack.model.batch import SEGMENT
 from lastack.store.s3 import root_of
 from lastack.store.shuffle import read_segments
@@ -38,25 +39,28 @@ class Mapped:
     last_ns: int | None
 
 
-def in_order(captures: Sequence[Mapped], shard: int) -> Iterator[tuple[Any, int]]:
+def in_order(
+    captures: Sequence[Mapped], shard: int, duplicates: Duplicates | None = None
+) -> Iterator[tuple[Any, int]]:
     """Yield arrays of SEGMENT and what to add to their origin.
 
     Args:
         captures: In the order of their ranks.
         shard: Which.
+        duplicates: What leaves out packets that another capture had, None to keep them.
     """
-    for group in _groups(captures):
+    for group in _groups(captures, duplicates.window_ns if duplicates is not None else 0):
         if len(group) == 1:
             for name, before in group[0].parts:
                 for segments in read_segments(root_of(name), shard):
                     yield segments, (group[0].rank << 48) + before
         else:
-            for segments in _merged(group, shard):
-                yield segments, 0
+            for segments, times in _merged(group, shard):
+                yield (segments if duplicates is None else duplicates.once(segments, times)), 0
 
 
-def _groups(captures: Sequence[Mapped]) -> list[list[Mapped]]:
-    """Return captures that overlap in time together; those whose first time is not known overlap with all."""
+def _groups(captures: Sequence[Mapped], margin_ns: int) -> list[list[Mapped]]:
+    """Return captures that overlap in time, or nearly so, together; those whose first time is not known do with all."""
     known = [capture for capture in captures if capture.last_ns is not None]
     if any(capture.first_ns is None for capture in known):
         return [known]
@@ -64,7 +68,7 @@ def _groups(captures: Sequence[Mapped]) -> list[list[Mapped]]:
     latest = _NEVER
     for capture in sorted(known, key=lambda c: (c.first_ns or 0, c.rank)):
         first, last = capture.first_ns or 0, capture.last_ns or 0
-        if groups and first <= latest:
+        if groups and first - margin_ns <= latest:
             groups[-1].append(capture)
         else:
             groups.append([capture])
@@ -122,7 +126,7 @@ def _chunks(capture: Mapped, shard: int) -> Iterator[Any]:
                 yield some
 
 
-def _merged(group: Sequence[Mapped], shard: int) -> Iterator[Any]:
+def _merged(group: Sequence[Mapped], shard: int) -> Iterator[tuple[Any, Any]]:
     waiting = sorted(group, key=lambda capture: (_first(capture), capture.rank))
     heads: list[_Head] = []
     while waiting or heads:
@@ -142,9 +146,10 @@ def _merged(group: Sequence[Mapped], shard: int) -> Iterator[Any]:
         open_bounds += [_first(capture) for capture in waiting[:1]]
         bound = min(open_bounds, default=None)
         heads.sort(key=lambda head: head.rank)
-        taken = [head.take(bound) for head in heads]
+        taken = [head.take(bound) for head in heads if len(head.keys)]
         heads = [head for head in heads if not head.ended or len(head.keys)]
         segments = np.concatenate([np.empty(0, SEGMENT), *(segments for segments, _ in taken)])
         if len(segments):
             keys = np.concatenate([keys for _, keys in taken])
-            yield np.ascontiguousarray(segments[np.argsort(keys, kind="stable")])
+            order = np.argsort(keys, kind="stable")
+            yield np.ascontiguousarray(segments[order]), keys[order]

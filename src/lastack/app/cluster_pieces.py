@@ -30,6 +30,7 @@ class Piece:
         end: Byte after the last, None for the end of the capture.
         packets_before: Packets before the start, if they are known.
         last_ns: Time of the last of them.
+        clock_ns: Taken off all times.
     """
 
     path: str
@@ -39,6 +40,7 @@ class Piece:
     end: int | None = None
     packets_before: int = 0
     last_ns: int = 0
+    clock_ns: int = 0
 
     @property
     def bytes(self) -> int:
@@ -95,6 +97,5 @@ def rest_of(pieces: Sequence[Piece], good: int, tallies: Sequence[Any]) -> Piece
     if not good:
         return replace(pieces[0], start=None, end=None)
     before = sum(int(tally["packets"]) for tally in tallies[:good])
-    return replace(
-        pieces[good], end=None, packets_before=before, last_ns=int(tallies[good - 1]["previous_ns"])
-    )
+    last_ns = int(tallies[good - 1]["previous_ns"]) + pieces[good].clock_ns  # as the capture has it
+    return replace(pieces[good], end=None, packets_before=before, last_ns=last_ns)

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from lastack.app.cluster_order import Mapped, in_order
 from lastack.app.decoding import runner
+from lastack.app.duplicates import Duplicates
 from lastack.diagnosis.around import Around, around_rows
 from lastack.diagnosis.crowd import Crowd
 from lastack.diagnosis.engine import diagnose
@@ -50,6 +51,7 @@ def track_shard(
     sensors: Sequence[str],
     max_sessions: int,
     idle_timeout_ns: int | None,
+    duplicates_ns: int | None = None,
 ) -> dict[str, Any]:
     """Write the rows of one shard, in order of (start time, first packet), without verdicts.
 
@@ -60,14 +62,16 @@ def track_shard(
         sensors: Names of the captures, by rank.
         max_sessions: Most sessions held at a time over all shards; this one holds its share.
         idle_timeout_ns: Sessions that are silent for longer end; None means never.
+        duplicates_ns: Packets that two captures have within so many ns are counted once; None to count each.
     """
+    duplicates = Duplicates(duplicates_ns) if duplicates_ns is not None else None
     tracker = Tracker(max_sessions, idle_timeout_ns)
     tracker.sensors = list(sensors)
     segments = 0
 
     def early() -> Iterator[Any]:
         nonlocal segments
-        for some, origin_add in in_order(captures, shard):
+        for some, origin_add in in_order(captures, shard, duplicates):
             segments += len(some)
             for batch in tracker.feed(shard, some.ctypes.data, len(some), origin_add):
                 yield diagnose(batch, around_rows(batch))
@@ -82,6 +86,7 @@ def track_shard(
         "sessions": left + rows,
         "early": left,
         "evicted": tracker.evicted,
+        "duplicates": duplicates.count if duplicates is not None else 0,
         "lost": tracker.lost(),
         "both_ways": seen,
     }

@@ -42,7 +42,9 @@ def _in_order(judged: Sequence[Path]) -> Iterator[Any]:
     total = int(lengths.sum())
     owners, places = np.empty(total, np.uint8), np.empty(total, np.uint32)
     starts, origins = (np.array([run[n].ctypes.data for run in runs], np.uint64) for n in (0, 1))
-    merge_runs(starts, origins, lengths, owners, places)
+    numbers = np.zeros(len(runs), np.uint64)
+    heads, ahead = np.zeros(len(runs), np.int64), np.zeros(len(runs), np.int64)
+    merge_runs(starts, origins, numbers, heads, lengths, ahead, owners, places)
     streams = [_Stream(path) for path in paths]
     for first in range(0, total, ROWS_PER_BATCH):
         some = owners[first : first + ROWS_PER_BATCH]

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from lastack.app.sightings import Sightings
 from lastack.capture.source import Capture
 from lastack.capture.window import Window
 from lastack.kernels.ingest import BLOCK, SHARDS, TALLY, ingest, ingest_lanes
@@ -107,8 +108,8 @@ def decode_lanes(
     parts: list[Part], lanes: Any, window: Window, state: Any, interfaces: Any, sensor: int
 ) -> None:
     """Walk and decode one stretch of a window for each part, in lock step; `lanes` say where they begin and stop."""
-    shards = np.stack([part.addresses for part in parts])
-    filled = np.zeros((len(parts), SHARDS), np.int64)
+    shards = np.concatenate([part.addresses for part in parts])
+    filled = np.zeros(len(parts) * SHARDS, np.int64)
     tallies = np.zeros(len(parts), TALLY)
     ingest_lanes(
         window.base,
@@ -123,7 +124,7 @@ def decode_lanes(
         sensor << 48,
         tallies,
     )
-    for part, count, tally in zip(parts, filled, tallies, strict=True):
+    for part, count, tally in zip(parts, filled.reshape(-1, SHARDS), tallies, strict=True):
         part.filled[:] = count
         part.tally[0] = tally
 
@@ -138,6 +139,8 @@ class Decoder:
         run: What runs functions at the same time.
         window_bytes: Bytes taken at a time, None to aim at a number of packets.
         held: Parts of an earlier capture, whose memory is used again; None for new memory.
+        clock_ns: Taken off all times.
+        sightings: Told of all segments, None if nobody wants to compare sensors.
     """
 
     def __init__(
@@ -148,11 +151,15 @@ class Decoder:
         run: Run,
         window_bytes: int | None = None,
         held: list[Part] | None = None,
+        clock_ns: int = 0,
+        sightings: Sightings | None = None,
     ) -> None:
         self.capture = capture
         self.sensor = sensor
         self._run = run
         self._fixed = window_bytes
+        self._clock_ns = clock_ns
+        self._sightings = sightings
         self._threads = parts
         self._parts = held if held is not None else []
         self._parts.extend(Part() for _ in range(parts - len(self._parts)))
@@ -163,9 +170,27 @@ class Decoder:
         """Yield the parts of one stretch after another, in order; each list is valid until the next."""
         for window in self._windows():
             while window.position < window.end:
-                yield self._decode_lanes(window) or self._decode(window)
+                parts = self._decode_lanes(window) or self._decode(window)
+                if self._clock_ns or self._sightings is not None:
+                    for part in parts:
+                        self._look(part)
+                yield parts
                 if not self.capture.settle(window):
                     break
+
+    def _look(self, part: Part) -> None:
+        for shard in range(SHARDS):
+            segments = part.segments(shard)
+            if self._clock_ns:
+                segments["ts_ns"] -= self._clock_ns
+            if self._sightings is not None:
+                self._sightings.add(shard, segments)
+        if not part.tally["packets"][0]:
+            return
+        for name in ("first_ns", "last_ns", "head_ns", "previous_ns"):
+            part.tally[name] -= self._clock_ns
+        if self._sightings is not None:
+            self._sightings.cover(int(part.tally["first_ns"][0]), int(part.tally["last_ns"][0]))
 
     def _windows(self) -> Iterator[Window]:
         target = self._fixed or _FIRST_WINDOW

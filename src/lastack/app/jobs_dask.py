@@ -10,34 +10,70 @@ from __future__ import annotations
 import importlib
 import logging
 import socket
+import ssl
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from lastack.app.jobs import Outcome, Task, Told, about_this_worker, run_task
-from lastack.model.errors import LastackError, UsageError
+from lastack.model.errors import InputError, LastackError, UsageError
 
 _CONNECT_S = 10.0
 _RETURN_S = 60.0  #: how long a scheduler that went away is waited for
 _PAUSE_S = 0.5
 _TRIES = 3  #: of a task whose worker dies
+_TLS_REMEDY = "does it speak TLS, and is it of the same authority? See --tls-ca, --tls-cert and --tls-key"
 _mine = about_this_worker
+
+
+@dataclass(frozen=True, slots=True)
+class Certificates:
+    """Files in PEM form for a cluster that speaks TLS.
+
+    Attributes:
+        ca: Certificates of the authority that the scheduler's must be signed by.
+        cert: The client's own, which the scheduler asks for.
+        key: Its private key.
+    """
+
+    ca: str
+    cert: str
+    key: str
+
+    def __post_init__(self) -> None:
+        """Check that the files can be used.
+
+        Raises:
+            InputError: They cannot.
+        """
+        try:
+            context = ssl.create_default_context(cafile=self.ca)
+            context.load_cert_chain(self.cert, self.key)
+        except (OSError, ssl.SSLError) as reason:
+            raise InputError(
+                f"--tls-ca {self.ca}, --tls-cert {self.cert}, --tls-key {self.key}: cannot be used ({reason}); "
+                "name PEM files, and the key of that certificate"
+            ) from None
 
 
 class DaskCluster:
     """Runs tasks on the workers of a scheduler.
 
     Args:
-        address: `tcp://HOST:PORT`, or `tls://HOST:PORT` with certificates from Dask's own configuration.
+        address: `tcp://HOST:PORT` or `tls://HOST:PORT`.
         return_s: Seconds that a scheduler which went away is waited for.
+        certificates: For TLS, None to take those of Dask's own configuration.
 
     Raises:
         UsageError: `distributed` is not installed, nothing answers there, or no worker is connected.
         LastackError: Workers have another version of LastACK or Python.
     """
 
-    def __init__(self, address: str, return_s: float = _RETURN_S) -> None:
+    def __init__(
+        self, address: str, return_s: float = _RETURN_S, certificates: Certificates | None = None
+    ) -> None:
         try:
             self._dask: Any = importlib.import_module("distributed")
         except ImportError:
@@ -50,6 +86,18 @@ class DaskCluster:
                 logging.getLogger(name).setLevel(logging.CRITICAL)
         self._address = address
         self._return_s = return_s
+        self._security: Any = None
+        if certificates is not None:
+            if urlsplit(address).scheme != "tls":
+                raise UsageError(
+                    f"{address}: certificates are for tls://; write tls:// if the scheduler speaks TLS"
+                )
+            self._security = self._dask.Security(
+                tls_ca_file=certificates.ca,
+                tls_client_cert=certificates.cert,
+                tls_client_key=certificates.key,
+                require_encryption=True,
+            )
         self._client: Any = None
         self._connect(_CONNECT_S)
         try:
@@ -64,11 +112,14 @@ class DaskCluster:
             place = urlsplit(self._address)
             if place.scheme in ("tcp", "tls", "") and place.hostname and place.port:
                 socket.create_connection((place.hostname, place.port), timeout_s).close()
-            self._client = self._dask.Client(self._address, timeout=timeout_s, set_as_default=False)
+            self._client = self._dask.Client(
+                self._address, timeout=timeout_s, set_as_default=False, security=self._security
+            )
         except (OSError, ValueError, TypeError) as reason:
             first = (str(reason).splitlines() or [type(reason).__name__])[0]
             raise UsageError(
-                f"{self._address}: no Dask scheduler answers there ({first}); start one: dask scheduler"
+                f"{self._address}: no Dask scheduler answers there ({first}); "
+                + (_TLS_REMEDY if self._address.startswith("tls:") else "start one: dask scheduler")
             ) from None
 
     def _check_workers(self) -> int:

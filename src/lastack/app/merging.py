@@ -20,6 +20,8 @@ from lastack.tracking.memory import Reserve
 _FOREVER = int(np.iinfo(np.int64).max)
 _NEVER = int(np.iinfo(np.int64).min)
 
+_NOTHING = np.empty(0, SEGMENT), np.empty(0, np.int64)
+
 #: Opens the capture of a rank.
 Open = Callable[[int], Decoder]
 
@@ -142,10 +144,12 @@ class Stream:
                 parts = slowest.decode()
                 slowest.keep(parts, before)
             yield Stretch(parts, self._merge())
+            self._heads = [head for head in self._heads if not head.ended or len(head.keys)]
 
     def _merge(self) -> tuple[list[int], Any]:
         bound = min(head.bound for head in self._heads)
-        taken = [head.take_before(bound) for head in self._heads]
+        # Of thousands of captures few have something waiting, and to join the empty arrays of all would cost the most.
+        taken = [_NOTHING, *(head.take_before(bound) for head in self._heads if len(head.keys))]
         segments = np.ascontiguousarray(np.concatenate([segments for segments, _ in taken]))
         order = np.argsort(np.concatenate([keys for _, keys in taken]), kind="stable")
         if len(segments) > self._capacity:

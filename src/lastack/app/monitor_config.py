@@ -15,12 +15,13 @@ from lastack.model.errors import AccessError, InputError
 from lastack.model.units import parse_duration_ns
 from lastack.prober.health import Schedule
 from lastack.prober.monitor import Watched
-from lastack.prober.talk import Script
+from lastack.prober.talk import Exchange, Script
 
 _MOST_BYTES = 16 << 20
 _SCHEDULE = ("interval", "up_interval", "timeout", "up_after", "down_after")
 _TARGET = ("name", "host", "hosts", "port", "ports", "group", "module", "family", *_SCHEDULE)
-_MODULE = ("kind", "send", "half_close", "expect", "timeout")
+_MODULE = ("kind", "send", "half_close", "expect", "query_response", "timeout")
+_EXCHANGE = ("expect", "send")
 _TOP = ("defaults", "target", "module", "monitor")
 _MONITOR = ("listen", "source4", "source6", "on_change", "log", "allow")
 KINDS = ("syn", "connect", "talk")
@@ -212,18 +213,40 @@ def _module(reader: _Reader, name: str, body: Any) -> Module:
     kind = reader.text(body, "kind", "talk", place)
     if kind not in KINDS:
         reader.problem(f"{place}.kind", f"{kind!r} is none of {', '.join(KINDS)}")
-    expect = body.get("expect")
-    pattern = None
-    if expect is not None:
-        try:
-            pattern = re.compile(str(expect).encode())
-        except re.error as error:
-            reader.problem(f"{place}.expect", f"no regular expression: {error}")
+    pattern = _pattern(reader, body, place)
     half_close = body.get("half_close", False)
     if not isinstance(half_close, bool):
         reader.problem(f"{place}.half_close", "must be true or false")
-    script = Script(reader.text(body, "send", "", place).encode(), bool(half_close), pattern)
+    exchanges = _exchanges(reader, body, place)
+    if exchanges and (pattern is not None or half_close or body.get("send")):
+        reader.problem(f"{place}.query_response", "stands for itself: leave send, expect and half_close out")
+    script = Script(reader.text(body, "send", "", place).encode(), bool(half_close), pattern, exchanges)
     return Module(name, kind, script, reader.duration(body, "timeout", 5_000_000_000, place))
+
+
+def _pattern(reader: _Reader, body: Mapping[str, Any], place: str) -> re.Pattern[bytes] | None:
+    expect = body.get("expect")
+    if expect is None:
+        return None
+    try:
+        return re.compile(str(expect).encode())
+    except re.error as error:
+        reader.problem(f"{place}.expect", f"no regular expression: {error}")
+        return None
+
+
+def _exchanges(reader: _Reader, body: Mapping[str, Any], place: str) -> tuple[Exchange, ...]:
+    """Return the steps of a `query_response`, which blackbox_exporter's modules have too."""
+    listed = body.get("query_response", [])
+    if not isinstance(listed, list) or not all(isinstance(step, dict) for step in listed):
+        reader.problem(f"{place}.query_response", 'must be a list such as [{ expect = "^220 " }]')
+        return ()
+    out = []
+    for number, step in enumerate(listed, 1):
+        where = f"{place}.query_response {number}"
+        reader.keys(step, _EXCHANGE, where)
+        out.append(Exchange(_pattern(reader, step, where), reader.text(step, "send", "", where).encode()))
+    return tuple(out)
 
 
 def _schedule(reader: _Reader, body: Mapping[str, Any], place: str) -> Schedule:

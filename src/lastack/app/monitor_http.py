@@ -51,9 +51,11 @@ def make_app(
         name = query.get("module", "tcp_connect")
         module = config.modules.get(name)
         if module is None:
-            return PlainTextResponse(f"Unknown module {name!r}\n", 400)
+            return PlainTextResponse(f'Unknown module "{name}"\n', 400)
+        if not query.get("target"):
+            return PlainTextResponse("Target parameter is missing\n", 400)
         try:
-            host, port = split_target(query.get("target", ""))
+            host, port = split_target(query["target"])
             timeout_ns = _timeout(request, module)
         except UsageError as error:
             return PlainTextResponse(f"{error}\n", 400)
@@ -101,6 +103,8 @@ def _timeout(request: Request, module: Module) -> int:
         seconds = float(given)
     except ValueError as error:
         raise UsageError(f"no number of seconds: {given!r}") from error
+    if seconds == 0:
+        return module.timeout_ns
     if not 0 < seconds < 3600:
         raise UsageError(f"no sensible timeout: {given!r}")
     return min(module.timeout_ns, round(max(seconds - _SCRAPE_MARGIN_S, seconds / 2) * 1e9))
@@ -138,6 +142,16 @@ def ask_once(module: Module, address: str, port: int, timeout_ns: int, config: M
         loop.close()
 
 
+def _hash(address: str) -> int:
+    """Return the FNV-1a hash (32 bits) of an address's bytes, as blackbox_exporter makes it; 0 without one."""
+    if not address:
+        return 0
+    found = 2166136261
+    for byte in ipaddress.ip_address(address).packed:
+        found = (found ^ byte) * 16777619 & 0xFFFFFFFF
+    return found
+
+
 def _exposition(result: Result, address: str, seconds: float, looked_up: float) -> bytes:
     """Return the metrics of one probe, with blackbox_exporter's names and a few of our own."""
     registry = CollectorRegistry()
@@ -150,6 +164,8 @@ def _exposition(result: Result, address: str, seconds: float, looked_up: float) 
     gauge("probe_duration_seconds", "How long the probe took.", seconds)
     gauge("probe_dns_lookup_time_seconds", "Time of the lookup of the name.", looked_up)
     gauge("probe_ip_protocol", "IP version.", 6 if ":" in address else 4)
+    gauge("probe_ip_addr_hash", "Hash of the address: tells when it changes.", _hash(address))
+    gauge("probe_failed_due_to_regex", "1 if the answer did not match.", int(result.mismatched))
     gauge("lastack_probe_result", "1 for the result.", 1, [("result", result.opening.value)])
     if result.rtt_ns is not None:
         gauge("lastack_probe_handshake_seconds", "Time from SYN to answer.", result.rtt_ns / 1e9)

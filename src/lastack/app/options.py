@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from lastack.query.zones import Classes
+from lastack.store.manifest import ClockDifference
 from lastack.tracking.ledger import Ledger
 
 #: Memory of one session, all in, that the default limit counts with.
@@ -41,6 +43,10 @@ class TrackOptions:
         window_bytes: Bytes of a capture taken at a time; None adapts. Results do not depend on it.
         classes: Zones and applications that sessions of captures get; None leaves them unclassified.
         reclassify: Give them to the sessions of datasets too, instead of those that they were kept with.
+        clock_offsets: By how many ns the clock of a sensor is ahead, by name of its captures or a pattern of names; it
+            is taken off their times. Tasks only.
+        duplicates_ns: Packets that captures of two sensors have within so many ns are counted once; None to count
+            each. Tasks only.
     """
 
     threads: int | None = None
@@ -50,6 +56,8 @@ class TrackOptions:
     window_bytes: int | None = None
     classes: Classes | None = None
     reclassify: bool = False
+    clock_offsets: Mapping[str, int] = field(default_factory=dict)
+    duplicates_ns: int | None = None
 
     @property
     def dataset_classes(self) -> Classes | None:
@@ -97,6 +105,9 @@ class RunSummary:
         captures: Names in the order of their first packets.
         seconds: Time taken.
         lost: Entries of gap profiles and hole lists that did not fit, by kind.
+        duplicates: Packets left out because another sensor had them, as was asked for.
+        clocks: How the clocks of sensors differ.
+        clock_offsets: What was taken off the times of captures, in ns.
     """
 
     ledger: Ledger = field(default_factory=Ledger)
@@ -106,6 +117,9 @@ class RunSummary:
     captures: list[str] = field(default_factory=list)
     seconds: float = 0.0
     lost: dict[str, int] = field(default_factory=dict)
+    duplicates: int = 0
+    clocks: list[ClockDifference] = field(default_factory=list)
+    clock_offsets: dict[str, int] = field(default_factory=dict)
 
     @property
     def first_ns(self) -> int | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lastack.app import prepare
+from lastack.app.clocks import Seen, clock_differences
 from lastack.app.decoding import Decoder, runner
 from lastack.app.merging import Stream
 from lastack.app.options import (
@@ -20,6 +21,8 @@ from lastack.app.options import (
     default_max_sessions,
     default_threads,
 )
+from lastack.app.running import in_order, shared
+from lastack.app.sightings import Sightings
 from lastack.capture.series import CaptureOrder, order_captures
 from lastack.capture.source import Capture, open_capture
 from lastack.diagnosis.around import Around, around_rows
@@ -75,6 +78,7 @@ class _Run:
         self._sink = sink
         self._progress = progress
         self._threads = threads
+        self._executor = executor
         self._run: Run = runner(executor)
         self._links = Links()
         self._classify = Classifier(options.classes) if options.classes is not None else None
@@ -102,12 +106,25 @@ class _Run:
                 open_capture(files[rank].path, follow=self._options.follow, wait=wait)
             )
             self._open.append(capture)
-            return Decoder(capture, rank, self._threads, self._run, self._options.window_bytes)
+            if len(files) > 1 and not self._options.follow:
+                sightings[rank] = Sightings()
+            return Decoder(
+                capture,
+                rank,
+                self._threads,
+                self._run,
+                self._options.window_bytes,
+                sightings=sightings.get(rank),
+            )
 
+        sightings: dict[int, Sightings] = {}
         for stretch in Stream([file.first_ns for file in files], opener):
             for part in stretch.parts:
                 self._summary.ledger.add_tally(part.tally[0])
             self._track(stretch.pieces)
+        self._summary.clocks = clock_differences(
+            Seen.of(self._tracker.sensors[rank], sightings[rank]) for rank in sorted(sightings)
+        )
         for capture in self._open:
             self._summary.ledger.add_orphans(int(capture.state["orphans"][0]))
             self._summary.problems.extend(f"{capture.name}: {problem}" for problem in capture.problems)
@@ -117,8 +134,7 @@ class _Run:
     def _track(self, pieces: Callable[[int], list[tuple[int, int, int]]]) -> None:
         """Let every shard account for its segments; `pieces` gives (address, number, packets before) of a shard."""
         jobs = [_Feed(self._tracker, shard, pieces(shard)) for shard in range(SHARDS)]
-        workers = [_InTurn(jobs[first :: self._threads]) for first in range(min(self._threads, SHARDS))]
-        for batches in self._run(list(workers)):
+        for batches in shared(jobs, self._run, self._threads):
             for batch in batches:
                 self._emit(batch)
         if self._options.follow:
@@ -140,27 +156,19 @@ class _Run:
 
     def finish(self) -> RunSummary:
         """End all sessions, write their rows and say what was done."""
-        waiting: list[Any] = []
         self._ending = self._tracker.live + self._summary.sessions
         # What left before was judged by itself; it still shows that both directions were seen.
         seen = self._tracker.both_ways() or self._summary.sessions > 0
-        around = Around(Crowd.of_tables(self._tracker.tables()), seen)
-        for job in self._tracker.flush(self._run):
-            waiting.append(_Judged(job, around))
-            if len(waiting) == self._threads:
-                self._write(waiting)
-                waiting = []
-        self._write(waiting)
+        around = Around(Crowd.of_tables(self._tracker.tables(), self._run), seen)
+        jobs = (_Judged(job, around) for job in self._tracker.flush(self._run))
+        for batch in in_order(jobs, self._executor, self._threads):
+            self._emit(batch)
+            self._tell()
         self._summary.evicted = self._tracker.evicted
         self._summary.lost = self._tracker.lost()
         self._summary.seconds = time.monotonic() - self._started
         self._tell(last=True)
         return self._summary
-
-    def _write(self, jobs: list[Any]) -> None:
-        for batch in self._run(jobs):
-            self._emit(batch)
-        self._tell()
 
     def _tell(self, *, last: bool = False) -> None:
         now = time.monotonic()
@@ -221,13 +229,3 @@ class _Judged:
 
     def __call__(self) -> Any:
         return diagnose(self._job(), self._around)
-
-
-class _InTurn:
-    """Several functions as one."""
-
-    def __init__(self, jobs: list[Any]) -> None:
-        self._jobs = jobs
-
-    def __call__(self) -> list[Any]:
-        return [result for job in self._jobs for result in job()]

@@ -1,22 +1,27 @@
 """Preparing the compiled kernels: once for each version, Python and processor, on two processors at the same time.
 
-Numba compiles on first use and keeps the result in a cache folder. Left to itself it would do so in one thread; here
-two child processes compile half of the kernels each, by using them once. The general decoder (tunnels, wireless, odd
-headers) is left out: it is compiled when a capture first needs it.
+Numba compiles on first use. Left to itself it would do so in one thread; here two child processes compile half of the
+kernels each, by using them once, and keep the machine code (`lastack.kernels.stored`). The general decoder (tunnels,
+wireless, odd headers) is left out: it is compiled when a capture first needs it.
 """
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
-from lastack.kernels import _jit
+from lastack.kernels import cache
+from lastack.model.errors import LastackError
 
 _TIMEOUT_S = 300
+_one_at_a_time = threading.Lock()
 
 
 def ensure(notice: Callable[[str], None] | None = None) -> None:
@@ -25,14 +30,48 @@ def ensure(notice: Callable[[str], None] | None = None) -> None:
     Args:
         notice: Told when there is work to do, before it begins.
     """
-    if not _jit.is_prepared() and _compile(("tracking", "rest"), notice):
-        _jit.mark_prepared()
+    if not cache.is_prepared() and _compile(("tracking", "rest"), notice):
+        cache.mark()
 
 
-def ensure_boxes(notice: Callable[[str], None] | None = None) -> None:
-    """Compile what runs a firewall over packets, if it is not in the cache yet; see `ensure`."""
-    if not _jit.is_prepared(_BOXES) and _compile(("replay", "inline"), notice):
-        _jit.mark_prepared(_BOXES)
+def ensure_replay(notice: Callable[[str], None] | None = None) -> None:
+    """Compile what runs a firewall over the packets of captures, if it is not in the cache yet; see `ensure`."""
+    if not cache.is_prepared(cache.REPLAY) and _compile(("replay",), notice):
+        cache.mark(cache.REPLAY)
+
+
+def ensure_inline(notice: Callable[[str], None] | None = None) -> None:
+    """Compile what judges one packet at a time, if it is not in the cache yet; see `ensure`."""
+    if not cache.is_prepared(cache.INLINE) and _compile(("inline",), notice):
+        cache.mark(cache.INLINE)
+
+
+def compile_missing(wanted: bytes) -> bytes:
+    """Compile one kernel that no group has, in a child process; see `lastack.kernels.cache.compile_missing`.
+
+    Raises:
+        LastackError: It cannot be compiled; the next run will let Numba call its kernels.
+    """
+    command = [sys.executable, "-m", "lastack.kernels.compiling"]
+    try:
+        # Threads come here together, and the child of the first keeps what the others want.
+        with _one_at_a_time:
+            return subprocess.run(
+                command, input=wanted, capture_output=True, timeout=_TIMEOUT_S, check=True, env=_environment()
+            ).stdout
+    except (OSError, subprocess.SubprocessError) as error:
+        with suppress(OSError):
+            cache.mark(cache.BROKEN)
+        said = (getattr(error, "stderr", None) or b"").decode(errors="replace").strip().splitlines()
+        reason = said[-1] if said else str(error)
+        raise LastackError(
+            f"a kernel could not be compiled ({reason:.200}); try again, it will be done another way"
+        ) from error
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment of a child that compiles for this process."""
+    return {**os.environ, "LASTACK_KERNELS": cache.COMPILING if cache.mode() == cache.STORED else cache.NUMBA}
 
 
 def ensure_live(notice: Callable[[str], None] | None = None) -> None:
@@ -41,9 +80,10 @@ def ensure_live(notice: Callable[[str], None] | None = None) -> None:
     Args:
         notice: Told when there is work to do, before it begins.
     """
+    told = cache.is_prepared()
     ensure(notice)
-    if not _jit.is_prepared(_LIVE) and _compile(("live", "general"), notice):
-        _jit.mark_prepared(_LIVE)
+    if not cache.is_prepared(cache.LIVE) and _compile(("live", "general"), notice if told else None):
+        cache.mark(cache.LIVE)
     _use_tracking()
     _use_live()
     _use_general()
@@ -59,7 +99,11 @@ def _compile(parts: tuple[str, ...], notice: Callable[[str], None] | None) -> bo
         for command in commands:
             children.append(
                 subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    env=_environment(),
                 )
             )
         done = [child.wait(_TIMEOUT_S) == 0 for child in children]
@@ -152,7 +196,6 @@ def _use_inline() -> None:
     warm_up(_box())
 
 
-_BOXES, _LIVE = "prepared-boxes", "prepared-live"
 _PARTS = {
     "tracking": _use_tracking,
     "rest": _use_the_rest,

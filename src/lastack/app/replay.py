@@ -88,7 +88,7 @@ def replay_captures(
     """
     order = order_captures(paths)
     prepare.ensure()
-    prepare.ensure_boxes()
+    prepare.ensure_replay()
     with ExitStack() as stack:
         threads = options.threads or default_threads()
         executor = stack.enter_context(ThreadPoolExecutor(threads - 1)) if threads > 1 else None

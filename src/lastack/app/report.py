@@ -24,6 +24,7 @@ from lastack.query.metrics import METRICS
 from lastack.query.questions import FINE, Grouped, GroupedAnswer, Sort, parse_having
 from lastack.query.series import TimeChart, all_of, key_filter
 from lastack.query.survey import COLUMNS, Survey
+from lastack.store.place import shown
 from lastack.view.reportdata import CauseGroup, Example, ReportData
 
 _SHARES = "failed_share,cut_share,syn/attempt,rst.clt/connection,rst.srv/connection"
@@ -68,7 +69,7 @@ def gather(
         return time_chart(source, question, every_ns, time)
 
     return ReportData(
-        inputs=tuple(inputs),
+        inputs=tuple(map(shown, inputs)),
         where=text,
         run=source.run,
         overview=survey.overview(source.run.last_ns, _TOP),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lastack.app.clock_notes import clock_notes
 from lastack.app.options import Progress, RunSummary, TrackOptions
 from lastack.model.errors import InputError, UsageError
 from lastack.query.ast import Node
@@ -259,6 +260,9 @@ def run_of(summary: RunSummary) -> Run:
         backwards=ledger.backwards,
         lost=dict(summary.lost),
         problems=tuple(str(problem) for problem in summary.problems),
+        duplicates=summary.duplicates,
+        clocks=tuple(summary.clocks),
+        clock_offsets=dict(summary.clock_offsets),
     )
 
 
@@ -270,6 +274,10 @@ def run_notes(run: Run) -> list[str]:
             f"the session table was full: {run.evicted:,} sessions left early (observed = evicted); "
             "a larger --max-sessions keeps them"
         )
+    for clock in run.clocks:
+        notes += clock_notes(clock, dropped=run.duplicates > 0)
+    if run.duplicates:
+        notes.append(f"{run.duplicates:,} packets were in captures of two sensors, and are counted once")
     if run.residual:
         notes.append(f"the ledger does not balance: {run.residual:,} packets are nowhere; please report this")
     return notes

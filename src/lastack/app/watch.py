@@ -40,6 +40,7 @@ _SWEEP_S = 1.0
 _SHARE = 20  # what is done now and then takes at most one part in so many of the time
 _STEP_NS = NS_PER_S
 _MOST_PROBLEMS = 100
+_TOP = 8
 
 Told = Callable[[str], None]
 
@@ -65,6 +66,9 @@ class WatchState:
         causes: The same by cause.
         segments: Files of the dataset.
         size: Their bytes.
+        oldest_s: Seconds since the first FIN of the session that is half-closed longest.
+        firing: Names of alert rules that fire.
+        servers: Servers with most sessions in the last minutes: name, sessions, how many took harm.
     """
 
     name: str
@@ -83,6 +87,9 @@ class WatchState:
     causes: dict[str, int] = field(default_factory=dict)
     segments: int = 0
     size: int = 0
+    oldest_s: float = 0.0
+    firing: list[str] = field(default_factory=list)
+    servers: list[tuple[str, int, int]] = field(default_factory=list)
 
 
 class Watch:
@@ -294,6 +301,10 @@ class Watch:
         totals = {name: getattr(state, name) for name in ("opened", "packets", "drops", "evicted", "lost")}
         self.metrics.stand(self._standing, totals, up=state.up, writable=not store.trouble)
         if self.show is not None:
+            ages = self._standing.half_closed_ages_s
+            state.oldest_s = max((float(some.max()) for some in ages if len(some)), default=0.0)
+            state.firing = [name for name, one in self._keeper.alerts.states.items() if one.firing]
+            state.servers = self._keeper.top.first(_TOP)
             self.show(state)
 
     def _run_so_far(self, segments: int, stray: int, rows: int) -> Run:

@@ -52,3 +52,8 @@ def status_row(state: WatchState) -> dict[str, Any]:
         name: getattr(standing, name) for name in ("established", "half_open", "half_closed", "closed")
     }
     return row
+
+
+def screen_row(state: WatchState) -> dict[str, Any]:
+    """Return what a screen shows beyond that: it has addresses, which are not served."""
+    return {"oldest_s": state.oldest_s, "firing": state.firing, "servers": state.servers}

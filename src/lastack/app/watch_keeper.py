@@ -21,11 +21,12 @@ from lastack.app.alerts_ask import ask_alert
 from lastack.app.alerts_send import Sender
 from lastack.app.watch_metrics import WatchMetrics
 from lastack.app.watch_options import WatchOptions
+from lastack.app.watch_top import TopServers
 from lastack.diagnosis.around import Around, around_rows
 from lastack.diagnosis.columns import Columns
 from lastack.diagnosis.engine import diagnose
 from lastack.diagnosis.links import Links
-from lastack.model.enums import Ending, Observed
+from lastack.model.enums import Ending, Observed, Opening
 from lastack.model.errors import LastackError
 from lastack.query.classify import Classifier
 from lastack.store.dataset import Dataset
@@ -39,6 +40,8 @@ _NAP_S = 0.2
 _TIDY_EVERY_S = 10.0
 _FAREWELL_S = 5.0  # for alerts that are under way when the watch ends
 _UNFINISHED = [int(ending) for ending in (Ending.open, Ending.half_closed, Ending.vanished)]
+#: What such an attempt waits for may be among the packets that were dropped.
+_UNDECIDED = [int(opening) for opening in (Opening.unanswered, Opening.half_open)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,7 @@ class Keeper:
         self.losses: deque[tuple[int, int]] = deque(maxlen=1000)
         self.failure: BaseException | None = None
         self.alerts = Alerts(options.alerts)
+        self.top = TopServers()
         self._options = options
         self._metrics = metrics
         self._run_of = run_of
@@ -184,6 +188,7 @@ class Keeper:
         self.segments += placed - stray
         self.rows += batch.num_rows
         self._metrics.count(batch)
+        self.top.add(batch)
         self.store.write(batch)
 
     def _judged(self, left: Left) -> Any:
@@ -246,14 +251,15 @@ def lowered(batch: Any, losses: list[tuple[int, int]], now_ns: int) -> Any:
     Args:
         batch: Rows as they left the table.
         losses: First and last time of each stretch in which the kernel dropped packets.
-        now_ns: When the rows left: a session that has not ended was live until then.
+        now_ns: When the rows left: a session that has not ended, or still waits for an answer, was live until then.
     """
     if not losses or not batch.num_rows:
         return batch
     cols = Columns(batch)
     seen = cols.code("observed")
     starts, ends = cols.number("start_ns"), cols.number("end_ns").copy()
-    ends[np.isin(cols.code("ending"), _UNFINISHED)] = now_ns
+    waiting = np.isin(cols.code("ending"), _UNFINISHED) | np.isin(cols.code("opening"), _UNDECIDED)
+    ends[waiting] = now_ns
     hit = np.zeros(len(seen), bool)
     for first, last in losses:
         hit |= (starts <= last) & (ends >= first)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from lastack.diagnosis.columns import Columns
 from lastack.model.enums import Cause, Ending, Observed, Opening
@@ -23,6 +23,7 @@ class WatchMetrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
         self._opened = _Total("lastack_sessions_opened", "Sessions that began.", registry)
         self._established = _Total(
             "lastack_sessions_established", "Sessions whose handshake was seen to complete.", registry

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,12 +34,17 @@ class CaptureOrder:
 Opener = Callable[[str], AbstractContextManager[Capture]]
 
 
-def order_captures(paths: Iterable[str | os.PathLike[str]], opener: Opener = open_capture) -> CaptureOrder:
+def order_captures(
+    paths: Iterable[str | os.PathLike[str]],
+    opener: Opener = open_capture,
+    clock_ns: Mapping[str, int] | None = None,
+) -> CaptureOrder:
     """Return files sorted by the time of their first packet, then by name; pipes come last, as given.
 
     Args:
         paths: Capture files; `-` is standard input.
         opener: How to open one.
+        clock_ns: What is taken off the times of some of them.
 
     Raises:
         UsageError: The same file was given twice, or standard input more than once.
@@ -60,9 +65,13 @@ def order_captures(paths: Iterable[str | os.PathLike[str]], opener: Opener = ope
             continue
         try:
             with opener(path) as capture:
-                order.files.append(CaptureFile(path, capture.first_time_ns()))
+                first_ns = capture.first_time_ns()
         except LastackError as error:
             order.rejected.append(error)
+            continue
+        if first_ns is not None and clock_ns:
+            first_ns -= clock_ns.get(path, 0)
+        order.files.append(CaptureFile(path, first_ns))
     if order.rejected and not order.files and not pipes:
         raise order.rejected[0]
     order.files.sort(key=lambda file: (file.first_ns is None, file.first_ns or 0, _natural(file.path)))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from typing import Literal
 
 import click
 
-from lastack.cli.common import PositiveCount, Reading, reading_options, tell
+from lastack.cli.common import Duration, PositiveCount, Reading, reading_options, tell
 
 _EPILOG = """\b
 Examples:
@@ -40,11 +41,30 @@ Examples:
     "--workers", type=PositiveCount(), help="Track in so many processes that may die and be resumed."
 )
 @click.option("--cluster", metavar="ADDRESS", help="Track on a Dask cluster: tcp://SCHEDULER:PORT or tls://.")
+@click.option("--tls-ca", metavar="FILE", help="For tls://: who signed the scheduler's certificate (PEM).")
+@click.option("--tls-cert", metavar="FILE", help="For tls://: the certificate to show (PEM).")
+@click.option("--tls-key", metavar="FILE", help="For tls://: its key (PEM).")
 @click.option(
     "--work",
     metavar="FOLDER",
     help="Results in between, for --workers and --cluster: seen by all workers, kept until all is done "
     "(default: DATASET.work).",
+)
+@click.option(
+    "--clock-offset",
+    "offsets",
+    metavar="CAPTURE=OFFSET",
+    multiple=True,
+    help="The clock of this capture's sensor is ahead by so much, such as +0.8ms (behind: -0.8ms): taken off its "
+    "times. CAPTURE may be a pattern.",
+)
+@click.option(
+    "--drop-duplicates",
+    "duplicates",
+    is_flag=False,
+    flag_value=20_000_000,
+    type=Duration(),
+    help="Count packets once that captures of two sensors have within this time (20ms if none is told).",
 )
 @reading_options
 def command(
@@ -57,7 +77,12 @@ def command(
     top: int,
     workers: int | None,
     cluster: str | None,
+    tls_ca: str | None,
+    tls_cert: str | None,
+    tls_key: str | None,
     work: str | None,
+    offsets: tuple[str, ...],
+    duplicates: int | None,
     reading: Reading,
 ) -> None:
     """Say how the TCP sessions of captures opened, how they ended, and what stands out.
@@ -68,6 +93,9 @@ def command(
         raise click.UsageError("--overwrite and --append exclude each other")
     if (overwrite or append) and output is None:
         raise click.UsageError("--overwrite and --append need -o DATASET")
+    files = [name for name in (tls_ca, tls_cert, tls_key) if name is not None]
+    if files and (len(files) < 3 or cluster is None):
+        raise click.UsageError("--tls-ca, --tls-cert and --tls-key go together, and with --cluster tls://…")
     mode: Literal["new", "overwrite", "append"] = "overwrite" if overwrite else "append" if append else "new"
     # Imported late: parsing a command line must not wait for Arrow.
     from lastack.app.options import default_threads
@@ -79,19 +107,30 @@ def command(
     keep = Keep(root_of(output), mode) if output is not None else None
     node = parse_filter(where)
     missing = 0
-    if cluster is None and workers is None and any(is_s3(name) for name in inputs if name != "-"):
-        workers = default_threads()  # tasks fetch what they read
+    options = replace(reading.track_options, clock_offsets=_offsets(offsets), duplicates_ns=duplicates)
+    for_tasks = offsets or duplicates is not None or any(is_s3(name) for name in inputs if name != "-")
+    if cluster is None and workers is None and for_tasks:
+        workers = default_threads()
     if workers is None and cluster is None:
         if work is not None:
             raise click.UsageError("--work goes with --workers or --cluster")
         with shown_progress(reading, inputs) as progress:
-            report = survey_inputs(inputs, node, keep, reading.track_options, progress, top)
+            report = survey_inputs(inputs, node, keep, options, progress, top)
     else:
         from lastack.app.cluster_choice import cluster_run
+        from lastack.app.jobs_dask import Certificates
 
-        with cluster_run(workers, cluster, work, output, lambda text: tell([text], reading)) as run:
+        files = [name for name in (tls_ca, tls_cert, tls_key) if name is not None]
+        if files and (len(files) < 3 or cluster is None):
+            raise click.UsageError(
+                "--tls-ca, --tls-cert and --tls-key go together, and with --cluster tls://…"
+            )
+        certificates = Certificates(*files) if files else None
+        with cluster_run(
+            workers, cluster, work, output, lambda text: tell([text], reading), certificates
+        ) as run:
             with shown_progress(reading, inputs) as progress:
-                report = survey_inputs(inputs, node, keep, reading.track_options, progress, top, run.track)
+                report = survey_inputs(inputs, node, keep, options, progress, top, run.track)
             missing = len(run.missing)
     if form == "json":
         sys.stdout.write(json.dumps(report.to_json(), indent=1, ensure_ascii=False) + "\n")
@@ -105,3 +144,22 @@ def command(
         click.echo(f"lastack: {report.run.sessions:,} sessions kept in {output}", err=True)
     if missing:
         click.get_current_context().exit(1)
+
+
+def _offsets(words: tuple[str, ...]) -> dict[str, int]:
+    """Return the nanoseconds of each `CAPTURE=OFFSET`."""
+    from lastack.model.units import parse_duration_ns
+
+    found = {}
+    for word in words:
+        name, equals, text = word.rpartition("=")
+        sign = -1 if text.startswith("-") else 1
+        try:
+            if not equals or not name:
+                raise ValueError("CAPTURE=OFFSET is needed")
+            found[name] = sign * parse_duration_ns(text.lstrip("+-"))
+        except (ValueError, OverflowError) as reason:
+            raise click.BadParameter(
+                f"{word!r}: {reason}; write such as b.pcap=+0.8ms", param_hint="--clock-offset"
+            ) from None
+    return found

@@ -65,6 +65,7 @@ def command(
     # Imported late: parsing a command line must not wait for Arrow.
     from lastack.app.compare import compare
     from lastack.query.parse import parse_filter
+    from lastack.store.place import shown
     from lastack.store.target import Target
     from lastack.view.compare import render_csv, render_json, render_text
 
@@ -78,7 +79,8 @@ def command(
                 _part(sources[0], node, text, name) for text, name in ((before, "before"), (after, "after"))
             ]
         else:
-            names = inputs if inputs[0] != inputs[1] else (f"{inputs[0]} (1)", f"{inputs[1]} (2)")
+            names = [shown(name) for name in inputs]
+            names = names if names[0] != names[1] else [f"{name} ({n})" for n, name in enumerate(names, 1)]
             periods = [_whole(source, node, name) for source, name in zip(sources, names, strict=True)]
         found = compare(periods[0], periods[1], metrics, by, strays)
         for source in sources:

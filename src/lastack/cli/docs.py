@@ -17,6 +17,7 @@ from lastack.cli.lazy import LazyGroup
 from lastack.cli.main import cli
 from lastack.query.operators import OPERATORS
 from lastack.query.parse import GRAMMAR
+from lastack.store import clickhouse_schema
 from lastack.view import measures
 from lastack.view.causes import INTRODUCTION as INTRODUCTION_OF_CAUSES
 from lastack.view.causes import render_causes
@@ -36,7 +37,20 @@ def pages() -> dict[str, str]:
         "metrics.md": metrics_page(),
         "profiles.md": profiles_page(),
         "causes.md": causes_page(),
+        "clickhouse.md": clickhouse_page(),
     }
+
+
+def clickhouse_page() -> str:
+    """Return the tables that sessions have in ClickHouse."""
+    statements = ";\n\n".join([*clickhouse_schema.schema(90), clickhouse_schema.insert_versions()])
+    return (
+        f"# Tables in ClickHouse\n\n{_NOTE}\n"
+        "What `lastack dataset schema clickhouse --keep 90d` prints, and `lastack dataset push` makes where they are "
+        "not there (without `--keep`, without `TTL`). [Keep sessions in ClickHouse](../howto/clickhouse.md) says how "
+        "to use and change them.\n\n"
+        f"```sql\n{statements};\n```\n"
+    )
 
 
 def causes_page() -> str:

@@ -99,10 +99,14 @@ def command(
     router); without root it runs in a network namespace of your own. SIGHUP reads the policy again and keeps the
     sessions.
     """
+    from lastack.kernels import cache
+
+    cache.prefer_numba()  # before anything imports kernels
+
     from lastack.app.boxes import BoxWords
     from lastack.app.emulate import EmulateOptions, EmulateRun, warm_up
     from lastack.app.nat import NatWords
-    from lastack.cli.progress import prepare_boxes
+    from lastack.cli.progress import prepare_inline
 
     def warn(line: str) -> None:
         if not quiet:
@@ -117,7 +121,7 @@ def command(
             inside, outside, speed, not both_ways, log, control, tun=tun or nat is not None, nat=nat
         )
         run = EmulateRun(words, options, warn)
-        prepare_boxes(quiet)
+        prepare_inline(quiet)
         warm_up(run.box)
         pace = "" if speed == 1 else f", {speed:g} times as fast"
         for line in run.remarks():

@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "compare": ("compare", "What changed between two inputs or two periods, ranked."),
     "report": ("report", "One HTML page to read and to mail: ledger, endings over time, causes, top lists."),
     "serve": ("serve", "Datasets in the browser, and a JSON API over them."),
+    "dataset": ("dataset", "Datasets in ClickHouse: bring sessions there, print the schema."),
     "show": ("show", "Everything about one session."),
     "probe": ("probe", "Test a real path: does half-close survive it, and for how long?"),
     "lab": ("lab", "Client, box and server of real kernels on this machine; every way to close; traffic."),

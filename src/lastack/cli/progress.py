@@ -82,11 +82,18 @@ def prepare_kernels(reading: Reading) -> None:
     ensure(None if reading.quiet else lambda text: click.echo(f"lastack: {text}", err=True))
 
 
-def prepare_boxes(quiet: bool) -> None:
-    """Compile what runs a firewall over packets, and say so; it happens once."""
-    from lastack.app.prepare import ensure_boxes
+def prepare_replay(quiet: bool) -> None:
+    """Compile what runs a firewall over captures, and say so; it happens once."""
+    from lastack.app.prepare import ensure_replay
 
-    ensure_boxes(None if quiet else lambda text: click.echo(f"lastack: {text}", err=True))
+    ensure_replay(None if quiet else lambda text: click.echo(f"lastack: {text}", err=True))
+
+
+def prepare_inline(quiet: bool) -> None:
+    """Compile what judges packets one by one, and say so; it happens once."""
+    from lastack.app.prepare import ensure_inline
+
+    ensure_inline(None if quiet else lambda text: click.echo(f"lastack: {text}", err=True))
 
 
 def _short(number: float) -> str:

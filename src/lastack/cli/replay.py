@@ -95,7 +95,7 @@ def command(
     from lastack.app.replay import replay_captures
     from lastack.app.scenarios import configured
     from lastack.app.whatif import forks_of
-    from lastack.cli.progress import prepare_boxes, shown_progress
+    from lastack.cli.progress import prepare_replay, shown_progress
     from lastack.replay.forks import at_the_latest, difference, is_coarse
     from lastack.store.target import Target
     from lastack.view.replay import as_json, as_lines, render
@@ -111,7 +111,7 @@ def command(
     if table_size is not None:
         boxes = [replace(one, room=replace(one.room, limit=table_size)) for one in boxes]
     writer = _writer(packets, captures, boxes[0]) if packets is not None else None
-    prepare_boxes(reading.quiet)
+    prepare_replay(reading.quiet)
     try:
         with shown_progress(reading, captures) as progress:
             done, summary = replay_captures(

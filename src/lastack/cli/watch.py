@@ -13,11 +13,14 @@ from lastack.cli.common import Count, Duration, PositiveCount
 if TYPE_CHECKING:
     from lastack.app.watch_options import WatchOptions
 
+_FAREWELL_S = 20.0  # for what is still to be sent when the watch ends
+
 _EPILOG = """\b
 Examples:
   lastack watch eth0 -o sessions                       until Ctrl-C; go on later with the same line
   lastack watch eth0 -o sessions --keep-age 30d --keep-size 50GB
   lastack watch any -o sessions --listen 127.0.0.1:9116     /metrics for Prometheus
+  lastack watch eth0 --to clickhouse://db.example.net/flows      sent on; kept here for an hour
   tcpdump -i eth0 -U -s 256 -w - | lastack watch - -o sessions
   lastack watch eth0 -o sessions --settings watch.toml      timeouts and alerts; SIGHUP reads it again
   lastack watch --settings watch.toml --check-alerts -o sessions    what each rule says now
@@ -56,14 +59,30 @@ class Size(click.ParamType[int]):
             self.fail(str(reason), param, ctx)
 
 
+class DurationOrNever(Duration):
+    """A duration, or 0s for never."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return nanoseconds."""
+        return 0 if value in ("0", "0s") else super().convert(value, param, ctx)
+
+
 @click.command("watch", epilog=_EPILOG)
 @click.argument("interface", required=False, metavar="INTERFACE|-")
 @click.option(
     "-o", "--output", metavar="DATASET", help="Keep sessions in this folder; one that is there grows."
 )
+@click.option(
+    "--to",
+    metavar="clickhouse://HOST/DATABASE",
+    help="Send sessions there too; they wait on disk while it is away.",
+)
+@click.option("--spool-size", type=Size(), help="Let so much wait for --to at most (4GiB).")
 @click.option("--roll", type=Duration(), help="Write finished sessions this often (10s).")
 @click.option("--roll-rows", type=PositiveCount(), help="Or as soon as there are so many (100k).")
-@click.option("--snapshot", type=Duration(), help="Write the open sessions this often (10s).")
+@click.option(
+    "--snapshot", type=DurationOrNever(), help="Write the open sessions this often (10s); 0s for never."
+)
 @click.option("--established-idle", type=Duration(), help="Silence that ends an established session (24h).")
 @click.option("--half-open-idle", type=Duration(), help="Silence that ends one that never opened (3m).")
 @click.option("--half-closed-idle", type=Duration(), help="Silence that ends a half-closed one (24h).")
@@ -87,6 +106,8 @@ class Size(click.ParamType[int]):
 def command(
     interface: str | None,
     output: str | None,
+    to: str | None,
+    spool_size: int | None,
     listen: str | None,
     settings: str | None,
     config: str | None,
@@ -103,8 +124,15 @@ def command(
     INTERFACE is a network interface, `any`, or - for a capture on standard input. Sessions are written as they end;
     one that is open is in the dataset's open.parquet. Needs CAP_NET_RAW, and gives everything else up.
     """
+    if output is None and to is not None and interface is not None:
+        from lastack.app.watch_to import KEEP_NS, usual_folder
+
+        output = usual_folder(interface)
+        values["keep_age"] = values["keep_age"] or KEEP_NS
     if output is None:
-        raise click.UsageError("name the dataset: -o DATASET")
+        raise click.UsageError(
+            "name the dataset: -o DATASET (or the database: --to clickhouse://HOST/DATABASE)"
+        )
     options = _options(settings, config, values)()
     if check_alerts:
         return _check_alerts(options, output)
@@ -121,7 +149,13 @@ def command(
     capture = None
     if interface != "-":
         capture = LiveCapture(interface, snaplen, ring, not no_promiscuous)
-    store = RollingStore(output, retention=options.retention)
+    shipper = None
+    if to is not None:
+        from lastack.app.watch_to import shipper_to
+
+        shipper = shipper_to(to, output, spool_size, warn)
+    made = shipper.offer if shipper is not None else None
+    store = RollingStore(output, retention=options.retention, made=made)
     rights = drop_privileges()
     from lastack.app.prepare import ensure_live
 
@@ -129,7 +163,7 @@ def command(
     if capture is not None:
         capture.restart()  # what came while the program got ready did not fit anyway
     from lastack.app.watch import Watch, serve_metrics
-    from lastack.app.watch_http import status_row
+    from lastack.app.watch_http import screen_row, status_row
     from lastack.app.watch_source import PipeSource, RingSource
     from lastack.view.watch import WatchScreen, timeout_words
 
@@ -151,6 +185,9 @@ def command(
     warn(words)
     source = RingSource(capture) if capture is not None else PipeSource()
     watch = Watch(source, store, options, warn, _options(settings, config, values))
+    if shipper is not None:
+        watch.metrics.registry.register(shipper)
+        shipper.start(lambda: store.run)
     stop = serve_metrics(listen, watch, warn) if listen else None
     try:
         if sys.stderr.isatty() and not quiet and not no_screen:
@@ -159,7 +196,9 @@ def command(
 
             screen = WatchScreen(words)
             with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
-                watch.show = lambda state: live.update(screen.render(status_row(state)), refresh=True)
+                watch.show = lambda state: live.update(
+                    screen.render({**status_row(state), **screen_row(state)}), refresh=True
+                )
                 watch.run()
         else:
             watch.run()
@@ -167,10 +206,13 @@ def command(
         if stop is not None:
             stop()
     state = watch.state
+    left = shipper.finish(_FAREWELL_S) if shipper is not None else 0
+    if left:
+        warn(f"{left} segments wait in {output}: the next watch --to sends them, or `lastack dataset push`")
     warn(
         f"{state.packets:,} packets, {state.drops:,} dropped by the kernel; {state.rows:,} sessions kept in {output}"
     )
-    return 1 if state.trouble or state.lost else 0
+    return 1 if state.trouble or state.lost or left else 0
 
 
 def _options(

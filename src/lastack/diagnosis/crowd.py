@@ -63,6 +63,14 @@ class _HalfOpen:
     start_ns: Any
 
 
+#: Runs functions and returns their results in order.
+Run = Callable[[list[Callable[[], Any]]], list[Any]]
+
+
+def _in_turn(jobs: list[Callable[[], Any]]) -> list[Any]:
+    return [job() for job in jobs]
+
+
 class Crowd:
     """The crowded places of a run.
 
@@ -84,20 +92,21 @@ class Crowd:
         self._places = _crowded(hashed, tried)
 
     @classmethod
-    def of_tables(cls, tables: Sequence[tuple[Any, Any]]) -> Self:
+    def of_tables(cls, tables: Sequence[tuple[Any, Any]], run: Run = _in_turn) -> Self:
         """Return the crowds among the sessions of a flow table.
 
         Args:
             tables: (HOT, KEY) records of each shard.
+            run: Runs functions, at the same time if it can, and returns their results in order.
         """
         # Imported late: a question to a dataset must not load the compiler.
         from lastack.tracking.attempts import count_attempts, half_open_hashes
 
         def tried(places: Any, shift_ns: int) -> Any:
-            return count_attempts(tables, places, shift_ns, MINUTE_NS)
+            return count_attempts(tables, places, shift_ns, MINUTE_NS, run)
 
         crowd = cls.__new__(cls)
-        crowd._places = _crowded(_HalfOpen(*half_open_hashes(tables)), tried)
+        crowd._places = _crowded(_HalfOpen(*half_open_hashes(tables, run)), tried)
         return crowd
 
     def holds(self, attempts: Attempts) -> Any:

@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from lastack.diagnosis.around import Around
 from lastack.diagnosis.columns import Columns, codes_of
-from lastack.diagnosis.rule import VERDICT_FROM, Scope
-from lastack.diagnosis.rules import RULES
+from lastack.diagnosis.rule import VERDICT_FROM, Rule, Scope
+from lastack.diagnosis.rules import RULES, half_open_client_gone, syn_flood
 from lastack.diagnosis.translate import translate
 from lastack.model.arrow import enum_values
 from lastack.model.enums import Cause, Ending, Observed
@@ -30,6 +30,11 @@ _PLAIN[Cause.clean_close, [Observed.evicted, Observed.one_way, Observed.start_mi
 _PLAIN[Cause.unknown, Observed.start_missing] = True  # strays
 _PLAIN[Cause.half_closed_waiting, [Observed.end_missing, Observed.complete]] = True
 _ODD_CODES = ~_PLAIN.ravel()
+_CONFIDENCE = np.arange(256, dtype=np.float32) / np.float32(100)
+
+#: The rules that can claim a half-open attempt which was not evicted, before its earlier session is known. In a flood
+#: nearly all rows are such attempts; a test holds these rules to the answers of all.
+_HALF_OPEN = (syn_flood.RULE, half_open_client_gone.RULE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +54,23 @@ def diagnose(batch: Any, around: Around | None = None) -> Any:
         batch: Rows of the session record with the kernel's simple verdict.
         around: The run around them; None if nothing is known of it.
     """
-    rows = np.flatnonzero(_odd(batch, around))
-    changed = _written(batch, rows, judge(batch, rows, around)) if len(rows) else {}
+    odd = _odd(batch, around)
+    half_open = odd & _is_half_open(batch)
+    changed: dict[str, Any] = {}
+    said = []
+    for some, rules in ((half_open, _HALF_OPEN), (odd & ~half_open, RULES)):
+        rows = np.flatnonzero(some)
+        if len(rows):
+            said.append((rows, judge(batch, rows, around, rules=rules)))
+    if said:
+        changed = _written(batch, *said)
     return _with(batch, changed | {name: _coded(name, values) for name, values in translate(batch).items()})
+
+
+def _is_half_open(batch: Any) -> Any:
+    """Return which rows only a few rules can claim."""
+    half_open = codes_of(batch.column("cause"), Cause) == Cause.half_open_client_gone
+    return half_open & (codes_of(batch.column("observed"), Observed) != Observed.evicted)
 
 
 def rejudge(batch: Any, rows: Any, *, challenged: bool) -> Any:
@@ -62,18 +81,20 @@ def rejudge(batch: Any, rows: Any, *, challenged: bool) -> Any:
         rows: Which to judge again, as an index array.
         challenged: Whether the session that each follows on its ports answered its SYN.
     """
-    return _with(batch, _written(batch, rows, judge(batch, rows, challenged=challenged)))
+    return _with(batch, _written(batch, (rows, judge(batch, rows, challenged=challenged))))
 
 
-def _written(batch: Any, rows: Any, said: Verdicts) -> dict[str, Any]:
+def _written(batch: Any, *said: tuple[Any, Verdicts]) -> dict[str, Any]:
     """Return the verdict columns of a batch with the verdicts of some rows in place."""
     changed: dict[str, Any] = {}
-    for name, values in (("cause", said.cause), ("actor", said.actor), ("harm", said.harm)):
+    for name in ("cause", "actor", "harm"):
         whole = codes_of(batch.column(name), BY_NAME[name].enum).copy()
-        whole[rows] = values
+        for rows, verdicts in said:
+            whole[rows] = getattr(verdicts, name)
         changed[name] = _coded(name, whole)
     confidence = batch.column("cause_confidence").to_numpy(zero_copy_only=False).copy()
-    confidence[rows] = said.percent.astype(np.float32) / np.float32(100)
+    for rows, verdicts in said:
+        confidence[rows] = _CONFIDENCE[verdicts.percent]
     return changed | {"cause_confidence": pa.array(confidence)}
 
 
@@ -98,7 +119,14 @@ def _coded(name: str, values: Any) -> Any:
     return pa.DictionaryArray.from_arrays(pa.array(values), enum_values(BY_NAME[name]), safe=False)
 
 
-def judge(batch: Any, rows: Any, around: Around | None = None, *, challenged: bool = False) -> Verdicts:
+def judge(
+    batch: Any,
+    rows: Any,
+    around: Around | None = None,
+    *,
+    challenged: bool = False,
+    rules: tuple[Rule, ...] = RULES,
+) -> Verdicts:
     """Return the verdicts of some rows by the rules alone.
 
     Args:
@@ -106,20 +134,21 @@ def judge(batch: Any, rows: Any, around: Around | None = None, *, challenged: bo
         rows: Which of them, as an index array.
         around: The run around them.
         challenged: Whether the session that each row follows on its ports answered its SYN.
+        rules: Which rules to ask, in order.
     """
     said = Verdicts(*(np.zeros(len(rows), np.uint8) for _ in range(4)))
     attempt = codes_of(batch.column("ending"), Ending)[rows] == Ending.never_opened
     for scope, some in ((Scope.attempt, attempt), (Scope.session, ~attempt)):
         places = np.flatnonzero(some)
         if len(places):
-            _ask(Columns(batch, rows[places], around, challenged=challenged), scope, places, said)
+            _ask(Columns(batch, rows[places], around, challenged=challenged), rules, scope, places, said)
     return said
 
 
-def _ask(cols: Columns, scope: Scope, places: Any, said: Verdicts) -> None:
+def _ask(cols: Columns, rules: tuple[Rule, ...], scope: Scope, places: Any, said: Verdicts) -> None:
     """Ask each rule of a scope in turn; the first that is sure enough decides a row."""
     waiting = np.ones(cols.n, bool)
-    for rule in RULES:
+    for rule in rules:
         if scope not in rule.scope:
             continue
         claimed = rule.check(cols)

@@ -1,94 +1,91 @@
 """The one door to Numba: the `kernel` decorator, raw loads and prefetch.
 
 Kernels take raw addresses and records, never arrays in helper signatures (an array argument costs atomic
-reference counts on every call). With `NUMBA_DISABLE_JIT=1` the same source runs as plain Python, through ctypes.
-The cache of compiled code is named by a digest of the sources, because Numba's own cache only notices a change in
-the file of the entry kernel and would run stale code in silence.
+reference counts on every call). The same source runs in four ways (`lastack.kernels.cache`): as plain Python, through
+ctypes, with `NUMBA_DISABLE_JIT=1`; called by Numba; and mostly as machine code that another process, which has
+Numba, compiled and stored, in which case Numba is not even imported here.
 """
 
 from __future__ import annotations
 
 import ctypes
-import functools
-import hashlib
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
+from lastack.kernels import cache
+
 F = TypeVar("F", bound=Callable[..., Any])
-
-_PACKAGE = Path(__file__).resolve().parent.parent
-
-
-@functools.cache
-def _sources_digest() -> str:
-    digest = hashlib.sha256(os.environ.get("NUMBA_BOUNDSCHECK", "").encode())
-    for folder in ("kernels", "model", "wire"):
-        for path in sorted((_PACKAGE / folder).glob("*.py")):
-            digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def cache_folder() -> Path:
-    """Return the folder of compiled kernels for exactly these sources; `LASTACK_CACHE` moves its parent."""
-    root = os.environ.get("LASTACK_CACHE")
-    parent = (
-        Path(root) if root else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lastack"
-    )
-    return parent / f"kernels-{_sources_digest()}"
-
 
 # The third level makes the first run a tenth longer and gains nothing that the benchmarks see.
 os.environ.setdefault("NUMBA_OPT", "2")
 
-USE_CACHE = os.environ.get("LASTACK_NO_CACHE", "") == ""
-if USE_CACHE:
-    try:
-        _folder = cache_folder()
-        _folder.mkdir(parents=True, exist_ok=True)
+_MODE = cache.mode()
+INTERPRETED = _MODE == cache.INTERPRETED
+#: Whether the bodies of kernels are only read here, not compiled: the words that they use are Python's then.
+PLAIN = _MODE in (cache.INTERPRETED, cache.STORED)
+USE_CACHE = cache.usable() is not None
+
+if not PLAIN:
+    _folder = cache.usable()
+    if _folder is not None:
         os.environ["NUMBA_CACHE_DIR"] = str(_folder)
-    except OSError:
-        USE_CACHE = False
 
-import numba  # noqa: E402  (the cache folder must be set before)
-import numpy as np  # noqa: E402
-from llvmlite import ir  # noqa: E402
-from numba import types  # noqa: E402
-from numba.core import cgutils  # noqa: E402
-from numba.extending import intrinsic  # noqa: E402
+    import numba as numba
+    from llvmlite import ir as ir
+    from numba import types as types
+    from numba.core import cgutils as cgutils
+    from numba.core.compiler_lock import global_compiler_lock as _compiler_lock
+    from numba.extending import intrinsic as intrinsic
+    from numba.extending import typeof_impl as typeof_impl
 
-_config: Any = numba.config
-_njit: Any = numba.njit
-_cgutils: Any = cgutils
-if USE_CACHE:
-    _config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"]
+    compiler_lock: Any = _compiler_lock
+    _njit: Any = numba.njit
+    _config: Any = numba.config
+    if _folder is not None:
+        _config.CACHE_DIR = str(_folder)
+    #: No wrappers and no reference counting: that halves the time of the first compilation.
+    _BARE: dict[str, Any] = {
+        "nogil": True,
+        "no_cpython_wrapper": True,
+        "no_cfunc_wrapper": True,
+        "_nrt": False,
+    }
 
-INTERPRETED = bool(_config.DISABLE_JIT)
+if _MODE == cache.NUMBA:
 
+    def kernel(function: F) -> F:
+        """Compile a function to machine code that releases the interpreter lock."""
+        return _njit(nogil=True, cache=USE_CACHE)(function)  # type: ignore[no-any-return]
 
-_MARK = "prepared"
+elif _MODE == cache.COMPILING:
 
+    def kernel(function: F) -> F:
+        """Compile a function to machine code for this process and later ones."""
+        from lastack.kernels import compiling
 
-def is_prepared(what: str = _MARK) -> bool:
-    """Return whether a group of compiled kernels is in the cache (or none are to be compiled or kept)."""
-    return INTERPRETED or not USE_CACHE or (cache_folder() / what).exists()
+        return compiling.Compiling(_njit(**_BARE)(function), function)  # type: ignore[return-value]
 
+elif _MODE == cache.STORED:
 
-def mark_prepared(what: str = _MARK) -> None:
-    """Note in the cache folder that every kernel of a group is there."""
-    (cache_folder() / what).touch()
+    def kernel(function: F) -> F:
+        """Return what runs the stored machine code of a function."""
+        from lastack.kernels import stored
 
+        return stored.Kernel(function, stored.find)  # type: ignore[return-value]
 
-def kernel(function: F) -> F:
-    """Compile a function to machine code that releases the interpreter lock."""
-    return _njit(nogil=True, cache=USE_CACHE)(function)  # type: ignore[no-any-return]
+else:
+
+    def kernel(function: F) -> F:
+        """Return the function itself."""
+        return function
 
 
 def helper(function: F) -> F:
     """Compile a function that is called from kernels only; it is inlined and never cached by itself."""
-    # no wrappers and no reference counting: that halves the time of the first compilation
-    return _njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, _nrt=False)(function)  # type: ignore[no-any-return]
+    return function if PLAIN else _njit(**_BARE)(function)
 
 
 def _no_record(dtype: np.dtype[Any]) -> Any:
@@ -102,7 +99,7 @@ def _no_record(dtype: np.dtype[Any]) -> Any:
     return view
 
 
-if INTERPRETED:
+if PLAIN:
     record_at = _no_record
 
     def store_u8(address: Any, value: Any) -> None:
@@ -252,7 +249,7 @@ else:
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             i32, pointer = ir.IntType(32), ir.IntType(8).as_pointer()
             kind = ir.FunctionType(ir.VoidType(), [pointer, i32, i32, i32])
-            function = _cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+            function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
             hints = [ir.Constant(i32, n) for n in (1, 3, 1)]
             builder.call(function, [builder.inttoptr(args[0], pointer), *hints])
             return context.get_dummy_value()

@@ -12,18 +12,17 @@ import ctypes
 import traceback
 from typing import Any
 
-from lastack.kernels._jit import (  # type: ignore[attr-defined]
-    INTERPRETED,
-    USE_CACHE,
-    intrinsic,
-    ir,
-    numba,
-    types,
-)
+from lastack.kernels import cache
+from lastack.kernels._jit import INTERPRETED, PLAIN, USE_CACHE, kernel
 from lastack.kernels.decode_words import UNKNOWN_LINK
 
+if not PLAIN:
+    from lastack.kernels._jit import cgutils, intrinsic, ir, numba, types
+
 _SYMBOL = "lastack_decode_rare"
-_ARGUMENTS = "uint64, int64, int64, int64, uint64"  # address, caplen, wirelen, link, address of the segment
+#: Address, caplen, wirelen, link, address of the segment.
+_KINDS = ("uint64", "int64", "int64", "int64", "uint64")
+_IS_NUMBA = cache.mode() == cache.NUMBA
 
 
 if INTERPRETED:
@@ -39,18 +38,30 @@ if INTERPRETED:
 else:
     import llvmlite.binding
 
-    @intrinsic
-    def decode_rare(typingctx: Any, address: Any, caplen: Any, wirelen: Any, link: Any, seg: Any) -> Any:
-        """Return what the general decoder returns, called through the pointer."""
+    if PLAIN:
 
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            i64 = ir.IntType(64)
-            kind = ir.FunctionType(i64, [i64] * 5)
-            cell = builder.module.globals.get(_SYMBOL) or ir.GlobalVariable(builder.module, i64, _SYMBOL)
-            function = builder.inttoptr(builder.load(cell), kind.as_pointer())
-            return builder.call(function, [*args[:4], builder.ptrtoint(args[4], i64)])
+        def decode_rare(address: int, caplen: int, wirelen: int, link: int, seg: Any) -> int:
+            """Stand for what compiled code calls through the pointer."""
+            raise NotImplementedError
 
-        return types.int64(types.uint64, types.int64, types.int64, types.int64, seg), codegen
+    else:
+
+        @intrinsic
+        def decode_rare(typingctx: Any, address: Any, caplen: Any, wirelen: Any, link: Any, seg: Any) -> Any:
+            """Return what the general decoder returns, called through the pointer."""
+
+            def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+                i64 = ir.IntType(64)
+                words = [*args[:4], builder.ptrtoint(args[4], i64)]
+                if (
+                    not _IS_NUMBA
+                ):  # a stored kernel notes a failure, which its code cannot have, in one word more
+                    words.append(builder.ptrtoint(cgutils.alloca_once(builder, i64), i64))
+                kind = ir.FunctionType(i64, [i64] * len(words))
+                cell = builder.module.globals.get(_SYMBOL) or ir.GlobalVariable(builder.module, i64, _SYMBOL)
+                return builder.call(builder.inttoptr(builder.load(cell), kind.as_pointer()), words)
+
+            return types.int64(types.uint64, types.int64, types.int64, types.int64, seg), codegen
 
     _compiled: list[Any] = []
 
@@ -60,14 +71,20 @@ else:
             return
         from lastack.kernels.decode_layers import decode_segment
 
-        function: Any = numba.cfunc(f"int64({_ARGUMENTS})", cache=USE_CACHE)(decode_segment)
-        _compiled.append(function)
-        _pointer.value = function.address
+        if _IS_NUMBA:
+            function: Any = numba.cfunc(f"int64({', '.join(_KINDS)})", cache=USE_CACHE)(decode_segment)
+            _compiled.append(function)
+            _pointer.value = function.address
+        else:
+            function = kernel(decode_segment)
+            _pointer.value = function.address(_KINDS)
+            _compiled.append(function)
 
-    def _first_call(address: int, caplen: int, wirelen: int, link: int, segment: int) -> int:
+    def _first_call(address: int, caplen: int, wirelen: int, link: int, segment: int, *_: int) -> int:
         try:
             prepare()
-            return int(_compiled[0].ctypes(address, caplen, wirelen, link, segment))
+            function = _c_function(_pointer.value)
+            return int(function(address, caplen, wirelen, link, segment, *_))
         except (
             BaseException
         ):  # nothing may pass through compiled code: the frame is counted, the next one tries again
@@ -75,6 +92,8 @@ else:
             return -UNKNOWN_LINK
 
     _c_int, _c_address = ctypes.c_int64, ctypes.c_uint64
-    _callback = ctypes.CFUNCTYPE(_c_int, _c_address, _c_int, _c_int, _c_int, _c_address)(_first_call)
+    _c_words = [_c_address, _c_int, _c_int, _c_int, _c_address] + [_c_address] * (not _IS_NUMBA)
+    _c_function = ctypes.CFUNCTYPE(_c_int, *_c_words)
+    _callback = _c_function(_first_call)
     _pointer = _c_address(ctypes.cast(_callback, ctypes.c_void_p).value or 0)
     llvmlite.binding.add_symbol(_SYMBOL, ctypes.addressof(_pointer))

@@ -11,12 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from lastack.kernels._jit import INTERPRETED, F, intrinsic, ir, numba, types  # type: ignore[attr-defined]
+from lastack.kernels._jit import PLAIN, F
 from lastack.model.batch import SEGMENT
 from lastack.model.enums import Drop
 
-i64: Any = int if INTERPRETED else np.int64
-u64: Any = int if INTERPRETED else np.uint64
+if not PLAIN:
+    from lastack.kernels._jit import intrinsic, ir, numba, types
+
+i64: Any = int if PLAIN else np.int64
+u64: Any = int if PLAIN else np.uint64
 
 # A step says what comes next as `next layer << 40 | offset`, plus `encap + 1 << 56` when a wrapping was taken
 # off; a drop is the negated reason. One integer, because a tuple costs compile time at each of ~100 returns.
@@ -41,18 +44,18 @@ def part(function: F) -> F:
     The wrappers are a third of the time that it takes to compile the decoder.
     """
     wrappers: Any = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    return numba.njit(nogil=True, inline="never", **wrappers)(function)  # type: ignore[no-any-return]
+    return function if PLAIN else numba.njit(nogil=True, inline="never", **wrappers)(function)
 
 
 def hot(function: F) -> F:
     """Compile a part that always becomes a piece of its caller: for the few functions that every packet takes."""
     options: Any = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "forceinline": True}
-    return numba.njit(nogil=True, **options)(function)  # type: ignore[no-any-return]
+    return function if PLAIN else numba.njit(nogil=True, **options)(function)
 
 
 # What follows are intrinsics rather than helpers: each helper costs the first run about 40 ms of compilation, and
 # Numba would compile one for every constant that it is called with.
-if INTERPRETED:
+if PLAIN:
 
     def u8_at(address: int, at: int) -> int:
         """Return the byte at an offset."""

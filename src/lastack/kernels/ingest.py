@@ -95,13 +95,14 @@ def _decode_block(
 
 
 @helper
-def _split(block: Any, n: Any, shards: Any, filled: Any) -> Any:
-    """Copy the segments of a block to the arrays of their shards."""
+def _split(block: Any, n: Any, shards: Any, filled: Any, lane: Any) -> Any:
+    """Copy the segments of a block to the arrays of the shards of a lane."""
     for j in range(n):
         source = u64(block + j * S_SEGMENT)
         s = i64(segment_at(source).shard) >> SHARD_SHIFT
-        copy_segment(source, shards[s] + u64(filled[s] * S_SEGMENT))
-        filled[s] += 1
+        there = lane * SHARDS + s
+        copy_segment(source, shards[lane * (SHARDS + 1) + s] + u64(filled[there] * S_SEGMENT))
+        filled[there] += 1
 
 
 @kernel
@@ -144,7 +145,7 @@ def ingest(
         n = walk(base, position, end, state, interfaces, frames)
         block = i64(shards[SHARDS])
         n = _decode_block(base, frames, 0, n, number + 1, origin, block, tally)
-        _split(block, n, shards, filled)
+        _split(block, n, shards, filled, i64(0))
         position = i64(state["next"])
         if state["status"] != WALK_MORE:
             return
@@ -173,8 +174,9 @@ def ingest_lanes(
         state: WALK_STATE record, for counters.
         interfaces: INTERFACE array.
         frames: Scratch array of BLOCK FRAMEs.
-        shards: For each lane, addresses of SHARDS segment arrays and of a scratch array of BLOCK SEGMENTs.
-        filled: For each lane, segments in each array.
+        shards: For each lane, one after the other, addresses of SHARDS segment arrays and of a scratch array of BLOCK
+            SEGMENTs.
+        filled: For each lane, one after the other, segments in each array.
         capacity: Segments that each array holds, enough for the longest stretch.
         origin: Sensor << 48; packets are counted in each lane from 1.
         tallies: TALLY array, one for each lane.
@@ -183,10 +185,10 @@ def ingest_lanes(
     while walk_lanes(base, lanes, end, state, interfaces, frames) > 0:
         for lane in range(len(lanes)):
             tally = tallies[lane]
-            block = i64(shards[lane, SHARDS])
+            block = i64(shards[lane * (SHARDS + 1) + SHARDS])
             n = i64(lanes[lane]["count"])
             n = _decode_block(base, frames, lane * room, n, i64(tally["packets"]) + 1, origin, block, tally)
-            _split(block, n, shards[lane], filled[lane])
+            _split(block, n, shards, filled, i64(lane))
 
 
 @kernel

@@ -77,6 +77,11 @@ class Asking:
         self._timer = loop.at(loop.now() + patience_ns, lambda: self._end(late))
         loop.watch(self._sock.fileno(), self._event)
 
+    @property
+    def asks(self) -> bool:
+        """Whether the answer is still to come."""
+        return self._sock is not None
+
     def _event(self, events: int) -> None:
         sock = self._sock
         if sock is None:
@@ -111,11 +116,20 @@ class Asking:
     def _end(self, members: dict[str, Any]) -> None:
         if self._sock is None:
             return
+        if "error" in members:
+            self.stop()
+        else:
+            self._forget().close()
+        self._answered(members)
+
+    def stop(self) -> None:
+        """Ask no longer; `answered` is not called any more."""
+        if self._sock is not None:
+            abort(self._forget())
+
+    def _forget(self) -> socket.socket:
+        assert self._sock is not None
         sock, self._sock = self._sock, None
         self._timer.cancel()
         self._loop.forget(sock.fileno())
-        if "error" in members:
-            abort(sock)
-        else:
-            sock.close()
-        self._answered(members)
+        return sock

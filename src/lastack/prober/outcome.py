@@ -29,6 +29,7 @@ class Result:
         icmp_code: Of the error; None without.
         reporter: Who sent the error, empty without.
         detail: For people: what exactly happened.
+        mismatched: An answer came, and was not what the module expects.
     """
 
     opening: Opening
@@ -38,6 +39,7 @@ class Result:
     icmp_code: int | None = None
     reporter: str = ""
     detail: str = ""
+    mismatched: bool = False
 
     @property
     def up(self) -> bool:

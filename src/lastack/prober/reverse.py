@@ -39,6 +39,7 @@ class Back:
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
         self._openers: list[Opener] = []
+        self._looks: list[Asking] = []
         self._looked: OrderedDict[str, int] = OrderedDict()
 
     @property
@@ -89,7 +90,8 @@ class Back:
             run.looked = {"reverse": True}
 
         hello = protocol.encode("hello", name, secret, nonce=nonce)
-        Asking(self._loop, family, address, hello, answered, patience_ns=_LOOK_NS)
+        self._looks = [look for look in self._looks if look.asks]
+        self._looks.append(Asking(self._loop, family, address, hello, answered, patience_ns=_LOOK_NS))
         return run.looked
 
     def _slowly(self, source: str) -> None:
@@ -110,3 +112,5 @@ class Back:
         """Give up all connections."""
         for opener in list(self._openers):
             self.forget(opener)
+        for look in self._looks:
+            look.stop()

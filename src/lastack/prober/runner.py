@@ -64,6 +64,7 @@ class Runner:
         self._run = token_hex(10)
         self._family, self._address = resolve(target)
         self._ways: dict[Via, Way] = {}
+        self._asking: list[Asking] = []
         self._raw: RawClient | None = None
         self._began: dict[int, int] = {}
         self._mine: dict[int, EndReport] = {}
@@ -99,7 +100,7 @@ class Runner:
                     self._target.source,
                 )
                 self.facts.reuse = self._reuse.results
-            self._step()
+            self._loop.at(self._start, self._step)
             self._poll()
             self._loop.run()
             if self._problem:
@@ -108,6 +109,8 @@ class Runner:
             self.facts.elapsed_ns = self._loop.now() - self._start if self._start else 0
             for way in self._ways.values():
                 way.close()
+            for one in self._asking:
+                one.stop()
             self._loop.close()
 
     def _hello(self) -> dict[str, Any]:
@@ -222,7 +225,9 @@ class Runner:
         self, operation: str, answered: Callable[[dict[str, Any]], None], members: dict[str, Any]
     ) -> None:
         line = protocol.encode(operation, self._run, self._target.token, **members)
-        Asking(self._loop, self._family, self._address, line, answered, self._target.source)
+        self._asking = [one for one in self._asking if one.asks]
+        one = Asking(self._loop, self._family, self._address, line, answered, self._target.source)
+        self._asking.append(one)
 
     def _line_of(self, trial: Trial) -> bytes:
         return protocol.encode("trial", self._run, self._target.token, trial=trial.to_json())

@@ -14,6 +14,19 @@ _MOST = 65_536
 
 
 @dataclass(frozen=True, slots=True)
+class Exchange:
+    """One step of a conversation in lines, as a `query_response` of blackbox_exporter.
+
+    Attributes:
+        expect: Lines are read until one contains it; None reads nothing.
+        send: Said then, with a line end; `${1}` is the first group of `expect`. Empty says nothing.
+    """
+
+    expect: re.Pattern[bytes] | None = None
+    send: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
 class Script:
     """What is said and expected.
 
@@ -21,11 +34,13 @@ class Script:
         send: Bytes to send first.
         half_close: Send FIN after them: the answer must come through a half-closed connection.
         expect: What the answer must contain; None takes any answer, or a FIN where nothing is sent.
+        exchanges: Steps in lines, instead of all that.
     """
 
     send: bytes = b""
     half_close: bool = False
     expect: re.Pattern[bytes] | None = None
+    exchanges: tuple[Exchange, ...] = ()
 
 
 class TalkAsker:
@@ -73,10 +88,15 @@ class _Talk(Attempt):
     ) -> None:
         self._script = script
         self._got = b""
+        self._step = 0
+        self._read = 0  # bytes of the answer that are behind the steps done
         super().__init__(loop, (address, port), timeout_ns, source)
 
     def opened(self, sock: socket.socket) -> None:
         """Say what the script says."""
+        if self._script.exchanges:
+            self._exchange(sock, ended=False)
+            return
         try:
             if self._script.send:
                 sock.sendall(self._script.send)
@@ -96,10 +116,13 @@ class _Talk(Attempt):
                 self._fail(f"{error.strerror} after {len(self._got)} bytes")
                 return
             self._got += data
+            if self._script.exchanges:
+                self._exchange(sock, ended=not data)
+                continue
             if self._satisfied(ended=not data):
                 self.finish(Result(Opening.up, self.rtt_ns, detail=f"{len(self._got)} bytes"))
             elif not data or len(self._got) > _MOST:
-                self._fail(f"the answer, {len(self._got)} bytes, is not what was expected")
+                self._fail(f"the answer, {len(self._got)} bytes, is not what was expected", mismatched=True)
 
     def _satisfied(self, *, ended: bool) -> bool:
         expect = self._script.expect
@@ -118,5 +141,52 @@ class _Talk(Attempt):
         side = "after our FIN" if self._script.half_close else "after the handshake"
         return Result(Opening.failed, self.rtt_ns, detail=f"silence {side}")
 
-    def _fail(self, detail: str) -> None:
-        self.finish(Result(Opening.failed, self.rtt_ns, detail=detail))
+    def _exchange(self, sock: socket.socket, *, ended: bool) -> None:
+        """Go through the steps as far as what has come allows."""
+        while self._step < len(self._script.exchanges):
+            step = self._script.exchanges[self._step]
+            found: re.Match[bytes] | None = None
+            while step.expect is not None and found is None:
+                line = self._line(ended=ended)
+                if line is None:
+                    if ended or len(self._got) > _MOST:
+                        self._fail(f"no line has {step.expect.pattern.decode()!r}", mismatched=True)
+                    return
+                found = step.expect.search(line)
+            self._step += 1
+            if step.send:
+                try:
+                    sock.sendall(_filled(step.send, found) + b"\n")
+                except OSError as error:
+                    self._fail(f"sending: {error.strerror}")
+                    return
+        self.finish(Result(Opening.up, self.rtt_ns, detail=f"{len(self._got)} bytes"))
+
+    def _line(self, *, ended: bool) -> bytes | None:
+        """Return the next line without its end, None if it is not whole yet."""
+        end = self._got.find(b"\n", self._read)
+        if end < 0:
+            if not ended or self._read >= len(self._got):
+                return None
+            end = len(self._got)
+        line, self._read = self._got[self._read : end], end + 1
+        return line.removesuffix(b"\r")
+
+    def _fail(self, detail: str, *, mismatched: bool = False) -> None:
+        self.finish(Result(Opening.failed, self.rtt_ns, detail=detail, mismatched=mismatched))
+
+
+def _filled(text: bytes, found: re.Match[bytes] | None) -> bytes:
+    """Return a text with `${1}` and `${name}` replaced by what was found; groups that are not there become nothing."""
+    if found is None:
+        return text
+
+    def group(place: re.Match[bytes]) -> bytes:
+        name = place.group(1) or place.group(2)
+        key: int | str = int(name) if name.isdigit() else name.decode()
+        try:
+            return found.group(key) or b""
+        except (IndexError, KeyError):
+            return b""
+
+    return re.sub(rb"\$(?:\{(\w+)\}|(\w+))", group, text)

@@ -28,6 +28,7 @@ from lastack.store.clickhouse_stored import check_version
 from lastack.store.conform import conform
 from lastack.store.manifest import Run
 from lastack.store.place import Place
+from lastack.store.s3 import S3Folder, open_input
 
 #: Rows of one insert: enough for ClickHouse, which wants few large ones, and some 100 MB of memory here.
 BLOCK_ROWS = 100_000
@@ -35,6 +36,10 @@ BLOCK_ROWS = 100_000
 _REMEMBERED_S = 3600
 _IDS = "lastack_ids"
 _READ_ROWS = 25_000
+
+
+class SegmentError(InputError):
+    """A segment cannot be read; no other try will change that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +104,8 @@ class Loader:
             look: Look for its sessions under other segments; not needed for what has just been made.
 
         Raises:
-            InputError: The segment cannot be read, or the server is gone; what has been brought so far stays, and
-                another push goes on there.
+            SegmentError: The segment cannot be read.
+            InputError: The server is gone; what has been brought so far stays, and another push goes on there.
         """
         rows = self._server.shared.rows
         with source.open() as stream:
@@ -214,10 +219,8 @@ def prepare(place: Place, keep_days: int | None = None) -> Server:
     try:
         check_version(server)
     except MissingTableError:
-        for statement in schema.schema(keep_days):
+        for statement in [*schema.schema(keep_days), schema.insert_versions()]:
             server.shared.rows((statement, []))
-        told = schema.versions()
-        server.shared.insert(schema.META, pa.table({"name": list(told), "value": list(told.values())}))
         return server
     if keep_days is not None:
         for statement in schema.retention(keep_days):
@@ -229,9 +232,9 @@ def _name(database: str) -> str:
     return "`" + database.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 
-def file_source(path: Path) -> Source:
-    """Return a segment that is a file."""
-    return Source(path.name, lambda: path.open("rb"))
+def file_source(path: Path | S3Folder) -> Source:
+    """Return a segment that is a file, here or in an S3 store."""
+    return Source(path.name, lambda: open_input(path))
 
 
 def push_all(
@@ -278,13 +281,13 @@ def blocks(stream: Any, name: str) -> Iterator[Any]:
         name: Its name, for messages.
 
     Raises:
-        InputError: It is no segment of this version.
+        SegmentError: It is no segment of this version.
     """
     columns = session_schema()
     try:
         with pq.ParquetFile(stream) as file:
             if set(file.schema_arrow.names) != set(columns.names):
-                raise InputError(f"{name}: another version of LastACK made it; analyze the captures again")
+                raise SegmentError(f"{name}: another version of LastACK made it; analyze the captures again")
             waiting: list[Any] = []
             held = 0
             for batch in file.iter_batches(_READ_ROWS, columns=columns.names):
@@ -298,7 +301,7 @@ def blocks(stream: Any, name: str) -> Iterator[Any]:
             if held:
                 yield pa.concat_tables(waiting)
     except (pa.ArrowInvalid, OSError) as error:
-        raise InputError(f"{name}: cannot be read: {error}; restore it or analyze again") from None
+        raise SegmentError(f"{name}: cannot be read: {error}; restore it or analyze again") from None
 
 
 def _identity(name: str, stream: Any) -> str:

@@ -200,6 +200,12 @@ def versions() -> dict[str, str]:
     return {"schema_version": str(SCHEMA_VERSION), "lastack_version": __version__}
 
 
+def insert_versions() -> str:
+    """Return the statement that says of which version the tables are; without it nothing reads them."""
+    rows = ", ".join(f"({_quoted(name)}, {_quoted(value)})" for name, value in versions().items())
+    return f"INSERT INTO {META} (name, value) VALUES {rows}"
+
+
 def _table(
     name: str,
     columns: list[str],

@@ -34,6 +34,7 @@ _SETTINGS: dict[str, Any] = {
     **SETTINGS,
     "max_query_size": 64 << 20,
     "distributed_product_mode": "global",
+    "cancel_http_readonly_queries_on_client_close": 1,
     "output_format_arrow_low_cardinality_as_dictionary": 1,
     "output_format_arrow_string_as_string": 1,
 }
@@ -46,6 +47,10 @@ _NO_COLUMN = frozenset({16, 47})
 
 class MissingTableError(InputError):
     """The database, or a table in it, is not there."""
+
+
+class AwayError(InputError):
+    """Nobody answers there, or the answer broke off: it may work later."""
 
 
 class Server:
@@ -67,7 +72,7 @@ class Server:
         self._database = place.path if database else None
         self._lock = threading.Lock()
         self._idle: list[Session] = []
-        self._shared = Session(self, self._connect(session=False))
+        self._shared = Session(self, self.connect(session=False))
 
     @property
     def shared(self) -> Session:
@@ -79,7 +84,7 @@ class Server:
         """Yield a connection with temporary tables of its own."""
         with self._lock:
             session = self._idle.pop() if self._idle else None
-        session = session or Session(self, self._connect(session=True))
+        session = session or Session(self, self.connect(session=True))
         try:
             yield session
         except BaseException:
@@ -104,7 +109,8 @@ class Server:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _connect(self, *, session: bool) -> Client:
+    def connect(self, *, session: bool) -> Client:
+        """Return a new connection, with an HTTP session of its own or none."""
         connect = _client()
         try:
             return connect.create_client(  # type: ignore[no-any-return]
@@ -190,6 +196,8 @@ class Session:
             raise
         except Exception as error:
             raise translated(error, self._server.place) from None
+        finally:
+            question.over = True
 
 
 class _Question:
@@ -197,11 +205,17 @@ class _Question:
 
     def __init__(self, server: Server, name: str) -> None:
         self._server, self.name = server, name
+        self.over = False
 
     def interrupt(self) -> None:
-        """Tell the server to stop it."""
-        with contextlib.suppress(Exception):  # it is over, or the server is gone
-            client = self._server._connect(session=False)
+        """Tell the server to stop it, once; who asks does not wait for that."""
+        if not self.over:
+            self.over = True
+            threading.Thread(target=self._kill, name="kill", daemon=True).start()
+
+    def _kill(self) -> None:
+        with contextlib.suppress(Exception):  # it ended meanwhile, or the server is gone
+            client = self._server.connect(session=False)
             try:
                 client.command(f"KILL QUERY WHERE query_id = '{self.name}' ASYNC")
             finally:
@@ -210,14 +224,23 @@ class _Question:
 
 def translated(error: Exception, place: Place) -> Exception:
     """Return what a person can do about an error of the client, or the error itself if it is none of those."""
-    from clickhouse_connect.driver.exceptions import Error, OperationalError, StreamFailureError
+    from clickhouse_connect.driver.exceptions import (
+        Error,
+        OperationalError,
+        ProgrammingError,
+        StreamFailureError,
+    )
 
     where = place.shown
     if isinstance(error, pa.ArrowException | OSError | StreamFailureError) or _is_transport(error):
-        return InputError(f"{where}: the answer broke off ({_first(error)}); ask again")
+        return AwayError(f"{where}: the answer broke off ({_first(error)}); ask again")
     if not isinstance(error, Error):
         return error
     code = error.code or 0
+    if isinstance(error, ProgrammingError) and "readonly" in str(error):
+        return AccessError(
+            f"{where}: this user may not change settings, which questions need; give its profile readonly = 2, or none"
+        )
     if code in _LOGIN:
         who = place.user or os.environ.get(USER) or "default"
         return AccessError(
@@ -238,7 +261,7 @@ def translated(error: Exception, place: Place) -> Exception:
     if code in _STOPPED:
         return InputError(f"{where}: stopped the question ({_first(error)}); ask for less")
     if isinstance(error, OperationalError) and not code:
-        return InputError(
+        return AwayError(
             f"{where}: no ClickHouse answers at {place.host} ({_first(error)}); is its HTTP interface on port "
             f"{place.port or '8123'}?"
         )
@@ -254,7 +277,7 @@ def _first(error: Exception) -> str:
     text = " ".join(str(error).split())
     text = text.partition("DB::Exception: ")[2] or text
     text = text.partition(" (for url")[0].partition(" Stack trace")[0]
-    text = text.rpartition("): ")[2] or text
+    text = text.partition('")) executing')[0].rpartition("): ")[2] or text
     return text[:300].rstrip(".)'\" ")
 
 
@@ -273,7 +296,8 @@ def _client() -> Any:
         raise UsageError(
             "clickhouse:// needs the package clickhouse-connect: install lastack[clickhouse]"
         ) from None
-    logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())  # errors are ours to tell
+    for name in ("clickhouse_connect", "urllib3"):  # errors are ours to tell
+        logging.getLogger(name).addHandler(logging.NullHandler())
     return clickhouse_connect
 
 

@@ -67,14 +67,17 @@ class ClickHouseSessions:
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """The database as one part; its time is that of the rows where no run tells it."""
+        """The database as one part; its time is that of the rows too, which may be older than the runs it knows."""
         rows = self.server.shared.rows
+        # These three need no look at the rows: every part knows the ends of what it is partitioned by.
         ((count, first, last),) = rows(
-            (f"SELECT count(), minOrNull(start_ns), maxOrNull(end_ns) FROM {schema.SESSIONS}", [])
+            (f"SELECT count(), minOrNull(start_ns), maxOrNull(start_ns) FROM {schema.SESSIONS}", [])
         )
         ((segments,),) = rows((f"SELECT uniqExact({schema.SEGMENT}) FROM {schema.PUSHED}", []))
         kept = rows((f"SELECT content FROM {schema.RUNS} FINAL ORDER BY run", []))
         runs = _widest([run_from_json(json.loads(content)) for (content,) in kept])
+        if not runs:
+            ((last,),) = rows((f"SELECT maxOrNull(end_ns) FROM {schema.SESSIONS}", []))
         seen = Run(first_ns=first, last_ns=last)
         return (Part(self.server.place.shown, count, "complete", segments, (*runs, seen)),)
 

@@ -43,6 +43,36 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockDifference:
+    """How the clocks of two sensors differ; a sensor is a capture, or a series of rotated ones named by the first.
+
+    Attributes:
+        first: One sensor.
+        second: The other.
+        offset_ns: The second's clock less the first's.
+        uncertainty_ns: It is within this of `offset_ns`.
+        by: `packets` that both saw, in both directions; `packets_one_way`, where the way between the sensors is part of
+            the offset; `handshakes`, where an answer came before its SYN: then the second is behind at least so much.
+        packets: How many packets tell it.
+        shared: Part of the smaller sensor's packets that the other saw too, 0 to 1.
+        drift_ppm: How the offset grows, in microseconds a second; None if the captures are too short to tell.
+        drift_error_ppm: Standard error of it.
+        order_affected: It is larger than the quickest answer, so packets of the two are in the wrong order.
+    """
+
+    first: str
+    second: str
+    offset_ns: int
+    uncertainty_ns: int
+    by: str
+    packets: int
+    shared: float
+    drift_ppm: float | None
+    drift_error_ppm: float | None
+    order_affected: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """What one run read: the ledger of its packets, and the time it covers.
 
@@ -61,6 +91,9 @@ class Run:
         backwards: Packets earlier than the one before them in their capture.
         lost: Entries of gap profiles and hole lists that did not fit, by kind.
         problems: What was wrong with the input, for people.
+        duplicates: Packets that another sensor saw too and that were left out, as was asked for.
+        clocks: How the clocks of sensors differ, as far as packets tell.
+        clock_offsets: What was taken off the times of captures, in ns, as was asked for.
     """
 
     captures: tuple[str, ...] = ()
@@ -77,11 +110,14 @@ class Run:
     backwards: int = 0
     lost: Mapping[str, int] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    duplicates: int = 0
+    clocks: tuple[ClockDifference, ...] = ()
+    clock_offsets: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def residual(self) -> int:
         """Packets that are neither in a row nor counted as dropped; 0 when the ledger balances."""
-        return self.packets - self.segments - self.stray - sum(self.drops.values())
+        return self.packets - self.segments - self.stray - sum(self.drops.values()) - self.duplicates
 
     def merged(self, other: Run) -> Run:
         """Return both runs as one."""
@@ -102,6 +138,9 @@ class Run:
             backwards=self.backwards + other.backwards,
             lost=_summed(self.lost, other.lost),
             problems=self.problems + other.problems,
+            duplicates=self.duplicates + other.duplicates,
+            clocks=self.clocks + other.clocks,
+            clock_offsets={**self.clock_offsets, **other.clock_offsets},
         )
 
 
@@ -136,6 +175,7 @@ def run_from_json(content: Mapping[str, Any]) -> Run:
         KeyError, TypeError: They are not those of a run.
     """
     told: dict[str, Any] = dict(content)
+    told["clocks"] = tuple(ClockDifference(**pair) for pair in told.get("clocks", ()))
     return Run(**{**told, "captures": tuple(told["captures"]), "problems": tuple(told["problems"])})
 
 

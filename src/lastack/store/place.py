@@ -99,6 +99,11 @@ def is_database(name: str) -> bool:
     return name.lower().startswith(f"{CLICKHOUSE}://")
 
 
+def shown(name: str) -> str:
+    """Return a name as pages and messages may show it: without who logs in to a database, and with what password."""
+    return place_of(name).shown if is_database(name) else name
+
+
 def _database(name: str) -> Place:
     try:
         parts = urlsplit(name)

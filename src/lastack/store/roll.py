@@ -13,6 +13,7 @@ import fcntl
 import os
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from lastack.store.compact import choose, merge, sync
 from lastack.store.manifest import NAME, Manifest, Run, Segment, is_dataset, read_manifest, write_manifest
 from lastack.store.recover import OPEN_KEY, recover
 from lastack.store.retention import Retention
+from lastack.store.spool import FOLDER as SPOOL
 from lastack.store.writer import ROW_GROUP
 
 #: Sessions that are open now, beside the segments: replaced as a whole at each snapshot, no part of the manifest.
@@ -46,6 +48,7 @@ class RollingStore:
         path: Folder of the dataset; one that is there is continued.
         most_held: Rows that wait at most while the disk refuses them; older ones are then lost, and counted.
         retention: What to keep.
+        made: Called with the file of each segment that is made, before the manifest names it, and its rows.
 
     Raises:
         UsageError: The folder holds other things, or another watch writes to it.
@@ -62,13 +65,18 @@ class RollingStore:
     """
 
     def __init__(
-        self, path: str | Path, most_held: int = 500_000, retention: Retention | None = None
+        self,
+        path: str | Path,
+        most_held: int = 500_000,
+        retention: Retention | None = None,
+        made: Callable[[Path, int], None] | None = None,
     ) -> None:
         self.path = Path(path)
         self.retention = retention or Retention()
         self.held = self.rows = self.lost = 0
         self.trouble = ""
         self._most_held = most_held
+        self._made = made
         self._lock = _locked(self.path)
         before = read_manifest(self.path) if is_dataset(self.path) else Manifest("complete")
         self.resumed = before.state == "growing"
@@ -88,6 +96,11 @@ class RollingStore:
     def segments(self) -> tuple[Segment, ...]:
         """Segments of the dataset."""
         return self._manifest.segments
+
+    @property
+    def run(self) -> Run | None:
+        """What this run has read, as it was told at the last roll."""
+        return self._run
 
     @property
     def row_count(self) -> int:
@@ -204,6 +217,8 @@ class RollingStore:
         pq.write_table(table, temporary, compression="zstd", row_group_size=ROW_GROUP)
         sync(temporary)
         final = temporary.replace(self.path / name)
+        if self._made is not None:
+            self._made(final, table.num_rows)
         ends = pc.min_max(table.column("start_ns"))
         segment = Segment(
             name, table.num_rows, final.stat().st_size, (ends["min"].as_py(), ends["max"].as_py())
@@ -285,7 +300,7 @@ def _locked(path: Path) -> int:
         if path.exists() and not path.is_dir():
             raise UsageError(f"{path}: is a file; a dataset is a folder, name another place")
         if path.is_dir() and not is_dataset(path):
-            strange = [file.name for file in path.iterdir() if file.name not in (_LOCK, "lost+found")]
+            strange = [file.name for file in path.iterdir() if file.name not in (_LOCK, SPOOL, "lost+found")]
             if strange:
                 raise UsageError(
                     f"{path}: is a folder with other things in it; name a new one for the dataset"

@@ -22,6 +22,7 @@ class Ledger:
         backwards: Packets earlier than the one before them in their capture.
         first_ns: Earliest time, None without packets.
         last_ns: Latest time.
+        duplicates: Packets left out because another sensor had them, when that was asked for.
     """
 
     packets: int = 0
@@ -33,14 +34,15 @@ class Ledger:
     backwards: int = 0
     first_ns: int | None = None
     last_ns: int | None = None
+    duplicates: int = 0
 
     @property
     def residual(self) -> int:
         """Packets that are in no line; 0 unless there is a bug."""
-        return self.packets - self.segments - self.stray - sum(self.drops.values())
+        return self.packets - self.segments - self.stray - sum(self.drops.values()) - self.duplicates
 
     def balances(self) -> bool:
-        """Return whether packets in = packets of sessions + strays + drops."""
+        """Return whether packets in = packets of sessions + strays + drops (+ duplicates)."""
         return self.residual == 0
 
     def add_tally(self, tally: Any) -> None:

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from lastack.kernels import rows as kernel_rows
 from lastack.kernels.layout import HOT, NO_LIMIT_NS, SHADOW
+from lastack.kernels.row_columns import COLUMNS, GROUP_OF
+from lastack.kernels.rows import write_rows
 from lastack.model.batch import FIN, META_ICMP, RST, SYN
 from lastack.tracking.shard import Shard
 
@@ -27,6 +28,9 @@ STEP_COLUMNS = (
     "state_srv", "packets_clt", "packets_srv", "bytes_clt", "bytes_srv", "new_bytes_clt", "new_bytes_srv",
     "retx_packets_clt", "retx_packets_srv", "keepalives_clt", "keepalives_srv", "first_packet",
 )  # fmt: skip
+
+#: Those that a kernel only writes for sessions with something to say there.
+_LEFT_OUT = tuple(name for name in STEP_COLUMNS if name in GROUP_OF)
 
 #: What the record of a session says, by STEP_COLUMNS.
 Row = dict[str, Any]
@@ -47,7 +51,7 @@ class _Records:
         control = self._shard.control[0]
         held: Any = (ctypes.c_uint8 * ((room + 1) * HOT.itemsize)).from_address(int(control["hot"]))
         self._hot: Any = np.frombuffer(held, HOT)  # record 0 is none
-        self._columns = {name: np.zeros(1, dtype) for name, dtype in kernel_rows.COLUMNS.items()}
+        self._columns = {name: np.zeros(1, dtype) for name, dtype in COLUMNS.items()}
         self._addresses = np.array([array.ctypes.data for array in self._columns.values()], np.uint64)
         self._tables = np.array([self._shard.address], np.uint64)
         self._owner, self._index = np.zeros(1, np.uint8), np.zeros(1, np.uint32)
@@ -77,7 +81,9 @@ class _Records:
         """Return what the record of a session says now."""
         self._index[0] = session + 1
         tables, owner, index = (a.ctypes.data for a in (self._tables, self._owner, self._index))
-        kernel_rows.write_rows(tables, owner, index, 1, self._addresses.ctypes.data, False)
+        for name in _LEFT_OUT:
+            self._columns[name][0] = GROUP_OF[name][1]
+        write_rows(tables, owner, index, 1, self._addresses.ctypes.data, False)
         return {name: self._columns[name][0].item() for name in STEP_COLUMNS}
 
 

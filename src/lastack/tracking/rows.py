@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import functools
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from lastack.kernels import rows as kernel_rows
 from lastack.kernels.layout import LETTERS
+from lastack.kernels.row_columns import ABSENT_I16, ABSENT_I32, COLUMNS, DERIVED, G_ODD, GROUP_OF
+from lastack.kernels.rows import write_rows
 from lastack.model.arrow import arrow_type, enum_values, session_schema
-from lastack.model.fields import FIELDS, Field
+from lastack.model.fields import BY_NAME, FIELDS, Field
 from lastack.tracking.lists import entries
 
 UNCLASSIFIED = "unclassified"
 _ORDER_LETTERS = "FfRr"
+_NO_CODE = ""  # name of the column of zeros that dictionaries of one word share
+_LEAST_CONSTANT = 1 << 10  # rows
+_LINE, _STAGGER = 64, 192  # bytes
+_MOST_SPARE = 4  # of a table's batches
 _ABSENT = {
     "int64": np.iinfo(np.int64).min,
-    "int32": kernel_rows.ABSENT_I32,
-    "int16": kernel_rows.ABSENT_I16,
+    "int32": ABSENT_I32,
+    "int16": ABSENT_I16,
     "uint64": 0,
 }
 
@@ -67,11 +74,13 @@ def _plain(field: Field, values: Any) -> Any:
 
 
 def _coded(codes: Any, words: Any) -> Any:
-    return pa.DictionaryArray.from_arrays(pa.array(codes), words, safe=False)
+    return pa.DictionaryArray.from_arrays(
+        pa.array(codes) if isinstance(codes, np.ndarray) else codes, words, safe=False
+    )
 
 
 def _histories(packed: Any, more: Any) -> Any:
-    if more.any():
+    if more is not None and more.any():
         texts = [history_text(int(a), int(b)) for a, b in zip(packed, more, strict=True)]
         return pa.array(texts, pa.string()).dictionary_encode()
     # a hash table, not a sort: histories are few and rows are many
@@ -80,18 +89,77 @@ def _histories(packed: Any, more: Any) -> Any:
     return pa.DictionaryArray.from_arrays(coded.indices, words, safe=False)
 
 
+class RowMemory:
+    """Memory for the columns of some rows, used again when the record batch that had it is gone.
+
+    Fresh memory costs as much as what is written to it: the system zeroes every page.
+
+    Args:
+        most: Most rows of a batch; larger ones, and small ones, get memory of their own.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._spare: list[Any] = []
+
+    def columns(self, n: int) -> dict[str, Any]:
+        """Return an array for each column with room for n rows."""
+        if self._most // 4 < n <= self._most:
+            memory = np.asarray(_Lease(self._take(), self._spare))
+        else:
+            memory = np.empty(_bytes_of(n), np.uint8)
+        columns: dict[str, Any] = {}
+        at = 0
+        for name, dtype in COLUMNS.items():
+            columns[name] = memory[at : at + n * dtype.itemsize].view(dtype)
+            at += _place_of_next(n * dtype.itemsize)
+        return columns
+
+    def _take(self) -> Any:
+        with contextlib.suppress(IndexError):  # several threads may want the last one
+            return self._spare.pop()
+        return np.empty(_bytes_of(self._most), np.uint8)
+
+
+def _bytes_of(n: int) -> int:
+    return sum(_place_of_next(n * dtype.itemsize) for dtype in COLUMNS.values())
+
+
+def _place_of_next(size: int) -> int:
+    """Return how far behind a column the next one begins.
+
+    Never whole pages: the places of a row in all columns would compete for the same lines of the cache.
+    """
+    return -(-size // _LINE) * _LINE + _STAGGER
+
+
+class _Lease:
+    """Memory that an array holds; it goes back to the spare ones with the last array that shares it."""
+
+    def __init__(self, memory: Any, spare: list[Any]) -> None:
+        self._memory = memory
+        self._spare = spare
+        self.__array_interface__ = memory.__array_interface__
+
+    def __del__(self) -> None:
+        if len(self._spare) < _MOST_SPARE:
+            self._spare.append(self._memory)
+
+
 class RowBuffer:
     """Room for the rows of up to n sessions, filled by `write` and turned into one record batch.
 
     Args:
         n: Number of rows.
+        memory: Where the columns are, None for memory of their own.
     """
 
-    def __init__(self, n: int) -> None:
+    def __init__(self, n: int, memory: RowMemory | None = None) -> None:
         self._n = n
-        self._columns = {name: np.empty(n, dtype) for name, dtype in kernel_rows.COLUMNS.items()}
+        self._columns = (memory or RowMemory(0)).columns(n)
         self._addresses = np.array([a.ctypes.data for a in self._columns.values()], np.uint64)
         self._sessions: tuple[Any, Any, Any] | None = None
+        self._touched = 0
 
     def write(self, tables: Any, owners: Any, indices: Any, *, evicted: bool = False) -> None:
         """Write one session to each row.
@@ -104,45 +172,77 @@ class RowBuffer:
         """
         owners, indices = np.ascontiguousarray(owners, np.uint8), np.ascontiguousarray(indices, np.uint32)
         self._sessions = (tables, owners, indices)
-        kernel_rows.write_rows(
-            tables.ctypes.data,
-            owners.ctypes.data,
-            indices.ctypes.data,
-            self._n,
-            self._addresses.ctypes.data,
-            evicted,
+        self._touched = int(
+            write_rows(
+                tables.ctypes.data,
+                owners.ctypes.data,
+                indices.ctypes.data,
+                self._n,
+                self._addresses.ctypes.data,
+                evicted,
+            )
         )
-
-    def _column(self, field: Field, sensors: Any) -> Any:
-        n = self._n
-        match field.name:
-            case "sensor":
-                return _coded(self._columns["sensor"].astype(np.int32), sensors)
-            case "close_order":
-                return _coded(self._columns["close_order"].astype(np.int32), _ORDER_TEXTS)
-            case "history":
-                return _histories(self._columns["history"], self._columns["history_more"])
-            case "app":
-                return _coded(np.zeros(n, np.int32), pa.array([UNCLASSIFIED], pa.string()))
-            case "client_zone" | "server_zone":
-                return pa.nulls(n, arrow_type(field))
-            case "cause_confidence":
-                return pa.array(self._columns[field.name].astype(np.float32) / np.float32(100))
-            case name if name in kernel_rows.DERIVED:
-                return _coded(np.zeros(n, np.uint8), enum_values(field))
-        values = self._columns[field.name]
-        if field.type == "list":
-            return entries(field, values, self._sessions)
-        if field.type == "address":
-            return pa.Array.from_buffers(pa.binary(16), n, [None, pa.py_buffer(values)])
-        if field.type == "enum":
-            return _coded(values, enum_values(field))
-        return _plain(field, values)
 
     def batch(self, sensors: Sequence[str]) -> Any:
         """Return the rows as a record batch of the session schema; the buffer must not be used afterwards."""
         names = pa.array(list(sensors), pa.string())
-        return pa.RecordBatch.from_arrays([self._column(f, names) for f in FIELDS], schema=session_schema())
+        return pa.RecordBatch.from_arrays([self._column(f, names) for f in FIELDS], schema=_schema())
+
+    def _column(self, field: Field, sensors: Any) -> Any:
+        name = field.name
+        if name == "sensor" and len(sensors) == 1:
+            return _coded(_constant(_NO_CODE, self._n), sensors)
+        if name not in COLUMNS or (name in GROUP_OF and not GROUP_OF[name][0] & self._touched):
+            return _constant(name, self._n)
+        more = self._columns["history_more"] if self._touched & G_ODD else None
+        return _made(field, self._columns, more, sensors, self._sessions)
+
+
+def _made(field: Field, columns: Mapping[str, Any], more: Any, sensors: Any, sessions: Any) -> Any:
+    """Return a column that a kernel filled."""
+    values = columns[field.name]
+    match field.name:
+        case "sensor":
+            return _coded(values.astype(np.int32), sensors)
+        case "close_order":
+            return _coded(values.astype(np.int32), _ORDER_TEXTS)
+        case "history":
+            return _histories(values, more)
+        case "cause_confidence":
+            return pa.array(values.astype(np.float32) / np.float32(100))
+    if field.type == "list":
+        return entries(field, values, sessions)
+    if field.type == "address":
+        return pa.Array.from_buffers(pa.binary(16), len(values), [None, pa.py_buffer(values)])
+    if field.type == "enum":
+        return _coded(values, enum_values(field))
+    return _plain(field, values)
+
+
+def _constant(name: str, n: int) -> Any:
+    """Return the column of n rows where no session has anything to say; it is made once and shared."""
+    size = max(_LEAST_CONSTANT, 1 << (n - 1).bit_length() if n else 0)
+    return _constants(name, size).slice(0, n)
+
+
+@functools.cache
+def _constants(name: str, n: int) -> Any:
+    if name == _NO_CODE:
+        return pa.array(np.zeros(n, np.int32))
+    field = BY_NAME[name]
+    if name == "app":
+        return _coded(np.zeros(n, np.int32), pa.array([UNCLASSIFIED], pa.string()))
+    if field.type == "string" and field.nullable:
+        return pa.nulls(n, arrow_type(field))
+    if name in DERIVED:
+        return _coded(np.zeros(n, np.uint8), enum_values(field))
+    values = np.full(n, GROUP_OF[name][1]).astype(COLUMNS[name])
+    return _made(field, {name: values}, None, None, None)
+
+
+@functools.cache
+def _schema() -> Any:
+    return session_schema()
 
 
 def stray_packets(batch: Any) -> int:

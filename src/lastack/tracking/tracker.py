@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from lastack.kernels.evict import merge_runs
 from lastack.kernels.ingest import SHARDS
 from lastack.kernels.layout import NO_LIMIT_NS
 from lastack.tracking.attempt import Attempts
 from lastack.tracking.attempts import attempts_on, both_ways, half_open
-from lastack.tracking.rows import RowBuffer
+from lastack.tracking.merge import merged
+from lastack.tracking.rows import RowBuffer, RowMemory
 from lastack.tracking.shard import Shard
 
 ROWS_PER_BATCH = 1 << 17
@@ -41,6 +41,7 @@ class Tracker:
         self.shards = [Shard(limit, idle_ns) for _ in range(SHARDS)]
         self._addresses = np.array([shard.address for shard in self.shards], np.uint64)
         self.sensors: list[str] = []
+        self._memory = RowMemory(ROWS_PER_BATCH)
 
     def feed(self, shard: int, segments: int, n: int, origin_add: int = 0) -> list[Any]:
         """Account for n segments of one shard; return record batches of sessions that had to leave.
@@ -68,7 +69,7 @@ class Tracker:
         owner = self.shards.index(table)
         for first in range(0, len(indices), ROWS_PER_BATCH):
             part = indices[first : first + ROWS_PER_BATCH]
-            buffer = RowBuffer(len(part))
+            buffer = RowBuffer(len(part), self._memory)
             buffer.write(self._addresses, np.full(len(part), owner, np.uint8), part, evicted=evicted)
             yield buffer.batch(self.sensors)
         table.free_finished()
@@ -87,20 +88,14 @@ class Tracker:
         Args:
             run: Runs functions, at the same time if it can, and returns their results in order.
         """
-        listed = run([shard.sorted_all for shard in self.shards])
-        lengths = np.array([len(indices) for indices, _, _ in listed], np.int64)
-        total = int(lengths.sum())
-        owners, places = np.empty(total, np.uint8), np.empty(total, np.uint32)
-        starts, origins = (np.array([x[n].ctypes.data for x in listed], np.uint64) for n in (1, 2))
-        merge_runs(starts, origins, lengths, owners, places)
-        runs = [indices for indices, _, _ in listed]
-        for first in range(0, total, ROWS_PER_BATCH):
+        owners, indices = merged(run([shard.sorted_all for shard in self.shards]), run)
+        for first in range(0, len(owners), ROWS_PER_BATCH):
             some = slice(first, first + ROWS_PER_BATCH)
-            yield _Rows(self, owners[some], places[some], runs)
+            yield _Rows(self, owners[some], indices[some])
 
     def rows(self, owners: Any, indices: Any) -> Any:
         """Return the record batch of some sessions, given their shards and record indices."""
-        buffer = RowBuffer(len(owners))
+        buffer = RowBuffer(len(owners), self._memory)
         buffer.write(self._addresses, owners, indices)
         return buffer.batch(self.sensors)
 
@@ -140,17 +135,12 @@ class Tracker:
 
 
 class _Rows:
-    """One record batch to be made: the sessions at some places of the sorted list of all."""
+    """One record batch to be made: some sessions in order."""
 
-    def __init__(self, tracker: Tracker, owners: Any, places: Any, runs: list[Any]) -> None:
+    def __init__(self, tracker: Tracker, owners: Any, indices: Any) -> None:
         self._tracker = tracker
         self._owners = owners
-        self._places = places
-        self._runs = runs
+        self._indices = indices
 
     def __call__(self) -> Any:
-        indices = np.empty(len(self._owners), np.uint32)
-        for number, run in enumerate(self._runs):
-            mine = self._owners == number
-            indices[mine] = run[self._places[mine]]
-        return self._tracker.rows(self._owners, indices)
+        return self._tracker.rows(self._owners, self._indices)

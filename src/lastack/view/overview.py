@@ -11,6 +11,7 @@ from lastack.query.overview import FAILURES, HARMS, SIDES, Overview
 from lastack.query.quantiles import Percentiles
 from lastack.query.top import Top
 from lastack.store.manifest import Run
+from lastack.store.place import shown
 from lastack.view.cells import UNKNOWN, count, endpoint, instant, plural, share, value, words
 from lastack.view.findings import findings_of
 from lastack.view.page import Page
@@ -88,6 +89,8 @@ def _top(page: Page, overview: Overview, run: Run) -> None:
     if run.stray:
         parts.append(f"{count(run.stray)} stray")
     parts += [f"{count(n)} {words(name)}" for name, n in sorted(run.drops.items(), key=lambda kv: -kv[1])]
+    if run.duplicates:
+        parts.append(f"{count(run.duplicates)} seen by two sensors, left out")
     page.say(f"{plural(run.packets, 'packet')} = {' + '.join(parts)}", hang="    ")
     if run.residual:
         page.say(f"{count(run.residual)} packets are in none of these: please report this", style="bad")
@@ -108,7 +111,8 @@ def _findings(page: Page, overview: Overview, source: Sequence[str]) -> None:
         page.say(finding.text, indent="  • ", hang="    ")
         if finding.where:
             page.say(f"-f '{finding.where}'", "      ", style="dim")
-    page.say(f"Follow one up:  lastack sessions {' '.join(source) or 'CAPTURE'} -f FILTER", style="dim")
+    names = " ".join(map(shown, source)) or "CAPTURE"
+    page.say(f"Follow one up:  lastack sessions {names} -f FILTER", style="dim")
 
 
 def _calm(overview: Overview) -> str:

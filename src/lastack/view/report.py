@@ -173,6 +173,8 @@ def _packets(data: ReportData) -> str:
     parts = [f"{run.segments:,} in sessions"]
     parts += [f"{run.stray:,} stray"] if run.stray else []
     parts += [f"{n:,} {words(name)}" for name, n in sorted(run.drops.items(), key=lambda kv: -kv[1])]
+    if run.duplicates:
+        parts.append(f"{run.duplicates:,} seen by two sensors, left out")
     return f"{plural(run.packets, 'packet')} = {' + '.join(parts)}"
 
 

@@ -10,6 +10,7 @@ from lastack.model.units import format_duration
 from lastack.replay.deaths import Kind
 from lastack.replay.finder import Found
 from lastack.replay.matching import Match
+from lastack.store.place import shown
 from lastack.view.cells import count, plural
 from lastack.view.page import Page
 
@@ -92,7 +93,8 @@ def _timer(page: Page, one: Found, matching: Sequence[Match], source: Sequence[s
         page.grid([["  " + row[0], *row[1:]] for row in rows], "lrll", ["", "default", "timer", "fits too"])
     else:
         page.say("No known system has such a default; somebody set it.")
-    page.say(f"An example: lastack show {one.examples[0]} {' '.join(source) or 'CAPTURE'}", style="dim")
+    names = " ".join(map(shown, source)) or "CAPTURE"
+    page.say(f"An example: lastack show {one.examples[0]} -i {names}", style="dim")
 
 
 def timers_json(

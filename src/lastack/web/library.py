@@ -12,7 +12,7 @@ from typing import Protocol
 
 from lastack.app.grouped import Source
 from lastack.app.sessions import open_inputs, run_of_parts
-from lastack.model.errors import InputError
+from lastack.model.errors import InputError, LastackError
 from lastack.store.clickhouse_stored import ClickHouseSessions
 from lastack.store.dataset import Dataset
 from lastack.store.manifest import NAME, Run
@@ -101,14 +101,19 @@ class Library:
         self._shelf = shelf
         self._threads = threads
         self._lock = threading.Lock()
+        self._refreshing = threading.Lock()
+        self._asked = time.monotonic()
         self._snapshot = self._open(shelf.stamp())
 
     def snapshot(self) -> Snapshot:
-        """Return the sessions as they are now; cheap while nothing changes.
+        """Return the sessions as they are now, or in a database as they were some seconds ago; never waits for long.
 
         Raises:
             InputError: One of the places is gone or damaged.
         """
+        if not self.folders:
+            self._refresh_soon()
+            return self._snapshot
         with self._lock:
             for left in reversed(range(_TRIES)):
                 stamp = self._shelf.stamp()
@@ -121,6 +126,23 @@ class Library:
                     if not left or stamp == self._shelf.stamp():
                         raise
             return self._snapshot
+
+    def _refresh_soon(self) -> None:
+        """Ask a database what is new, beside what goes on: it may take as long as the network likes."""
+        due = time.monotonic() - self._asked >= _ASK_AGAIN_S
+        if due and self._refreshing.acquire(blocking=False):
+            threading.Thread(target=self._refresh, name="refresh", daemon=True).start()
+
+    def _refresh(self) -> None:
+        try:
+            stamp = self._shelf.stamp()
+            if stamp != self._snapshot.version:
+                self._snapshot = self._open(stamp)
+        except LastackError:
+            pass  # who asks a question is told
+        finally:
+            self._asked = time.monotonic()
+            self._refreshing.release()
 
     def _open(self, stamp: str) -> Snapshot:
         stored, run = self._shelf.open()
@@ -167,13 +189,9 @@ class _Database:
         _, stored = open_inputs(paths, [])
         assert isinstance(stored, ClickHouseSessions), "what else has a URL was refused"
         self._stored = stored
-        self._stamp, self._asked = "", 0.0
 
     def stamp(self) -> str:
-        now = time.monotonic()
-        if not self._stamp or now - self._asked >= _ASK_AGAIN_S:
-            self._stamp, self._asked = _digest([self._stored.stamp]), now
-        return self._stamp
+        return _digest([self._stored.stamp])
 
     def open(self) -> tuple[Stored, Run]:
         return self._stored, run_of_parts(self._stored)

@@ -55,7 +55,7 @@ def assert_same(paths: Sequence[str], work: Path, options: TrackOptions = OPTION
     assert [batch.num_rows for batch in many] == [batch.num_rows for batch in one]
     assert told.ledger == said.ledger
     assert told.ledger.balances()
-    for name in ("sessions", "evicted", "captures", "lost"):
+    for name in ("sessions", "evicted", "captures", "lost", "clocks"):
         assert getattr(told, name) == getattr(said, name)
     assert list(map(str, told.problems)) == list(map(str, said.problems))
     assert not run.missing
@@ -282,3 +282,22 @@ def test_cluster__zones_and_applications_are_those_of_one_process(tmp_path: Path
     assert_same([*CAPTURES[:5], SAMPLE], tmp_path / "work", options)
     zones = {row["server_zone"] for row in rows(in_tasks([SAMPLE], tmp_path / "work", options)[0])}
     assert "inside" in zones
+
+
+def test_cluster__hundreds_of_captures_with_a_bad_one_are_done_and_a_second_run_does_one_more(
+    tmp_path: Path,
+) -> None:
+    paths = []
+    for n in range(300):
+        start = (n + 1) * 10**8
+        syn = build.ipv4(f"10.0.{n >> 8}.{n & 255}", "192.0.2.1", build.syn(40000, 80)).data
+        answer = build.tcp(80, 40000, seq=9, ack=1, flags=SYN | ACK)
+        reply = build.ipv4("192.0.2.1", f"10.0.{n >> 8}.{n & 255}", answer).data
+        # The answer comes when the next file has begun.
+        paths.append(write(tmp_path / f"{n}.pcap", [(start, syn), (start + 15 * 10**7, reply)], link=101))
+    Path(paths[200]).write_bytes(b"this is no capture" * 10)
+    assert assert_same(paths[:299], tmp_path / "work") == 298
+    _, summary, run = in_tasks(paths, tmp_path / "work")
+    assert stages(run)["map"] == (299, 298, 0)
+    assert summary.sessions == 299
+    assert any("200.pcap: not a capture" in str(problem) for problem in summary.problems)

@@ -151,3 +151,17 @@ def test_pieces__a_large_capture_and_its_rotated_neighbour_overlap_as_in_one_pro
         paths, OPTIONS, batches.append
     )
     assert rows(batches) == rows(one)
+
+
+def test_pieces__one_elephant_session_is_one_row_however_many_pieces_it_crosses(tmp_path: Path) -> None:
+    start, packets = BUSY_FRAMES[0][0], []
+    for n in range(3000):
+        segment = build.tcp(40000, 443, seq=1 + 100 * n, ack=1, flags=ACK, payload=bytes(100))
+        packets.append((start + n * 10**6, build.ipv4("10.0.0.1", "192.0.2.1", segment).data))
+        if n % 10 == 0:
+            small = build.tcp(41000 + n, 443, seq=7, ack=1, flags=ACK)
+            packets.append((start + n * 10**6 + 5, build.ipv4("10.0.0.2", "192.0.2.1", small).data))
+    path = write(tmp_path / "elephant.pcap", packets, link=101)
+    run = assert_same_in_pieces(path, tmp_path / "work", Path(path).stat().st_size // 6)
+    assert stages(run)["map"] == (6, 0, 0)
+    assert max(row["packets_clt"] for row in rows(alone([path])[0])) == 3000

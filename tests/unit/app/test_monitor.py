@@ -52,6 +52,10 @@ half_close = true
         ),
         ('[[target]]\nhost = "a"\nport = 1\n[[target]]\nhost = "a"\nport = 1', "'a:1' is there twice"),
         ('[module.x]\nexpect = "("', "module.x.expect: no regular expression"),
+        ('[module.x]\nquery_response = [{ expect = "(" }]', "query_response 1.expect: no regular expression"),
+        ("[module.x]\nquery_response = [{ starttls = true }]", "query_response 1.starttls: not known"),
+        ('[module.x]\nquery_response = "x"', "query_response: must be a list"),
+        ('[module.x]\nsend = "x"\nquery_response = [{ send = "y" }]', "query_response: stands for itself"),
         ('[monitor]\nallow = ["10.0.0.0/33"]', "monitor.allow 1"),
         ("[[target]", "line 1"),
         ("target = 3", r"target: write each target as \[\[target\]\]"),
@@ -113,6 +117,8 @@ def test_endpoint__metrics_targets_and_probe(tmp_path: Path) -> None:
             probe = get(f"{url}/probe?target=127.0.0.1:{port}&module=tcp_connect")
             assert "probe_success 1.0" in probe
             assert "probe_duration_seconds" in probe
+            assert "probe_failed_due_to_regex 0.0" in probe
+            assert "probe_ip_addr_hash 3.668918509e+09" in probe, "as blackbox_exporter 0.23 has it"
             for query, code in [
                 ("target=127.0.0.1:1", 403),
                 ("target=127.0.0.1", 400),
@@ -122,4 +128,6 @@ def test_endpoint__metrics_targets_and_probe(tmp_path: Path) -> None:
                 with pytest.raises(urllib.error.HTTPError) as caught:
                     get(f"{url}/probe?{query}")
                 assert caught.value.code == code
+                if "module=none" in query:
+                    assert caught.value.read() == b'Unknown module "none"\n'
                 caught.value.close()

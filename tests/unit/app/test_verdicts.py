@@ -50,14 +50,17 @@ def test_repeated_syns__are_unanswered_anywhere() -> None:
 
 @pytest.mark.parametrize("name", ["syn_flood", "syn_scan", "many_on_one_server"])
 def test_crowds__of_the_table_are_those_of_its_attempts(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lastack.diagnosis.crowd import Crowd
+    from lastack.diagnosis.crowd import Crowd, Run
     from lastack.tracking.attempts import attempts_on, half_open
 
     seen = []
     of_tables = Crowd.of_tables
 
-    def both(tables: list[tuple[object, object]]) -> Crowd:
-        one, other = of_tables(tables), Crowd(half_open(tables), lambda ports: attempts_on(tables, ports))
+    def both(tables: list[tuple[object, object]], run: Run) -> Crowd:
+        one, other = (
+            of_tables(tables, run),
+            Crowd(half_open(tables), lambda ports: attempts_on(tables, ports)),
+        )
         seen.append((one._places, other._places))
         return one
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from prometheus_client import generate_latest
 from lastack.app.sessions import Question, ask
 from lastack.app.watch_keeper import Left, lowered, together
 from lastack.app.watch_metrics import WatchMetrics
+from lastack.app.watch_top import TopServers
 from lastack.diagnosis.around import Around
+from lastack.model.address import format_address
 from lastack.store.manifest import read_manifest
 from lastack.tracking.standing import Standing
 from lastack.view.watch import WatchScreen, timeout_words
@@ -37,7 +40,9 @@ def test_lowered__only_sessions_that_were_live_during_a_loss(batch: Any) -> None
     after = lowered(batch, [loss], later).to_pylist()
     changed = 0
     for row, new in zip(rows, after, strict=True):
-        open_ended = row["ending"] in ("open", "half_closed", "vanished")
+        open_ended = row["ending"] in ("open", "half_closed", "vanished") or row["opening"] in (
+            "unanswered", "half_open"
+        )  # fmt: skip
         live = row["start_ns"] <= loss[1] and (open_ended or row["end_ns"] >= loss[0])
         better = row["observed"] in ("complete", "end_missing", "start_missing")
         assert new["observed"] == ("lossy" if live and better else row["observed"])
@@ -86,6 +91,8 @@ def test_screen__shows_rates_since_the_last_picture() -> None:
         "name": "eth0", "seconds": 10.0, "packets": 1000, "drops": 0, "opened": 10, "evicted": 0, "rows": 5, "held": 1,
         "lost": 0, "trouble": "", "up": True, "endings": {"rst": 2, "closed": 3}, "causes": {}, "segments": 1,
         "size": 1000, "standing": {"established": 1, "half_open": 2, "half_closed": 3, "closed": 4},
+        "oldest_s": 61.0, "firing": ["web servers reset"],
+        "servers": [("192.0.2.1:443", 4, 1), ("[2001:db8::1]:22", 1, 0)],
     }  # fmt: skip
     console = Console(record=True, width=110, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
     with console.file:
@@ -95,10 +102,43 @@ def test_screen__shows_rates_since_the_last_picture() -> None:
             screen.render({**row, "seconds": 12.0, "packets": 3000, "trouble": "full", "up": False})
         )
     text = console.export_text()
-    assert "3,000 packets (1,000/s)" in text
+    (packets,) = (line for line in text.splitlines() if line.startswith("packets"))
+    assert packets.split()[1:4] == ["3,000", "1,000/s", "▂█"]
     assert "interface down" in text
     assert "cannot be written: full" in text
-    assert text.index("closed") < text.index("rst")
+    assert "half-closed (oldest 1 min" in text
+    assert "alert: web servers reset" in text
+    lines = [line.split() for line in text.splitlines()]
+    assert lines.index(["closed", "3", "60", "%", "███████"]) < lines.index(["rst", "2", "40", "%", "█████"])
+    assert text.index("192.0.2.1:443") < text.index("[2001:db8::1]:22")
+
+
+def test_top_servers__are_those_of_the_last_minutes_and_few(batch: Any) -> None:
+    now = 0.0
+    top = TopServers(lambda: now)
+    rows = [row for row in batch.to_pylist() if row["opening"] != "stray"]
+    expected = Counter((format_address(row["server_ip"]), row["server_port"]) for row in rows)
+    harmed = Counter(
+        (format_address(row["server_ip"]), row["server_port"])
+        for row in rows
+        if row["harm"] not in ("none", "unknown")
+    )
+    for half in (batch.slice(0, 100), batch.slice(100)):
+        top.add(half)
+    found = top.first(100)
+    assert {name: sessions for name, sessions, _ in found} == {
+        f"{a}:{p}": n for (a, p), n in expected.items()
+    }
+    assert {name: hurt for name, _, hurt in found if hurt} == {f"{a}:{p}": n for (a, p), n in harmed.items()}
+    assert [sessions for _, sessions, _ in found] == sorted(expected.values(), reverse=True)
+    assert top.first(2) == found[:2]
+    now = 250.0
+    top.add(batch)
+    assert sum(sessions for _, sessions, _ in top.first(100)) == 2 * len(rows)
+    now = 330.0  # the first minute is over for long
+    assert sum(sessions for _, sessions, _ in top.first(100)) == len(rows)
+    now = 2000.0
+    assert top.first(100) == []
 
 
 def test_watch__a_pipe_gives_what_analyze_gives_if_no_timer_cuts(tmp_path: Path) -> None:

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import numpy as np
 import pyarrow as pa
+import pytest
 from tests.unit.diagnosis.rows import batch_of_table, everything, table_of
 
+from lastack.diagnosis.around import Around
 from lastack.diagnosis.columns import codes_of
-from lastack.diagnosis.engine import _odd, diagnose, judge
+from lastack.diagnosis.crowd import Crowd
+from lastack.diagnosis.engine import _HALF_OPEN, _is_half_open, _odd, diagnose, judge
 from lastack.diagnosis.translate import translate
 from lastack.model.enums import Actor, Cause, Harm
+from lastack.tracking.attempt import Attempts
 
 VERDICT = {"cause", "cause_confidence", "actor", "harm"}
 
@@ -27,6 +33,25 @@ def test_rules__say_of_plain_rows_what_the_simple_verdict_says() -> None:
         assert (codes_of(batch.column(name), vocabulary)[plain] == values).all(), name
     confidence = batch.column("cause_confidence").to_numpy()[plain]
     assert np.allclose(confidence, said.percent / 100)
+
+
+@pytest.mark.parametrize("crowded", [False, True])
+def test_rules__few_say_of_half_open_attempts_what_all_say(crowded: bool) -> None:
+    batch = diagnose(batch_of_table(table_of("syn_flood.pcap")))
+    rows = np.flatnonzero(_is_half_open(batch))
+    assert len(rows) > 5
+    around = Around(cast(Crowd, _Everywhere()) if crowded else None, both_ways=False)
+    few, every = judge(batch, rows, around, rules=_HALF_OPEN), judge(batch, rows, around)
+    for name in ("cause", "actor", "harm", "percent"):
+        assert (getattr(few, name) == getattr(every, name)).all(), name
+
+
+class _Everywhere:
+    """A crowd that is everywhere."""
+
+    def holds(self, attempts: Attempts) -> Any:
+        """Say yes."""
+        return np.ones(len(attempts), bool)
 
 
 def test_diagnose__is_the_same_again() -> None:

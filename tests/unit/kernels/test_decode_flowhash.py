@@ -18,11 +18,12 @@ KEYS = 1 << 16
 @kernel
 def hash_many(keys, out):
     for i in range(len(out)):
-        out[i] = flow_hash(keys[i, 0], keys[i, 1], keys[i, 2], keys[i, 3], keys[i, 4])
+        k = 5 * i
+        out[i] = flow_hash(keys[k], keys[k + 1], keys[k + 2], keys[k + 3], keys[k + 4])
 
 
 def hashes(rows: list[tuple[int, int, int, int, int]]) -> np.ndarray:
-    keys = np.array(rows, np.uint64)
+    keys = np.array(rows, np.uint64).ravel()
     out = np.empty(len(rows), np.uint64)
     hash_many(keys, out)
     return out
@@ -110,13 +111,13 @@ def test_flow_hash__each_input_bit_reaches_each_output_bit():
     base = rng.integers(0, 1 << 64, (2000, 5), np.uint64)
     base[:, 4] &= np.uint64(0xFFFFFFFF)
     plain = np.empty(len(base), np.uint64)
-    hash_many(base, plain)
+    hash_many(base.ravel(), plain)
     worst = 0.0
     for word, bit in flips():
         other = base.copy()
         other[:, word] ^= np.uint64(1 << bit)
         changed = np.empty(len(base), np.uint64)
-        hash_many(other, changed)
+        hash_many(other.ravel(), changed)
         bits = np.unpackbits((plain ^ changed).view(np.uint8).reshape(-1, 8), axis=1)
         worst = max(worst, float(np.abs(bits.mean(axis=0) - 0.5).max()))
     assert worst < 0.12

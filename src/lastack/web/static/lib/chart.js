@@ -172,6 +172,12 @@ const decades = (_, __, low, high) => {
   return found;
 };
 const all = (_, values) => values;
+/** Those of some values that stand far enough apart on a logarithmic axis for their names. */
+const apart = (plot, values) => {
+  const { min, max } = plot.scales.x, wide = plot.bbox.width / devicePixelRatio / Math.log10(max / min);
+  let before = 0;
+  return values.filter((value) => { const far = !before || Math.log10(value / before) * wide >= 46; if (far) before = value; return far; });
+};
 const KNOWN_S = [1, 5, 10, 30, 60, 300, 600, 1800, 3600, 6 * 3600, 86400];
 
 /** Draw the share of sessions above each size (CCDF) on logarithmic axes, with marks across. */
@@ -195,25 +201,33 @@ export function ccdf(box, found, { marks = [], label }) {
     const { ctx } = plot, scale = devicePixelRatio;
     ctx.save();
     ctx.font = `${11.5 * scale}px system-ui, sans-serif`;
-    let before = -1e9;
-    for (const mark of marks) {
-      if (mark.ns < begin || mark.ns > high) continue;
-      const at = plot.valToPos(mark.ns, "x", true);
-      ctx.strokeStyle = css("soft");
-      ctx.setLineDash([3 * scale, 3 * scale]);
+    const shown = marks.filter((mark) => mark.ns >= begin && mark.ns <= high).map((mark) => ({ ...mark, at: plot.valToPos(mark.ns, "x", true) }));
+    ctx.strokeStyle = css("soft");
+    ctx.setLineDash([3 * scale, 3 * scale]);
+    for (const { at } of shown) {
       ctx.beginPath();
       ctx.moveTo(at, plot.bbox.top);
       ctx.lineTo(at, plot.bbox.top + plot.bbox.height);
       ctx.stroke();
-      if (at - before < 15 * scale) continue;
+    }
+    // Names come after all lines, with an edge of the card's colour: a line through a name makes it unreadable.
+    ctx.setLineDash([]);
+    ctx.strokeStyle = css("card");
+    ctx.lineWidth = 5 * scale;
+    ctx.lineJoin = "round";
+    let before = -1e9;
+    for (const mark of shown) {
+      const { at } = mark;
+      if (at - before < 16 * scale) continue;
       before = at;
       const name = mark.boxes[0].split(",")[0];
       const text = `${mark.text.replace(/ 0 s$/, "")} · ${name.length > 30 ? `${name.slice(0, 29)}…` : name}${mark.boxes.length > 1 ? ` +${mark.boxes.length - 1}` : ""}`;
       ctx.save();
-      ctx.translate(at - 5 * scale, plot.bbox.top + 4 * scale);
+      ctx.translate(at - 6 * scale, plot.bbox.top + 4 * scale);
       ctx.rotate(-Math.PI / 2);
       ctx.textAlign = "right";
       ctx.fillStyle = css("soft");
+      ctx.strokeText(text, 0, 0);
       ctx.fillText(text, 0, 0);
       ctx.restore();
     }
@@ -231,7 +245,7 @@ export function ccdf(box, found, { marks = [], label }) {
       return [{ ...bottom, splits: steps, filter: all, values: (_, values) => values.map(format) }, { ...left, splits: decades, filter: all }];
     })(),
     series: [{}, ...names.map((_, which) => ({ stroke: css(palette(which)), width: 2, points: { show: false }, paths: uPlot.paths.stepped({ align: 1 }) }))],
-    plugins: [tooltip(box, rows), { hooks: { draw: [acrosses] } }],
+    plugins: [tooltip(box, rows), { hooks: { drawAxes: [acrosses] } }],
   }), [x, ...y]);
   box.setAttribute("role", "img");
   box.setAttribute("aria-label", label);
@@ -259,7 +273,7 @@ export function curves(box, x, series, { unit = "ns", mark = null, label, onPick
     cursor: { drag: { x: false, y: false }, y: false, points: { size: 6 } },
     legend: { show: false },
     scales: { x: { time: false, distr: 3 }, y: { range: (_, low, high) => [0, (high || 1) * 1.08] } },
-    axes: (() => { const [bottom, left] = axes(short, false, 62); return [{ ...bottom, filter: all, splits: unit === "ns" ? (_, __, low, high) => KNOWN_S.map((seconds) => seconds * 1e9).filter((ns) => ns >= low * 0.99 && ns <= high * 1.01) : undefined, values: (_, values) => values.map((value) => (value === null ? "" : format(value))) }, left]; })(),
+    axes: (() => { const [bottom, left] = axes(short, false, 62); return [{ ...bottom, filter: all, splits: unit === "ns" ? (plot, __, low, high) => apart(plot, KNOWN_S.map((seconds) => seconds * 1e9).filter((ns) => ns >= low * 0.99 && ns <= high * 1.01)) : undefined, values: (_, values) => values.map((value) => (value === null ? "" : format(value))) }, left]; })(),
     series: [{}, ...series.map((one) => ({ stroke: css(one.colour), width: 2, dash: one.dash, points: { show: false }, fill: one.fill ? `${css(one.colour)}28` : undefined }))],
     plugins: [tooltip(box, rows), { hooks: { draw: [across], ready: [(plot) => { if (onPick) plot.over.addEventListener("click", () => { if (plot.cursor.idx !== null) onPick(plot.cursor.idx); }); }] } }],
   }), [x, ...series.map((one) => one.values)]);

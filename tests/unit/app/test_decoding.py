@@ -1,0 +1,47 @@
+"""Decoding in lock step: full-size packets take it, and it gives what the plain walk gives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lastack
+from lastack.app import decoding
+from lastack.capture.writer import PcapWriter
+from lastack.wire import build
+
+SESSIONS = 50
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Full-size packets of some sessions, more of them than the first window takes."""
+    path = tmp_path_factory.mktemp("large") / "large.pcap"
+    with PcapWriter(path, link=101) as writer:
+        for n in range(6000):
+            turn, port = divmod(n, SESSIONS)
+            part = build.tcp(2000 + port, 443, seq=1 + 1400 * turn, payload=bytes(1400))
+            packet = build.syn(2000 + port, 443) if turn == 0 else part
+            writer.write(n * 1000, build.ipv4("10.0.0.1", "192.0.2.1", packet).data)
+    return path
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_lanes__give_the_rows_of_the_plain_walk(
+    large: Path, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = []
+    in_lock_step = decoding.decode_lanes
+
+    def counted(parts: list[decoding.Part], *others: Any) -> None:
+        taken.append(len(parts))
+        in_lock_step(parts, *others)
+
+    monkeypatch.setattr(decoding, "decode_lanes", counted)
+    fast = lastack.track(large, threads=threads).table
+    assert taken
+    plain = lastack.track(large, threads=threads, window_bytes=1 << 16).table
+    assert fast.equals(plain)
+    assert fast.num_rows == SESSIONS
