@@ -125,7 +125,7 @@ def met_again(past: Past, found: Candidates, lanes: Lanes, harsh: bool) -> Candi
         returns = found.returns | ~refused
     else:
         begin = np.searchsorted(found.row, found.row)
-        passes = np.cumsum(~refused) - ~refused
+        passes: NDArray[np.int64] = np.cumsum(~refused) - ~refused
         made = passes - passes[begin] > 0
         returns = found.returns | ~refused | (made & np.bool_(not harsh))
     # A FIN or RST was lost for certain, but not what comes after it: the next ACK is let through.
@@ -184,7 +184,7 @@ def _refused(past: Past, found: Candidates, harsh: bool) -> NDArray[np.bool_]:
     closes = (stage == Stage.syn_sent) & ~repeated
     if harsh:
         closes |= repeated  # it may have been a SYN-ACK
-    for stage in (Stage.fin1, Stage.fin2, Stage.rst, Stage.rst_unverified):
-        closes |= past.enters[found.row, stage] == found.lost_ns
+    for closing in (Stage.fin1, Stage.fin2, Stage.rst, Stage.rst_unverified):
+        closes |= past.enters[found.row, closing] == found.lost_ns
     result: NDArray[np.bool_] = refused | (untold & closes)
     return result

@@ -233,17 +233,16 @@ def _pairs(batch: Any, name: str) -> NDArray[np.int64]:
 
 def _by_responder(batch: Any, closer: NDArray[np.uint8], opening: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return whether what a box takes for the responder closed first (docs/explain/timers.md)."""
-    server = closer == Closer.server
+    server: NDArray[np.bool_] = closer == Closer.server
     middle = opening == Opening.midstream
-    if not middle.any():
-        return server.astype(np.uint8)
-    # The first letter of a history tells by its case who sent the first packet.
-    history = one_array(batch, "history")
-    if not pa.types.is_dictionary(history.type):
-        history = history.dictionary_encode()
-    lower = np.array([text[:1].islower() for text in history.dictionary.to_pylist()] or [False], np.bool_)
-    turned = middle & lower[whole_numbers(history.indices)] & (closer != Closer.none)
-    return (server ^ turned).astype(np.uint8)
+    if middle.any():
+        # The first letter of a history tells by its case who sent the first packet.
+        history = one_array(batch, "history")
+        if not pa.types.is_dictionary(history.type):
+            history = history.dictionary_encode()
+        lower = np.array([text[:1].islower() for text in history.dictionary.to_pylist()] or [False], np.bool_)
+        server = server ^ (middle & lower[whole_numbers(history.indices)] & (closer != Closer.none))
+    return server.astype(np.uint8)
 
 
 def _both_closed(batch: Any) -> NDArray[np.bool_]:
@@ -342,11 +341,12 @@ def _silences(rows: NDArray[np.int64], entries: Any, rst_seq: NDArray[np.uint8])
     unverified = (stage == Stage.rst) & (rst_seq[rows] == RstSeq.window)
     stage = np.where(unverified, np.uint8(Stage.rst_unverified), stage)
     start, gap = (_numbers(entries, name) for name in ("start_ns", "gap_ns"))
-    flags = [
+    unacked, stalled, again = (
         entries.field(name).to_numpy(zero_copy_only=False).astype(np.bool_)
         for name in ("unacked", "stalled", "fin_again")
-    ]
-    return Silences(rows, stage, start, gap, _sent(entries), *flags, codes(entries.field("next"), PacketKind))
+    )
+    following = codes(entries.field("next"), PacketKind)
+    return Silences(rows, stage, start, gap, _sent(entries), unacked, stalled, again, following)
 
 
 def _marks(batch: Any) -> Marks:
