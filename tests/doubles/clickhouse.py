@@ -123,6 +123,7 @@ class _Engine:
         self._chdb, self._folder = chdb, folder
         self._lock = threading.Lock()
         self._sessions: dict[str, Any] = {}
+        self._settings: dict[int, dict[str, str]] = {}
         self.fault = ""
 
     def run(self, asked: dict[str, str], body: bytes) -> bytes:
@@ -146,15 +147,15 @@ class _Engine:
 
     def _query(self, session: Any, text: str, settings: dict[str, str], texts: dict[str, str]) -> bytes:
         found = _FORMAT.search(text)
-        for name, value in settings.items():
-            session.query(f"SET {name} = {_quoted(value)}")
-        try:
-            done = session.query(text, found.group(1) if found else "TabSeparated", params=texts)
-            answer: bytes = done.bytes() if done is not None else b""
-            return answer or b""
-        finally:
-            for name in settings:
-                session.query(f"SET {name} = DEFAULT")
+        known = self._settings.setdefault(id(session), {})
+        for name in known.keys() - settings.keys():
+            session.query(f"SET {name} = DEFAULT")
+        for name in [name for name, value in settings.items() if known.get(name) != value]:
+            session.query(f"SET {name} = {_quoted(settings[name])}")
+        self._settings[id(session)] = settings
+        done = session.query(text, found.group(1) if found else "TabSeparated", params=texts)
+        answer: bytes = done.bytes() if done is not None else b""
+        return answer or b""
 
     def _insert(self, session: Any, insert: re.Match[bytes], data: bytes, settings: dict[str, str]) -> bytes:
         if self.fault == "before":
@@ -181,6 +182,7 @@ def _handler(engine: _Engine, password: str) -> type[BaseHTTPRequestHandler]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # head and body are written apart: each answer would wait 40 ms
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))

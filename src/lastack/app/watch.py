@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -33,6 +34,8 @@ from lastack.tracking.standing import Standing, Step, open_sessions, sweep
 from lastack.tracking.tracker import Tracker
 
 _WAIT_S = 0.05
+#: The thread that captures comes back to Python a dozen times a round, and waits so long each time that another runs.
+_SWITCH_S = 0.0005
 _NAP_S = 0.005  # lets packets gather: a wake-up for each would cost more than they do
 _FEW = 512
 _LAST_S = 5.0  # for what is in the ring when the watch is stopped
@@ -144,6 +147,8 @@ class Watch:
             LastackError: The input cannot be read at all.
         """
         self._take_signals()
+        self._keeper.warm(self._tracker.rows(*open_sessions(self._tracker.shards, 0)))
+        sys.setswitchinterval(_SWITCH_S)
         self._keeper.start()
         sweep_at = snapshot_at = time.monotonic()
         try:

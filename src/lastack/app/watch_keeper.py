@@ -100,6 +100,14 @@ class Keeper:
         self._now_ns = 0
         self._thread = threading.Thread(target=self._work, name="keeper", daemon=True)
 
+    def warm(self, nothing: Any) -> None:
+        """Judge no rows once: what that loads would otherwise be loaded while packets come.
+
+        Args:
+            nothing: A batch of no rows.
+        """
+        self._judged(Left(nothing, None, 0))
+
     def start(self) -> None:
         """Begin to work."""
         self._thread.start()

@@ -23,7 +23,7 @@ from lastack.query.sql import filter_sql
 from lastack.query.zones import Classes
 from lastack.store import clickhouse_schema as schema
 from lastack.store.answering import answer_grouped, answer_histogram
-from lastack.store.clickhouse_server import Server, Session
+from lastack.store.clickhouse_server import Server
 from lastack.store.conform import conform
 from lastack.store.dataset import Order
 from lastack.store.manifest import Run, run_from_json
@@ -112,10 +112,9 @@ class ClickHouseSessions:
     def grouped(self, question: Grouped, threads: int | None = None) -> GroupedAnswer:
         """Return the server's answer; how many threads it uses is its own affair."""
         with self.server.session() as session:
-            try:
-                return answer_grouped(session.rows, self.source, question, CLICKHOUSE)
-            finally:
-                _drop(session)
+            answer = answer_grouped(session.rows, self.source, question, CLICKHOUSE)
+            session.rows((f"DROP TEMPORARY TABLE IF EXISTS {', '.join(_TEMPORARY)}", []))
+            return answer
 
     def histogram(self, question: Histogram, threads: int | None = None) -> list[tuple[Any, list[int]]]:
         """Return the server's answer."""
@@ -157,11 +156,6 @@ def check_version(server: Server) -> None:
             f"{where}: made by LastACK {told.get('lastack_version', '')}; its sessions lack what this one keeps: "
             f"push into another database, or run there: {'; '.join(lacking)}"
         )
-
-
-def _drop(session: Session) -> None:
-    for name in _TEMPORARY:
-        session.rows((f"DROP TEMPORARY TABLE IF EXISTS {name}", []))
 
 
 def _widest(runs: list[Run]) -> list[Run]:
