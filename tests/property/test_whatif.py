@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
+from tests.naive.fates import evaluate
 from tests.naive.packets import Packet
 from tests.naive.reader import read
 from tests.naive.write import write
@@ -14,12 +16,13 @@ from tests.property.boxes import BOXES, compare, shipped
 from tests.property.talks import captures_of_talks
 
 import lastack
-from lastack.firewall.table import Table
+from lastack.firewall.table import Box, Ct, Table
 from lastack.replay.harm import Loss
 from lastack.replay.holding import Window
 from lastack.replay.judge import judge
 from lastack.replay.lanes import LANES, Lanes, Readings, Stage, lanes_of
 from lastack.replay.past import past_of
+from lastack.replay.readings import readings_of
 from lastack.replay.sweep import Sweep
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,6 +38,28 @@ PROFILES: dict[str, Table] = {
     "ipvs": shipped("ipvs"),
     "checkpoint": shipped("checkpoint"),
 }
+#: Boxes about which the record leaves something open.
+OPEN = ("linux_conntrack", "rfc6146")
+
+
+def _linux(strict: bool, **seconds: float) -> Table:
+    table = PROFILES["linux_conntrack"]
+    assert table.linux is not None
+    rows = list(table.timers)
+    for name, length in seconds.items():
+        rows[Ct[name]] = replace(rows[Ct[name]], ns=round(length * 1e9))
+    return replace(table, timers=tuple(rows), linux=replace(table.linux, loose=not strict))
+
+
+_SHORT = {
+    "established": 60, "unack": 20, "retrans": 20, "fin_wait": 10, "close_wait": 5, "last_ack": 5, "time_wait": 20,
+    "syn_sent": 10, "syn_recv": 10,
+}  # fmt: skip
+LINUX = {
+    "short": _linux(False, **_SHORT),
+    "short_strict": _linux(True, **_SHORT),
+    "unlike_caps": _linux(False, **{**_SHORT, "unack": 40, "retrans": 15, "close_wait": 50, "fin_wait": 60}),
+}
 
 
 def _rows(packets: list[Packet], folder: Path) -> object:
@@ -45,7 +70,35 @@ def _rows(packets: list[Packet], folder: Path) -> object:
 def test_whatif__equals_the_slow_box(tmp_path_factory: pytest.TempPathFactory, packets: list[Packet]) -> None:
     rows = _rows(packets, tmp_path_factory.mktemp("talks"))
     for name, table in {**BOXES, **PROFILES}.items():
+        found = compare(packets, table, rows)
+        assert not found.wrong, name
+        if name not in OPEN:
+            assert found.exact == found.sessions, name
+
+
+@given(captures_of_talks())
+def test_whatif__equals_the_slow_box_on_any_linux(
+    tmp_path_factory: pytest.TempPathFactory, packets: list[Packet]
+) -> None:
+    rows = _rows(packets, tmp_path_factory.mktemp("talks"))
+    for name, table in LINUX.items():
         assert not compare(packets, table, rows).wrong, name
+
+
+@given(captures_of_talks())
+def test_entries__stand_as_long_as_in_the_slow_box(
+    tmp_path_factory: pytest.TempPathFactory, packets: list[Packet]
+) -> None:
+    past = past_of(_rows(packets, tmp_path_factory.mktemp("talks")))
+    first, last = packets[0].ts_ns, packets[-1].ts_ns
+    for name, table in {**BOXES, **PROFILES}.items():
+        if name in OPEN or not len(past):
+            continue
+        _, fates = evaluate(packets, Box((table,)))
+        stood = sum(min(life.gone_ns or last, last) - life.made_ns for fate in fates for life in fate.lives)
+        sweep = Sweep(1, readings_of([table]), Window(first, last))
+        sweep.add(past, np.zeros(len(past), np.int64))
+        assert sweep.outcome().area_s[0, 0] == pytest.approx(stood / 1e9, rel=1e-9, abs=1e-6), name
 
 
 @pytest.mark.parametrize("name", [*BOXES, "panos", "linux_conntrack"])
@@ -73,10 +126,17 @@ def test_whatif__equals_the_slow_box_on_shared_captures(name: str) -> None:
 
 def _swept(seconds: list[float], absolute: frozenset[Stage]) -> Readings:
     base = dict.fromkeys(Stage, 5.0)
+    opening = Stage.syn_sent in absolute
     each = [
-        lanes_of({**base, Stage.established: t, Stage.fin1: t / 2, Stage.fin1_acked: t / 2}, absolute)
+        lanes_of(
+            {
+                **base, Stage.established: t, Stage.fin1: t / 2, Stage.fin1_acked: t / 2,
+                **({Stage.syn_sent: t / 5, Stage.syn_recv: t / 3} if opening else {}),
+            },
+            absolute - {Stage.syn_sent},
+        )
         for t in seconds
-    ]
+    ]  # fmt: skip
     shared = each[0].timer.copy()
     shared[[int(Stage.fin1_acked), LANES // 2 + int(Stage.fin1_acked)]] = shared[
         [int(Stage.fin1), LANES // 2 + int(Stage.fin1)]
@@ -87,7 +147,13 @@ def _swept(seconds: list[float], absolute: frozenset[Stage]) -> Readings:
 
 @given(captures_of_talks())
 @pytest.mark.parametrize(
-    "absolute", [frozenset(), frozenset({Stage.fin1, Stage.fin1_acked, Stage.established})]
+    "absolute",
+    [
+        frozenset(),
+        frozenset({Stage.fin1, Stage.fin1_acked, Stage.established}),
+        frozenset({Stage.syn_sent}),  # swept too
+        frozenset({Stage.syn_sent, Stage.syn_recv, Stage.fin1, Stage.fin1_acked}),
+    ],
 )
 def test_sweep__is_the_sum_of_the_verdicts_on_each_setting(
     tmp_path_factory: pytest.TempPathFactory, absolute: frozenset[Stage], packets: list[Packet]
@@ -113,7 +179,11 @@ def test_sweep__is_the_sum_of_the_verdicts_on_each_setting(
         assert out.lost_most[0, j] == one.harsh.lost_most[:, :2].sum()
         losses = np.bincount(one.kind.loss[one.kind.broken], minlength=len(Loss))
         assert out.losses[:, j].tolist() == losses.tolist()
-    assert (np.diff(out.broken_most[0]) <= 0).all(), "longer timers never break more"
+        alone = Sweep(1, Readings(lanes, lanes), window)
+        alone.add(past, np.zeros(len(past), np.int64))
+        assert out.area_s[0, j] == pytest.approx(alone.outcome().area_s[0, 0])
+    if Stage.syn_sent not in absolute:
+        assert (np.diff(out.broken_most[0]) <= 0).all(), "longer timers never break more"
 
 
 def test_ports_in_use__are_the_same_from_a_dataset_and_from_one_batch(tmp_path: Path) -> None:

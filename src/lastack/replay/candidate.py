@@ -13,6 +13,8 @@ from lastack.replay.past import Past
 FLOOR_NS = 1_000_000_000
 #: ... nor those shorter than this while established.
 OPEN_FLOOR_NS = 5_000_000_000
+#: No `PacketKind`.
+UNTOLD = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class Candidates:
         lost_ns: First packet that is lost, as far as it is known: the one that the silence or the run ends with.
         sent: What was sent before, shape (candidates, 4) as in `Silences`; -1 where it depends on the timer.
         returns: The packet that follows is a SYN, or one that makes an entry again: nothing is lost.
+        next: `PacketKind` of that packet, `UNTOLD` where the record does not say.
     """
 
     row: NDArray[np.int64]
@@ -36,6 +39,7 @@ class Candidates:
     lost_ns: NDArray[np.int64]
     sent: NDArray[np.int64]
     returns: NDArray[np.bool_]
+    next: NDArray[np.uint8]
 
     def __len__(self) -> int:
         return len(self.row)
@@ -47,6 +51,11 @@ class Candidates:
         return Candidates(*(getattr(self, name)[which] for name in Candidates.__dataclass_fields__))
 
 
+def untold(n: int) -> NDArray[np.uint8]:
+    """Return `UNTOLD` for n candidates."""
+    return np.full(n, UNTOLD, np.uint8)
+
+
 def of_silences(
     past: Past, which: NDArray[np.int64], lane: NDArray[np.int64], *, returns: bool
 ) -> Candidates:
@@ -54,7 +63,7 @@ def of_silences(
     s = past.silences
     start, gap = s.start_ns[which], s.gap_ns[which]
     back = np.full(len(which), returns, np.bool_)
-    return Candidates(s.row[which], lane, start, gap, start + gap, s.sent[which], back)
+    return Candidates(s.row[which], lane, start, gap, start + gap, s.sent[which], back, s.next[which])
 
 
 def joined(parts: list[Candidates]) -> Candidates:

@@ -8,13 +8,14 @@ comes at s + T or later.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from lastack.replay.candidate import FLOOR_NS, OPEN_FLOOR_NS, Candidates, joined, of_silences
+from lastack.replay.candidate import FLOOR_NS, OPEN_FLOOR_NS, Candidates, joined, of_silences, untold
 from lastack.replay.columns import NEVER
+from lastack.replay.conntrack import lanes_at_the_end, lanes_of_silences, met_again
 from lastack.replay.lanes import SHORTEST, STAGES, Lanes, Meets, Stage
 from lastack.replay.opening import opening_candidates
 from lastack.replay.past import Past
@@ -50,18 +51,24 @@ def candidates_of(
         harsh: Where the record leaves a silence open, take the longest that may have been, else the shortest.
         played: Sessions whose opening is looked at elsewhere (`lastack.replay.retries`).
     """
-    offset = past.closer.astype(np.int64) * STAGES
+    # Conntrack's lanes are not told apart by who closed first, but by whether a shorter timer may run.
+    offset = np.zeros(len(past), np.int64) if lanes.conntrack else past.by_responder.astype(np.int64) * STAGES
     shortest = lanes.ns[:, 0]
-    parts = [_silences(past, lanes, offset, shortest), *opening_candidates(past, lanes, harsh, played)]
+    lane = (
+        lanes_of_silences(past, harsh) if lanes.conntrack else past.silences.stage + offset[past.silences.row]
+    )
+    parts = [_silences(past, lanes, lane, shortest), *opening_candidates(past, lanes, harsh, played)]
     if harsh:
-        parts += _below_floor(past, lanes, offset, shortest)
+        parts += _below_floor(past, lanes, offset + STAGES * lanes.conntrack, shortest)
     runs = _runs(past, lanes, offset, shortest, parts)
-    return _met(past, _sure(past, joined(parts), lanes, harsh), lanes, harsh), runs
+    found = joined(parts)
+    if lanes.conntrack and lanes.meeting.open:
+        return _sure(past, met_again(past, found, lanes, harsh), lanes, harsh), runs
+    return _met(past, _sure(past, found, lanes, harsh), lanes, harsh), runs
 
 
-def _silences(past: Past, lanes: Lanes, offset: NDArray[np.int64], shortest: NDArray[np.int64]) -> Candidates:
+def _silences(past: Past, lanes: Lanes, lane: NDArray[np.int64], shortest: NDArray[np.int64]) -> Candidates:
     s = past.silences
-    lane = s.stage + offset[s.row]
     i = np.flatnonzero((s.gap_ns >= shortest[lane]) & ~lanes.absolute[lane])
     # The silences of the opening stages are what `lastack.replay.opening` makes of them.
     i = i[s.stage[i] >= Stage.established]
@@ -87,7 +94,16 @@ def _below_floor(
         base = begin[rows[i]]
         sent = np.full((len(i), 4), -1, np.int64)
         found.append(
-            Candidates(rows[i], lane[i], base, length[i], base + length[i], sent, np.zeros(len(i), np.bool_))
+            Candidates(
+                rows[i],
+                lane[i],
+                base,
+                length[i],
+                base + length[i],
+                sent,
+                np.zeros(len(i), np.bool_),
+                untold(len(i)),
+            )
         )
     return found
 
@@ -118,7 +134,7 @@ def _runs(
         began[moved] = past.enters[moved, stage]
         timer[rows] = lanes.timer[lane]
         lane_now[rows] = lane
-    last = past.last + offset
+    last = lanes_at_the_end(past) if lanes.conntrack else past.last + offset
     everyone = np.arange(n)
     _end_runs(past, lanes, shortest, everyone, lane_now, began, past.end, timer, parts)
     # A stage whose own moment is not kept runs on the timer of its lane, from what is known.
@@ -148,15 +164,14 @@ def _end_runs(
         # On one timer the first FIN's ACK, whose moment is not kept, is taken to have come before its end.
         acked = (lane % STAGES == Stage.fin1) & (lanes.timer[lane] == lanes.timer[lane + 1])
         lane = np.where(acked, lane + 1, lane)
-        parts.append(Candidates(rows[i], lane[i], began[rows[i]], length[i], ends[i], sent, none))
+        parts.append(
+            Candidates(rows[i], lane[i], began[rows[i]], length[i], ends[i], sent, none, untold(len(i)))
+        )
 
 
 def _sure(past: Past, found: Candidates, lanes: Lanes, harsh: bool) -> Candidates:
     """Replace the candidates of odd sessions: none for the kind reading, the whole session for the harsh one."""
     odd = past.odd
-    if not (lanes.ns[:STAGES] == lanes.ns[STAGES:SHORTEST]).all():
-        # Who opened a session that was met in the middle is a guess, and so is who of both closed it.
-        odd = odd | past.met
     if not odd.any():
         return found
     kept = found.chosen(~odd[found.row])
@@ -168,7 +183,10 @@ def _sure(past: Past, found: Candidates, lanes: Lanes, harsh: bool) -> Candidate
     nothing = np.zeros((len(rows), 4), np.int64)
     length = past.end[rows] - past.start[rows]
     none = np.zeros(len(rows), np.bool_)
-    return joined([kept, Candidates(rows, lane, past.start[rows], length, past.start[rows], nothing, none)])
+    whole = Candidates(
+        rows, lane, past.start[rows], length, past.start[rows], nothing, none, untold(len(rows))
+    )
+    return joined([kept, whole])
 
 
 def _met(past: Past, found: Candidates, lanes: Lanes, harsh: bool) -> Candidates:
@@ -202,7 +220,7 @@ def _met(past: Past, found: Candidates, lanes: Lanes, harsh: bool) -> Candidates
         # A later packet of a class that passes may make an entry, so that nothing else is lost.
         sent = past.sent[found.row]
     returns = found.returns | saved
-    return Candidates(found.row, found.lane, found.base_ns, found.length_ns, found.lost_ns, sent, returns)
+    return replace(found, sent=sent, returns=returns)
 
 
 def _after_a_pause(past: Past, found: Candidates, lanes: Lanes) -> NDArray[np.bool_]:

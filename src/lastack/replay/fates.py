@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lastack.replay.candidate import Candidates
+from lastack.replay.candidate import Candidates, untold
 from lastack.replay.candidates import Runs, candidates_of
 from lastack.replay.lanes import LANES, Lanes
 from lastack.replay.past import Past
@@ -191,7 +191,9 @@ def _broken(b: Branches, sent: NDArray[np.int64]) -> Candidates:
     """Return the first refusals of branches as candidates."""
     none = np.zeros(len(b), np.bool_)
     length = b.first_lost_ns - b.first_base_ns
-    return Candidates(b.row, b.first_lane, b.first_base_ns, length, b.first_lost_ns, sent, none)
+    return Candidates(
+        b.row, b.first_lane, b.first_base_ns, length, b.first_lost_ns, sent, none, untold(len(b))
+    )
 
 
 def _sent_then(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lastack.replay.candidate import FLOOR_NS, Candidates, of_silences
+from lastack.replay.candidate import FLOOR_NS, Candidates, of_silences, untold
 from lastack.replay.columns import NEVER
 from lastack.replay.lanes import Lanes, Stage
 from lastack.replay.past import Past
@@ -105,7 +105,9 @@ def _whole(
 ) -> Candidates:
     lane = np.full(len(rows), int(stage), np.int64)
     sent = np.full((len(rows), 4), -1, np.int64)
-    return Candidates(rows, lane, base, until - base, until, sent, np.zeros(len(rows), np.bool_))
+    return Candidates(
+        rows, lane, base, until - base, until, sent, np.zeros(len(rows), np.bool_), untold(len(rows))
+    )
 
 
 def _last_silence(

@@ -26,7 +26,8 @@ _COLUMNS = (
     "session_id", "start_ns", "end_ns", "syn_to_synack_ns", "ct_ns", "first_fin_ns", "second_fin_ns", "closed_ns",
     "first_rst_ns", "opening", "half_closed_by", "rst_seq", "state_clt", "state_srv",
     "bytes_clt", "bytes_srv", "packets_clt", "packets_srv", "syn_clt", "syn_srv", "synack_clt", "synack_srv",
-    "fin_clt", "fin_srv", "rst_clt", "rst_srv", "previous_id", "gaps", "marks", "retries",
+    "fin_clt", "fin_srv", "rst_clt", "rst_srv", "previous_id", "history", "unacked_bytes_clt",
+    "unacked_bytes_srv", "gaps", "marks", "retries",
 )  # fmt: skip
 
 #: Columns to read for a what-if, in the record's order.
@@ -43,6 +44,10 @@ class Silences:
         start_ns: The packet before it.
         gap_ns: Its length.
         sent: What client and server had sent before it: payload of each, packets of each; shape (silences, 4).
+        unacked: Something sent was not acknowledged.
+        stalled: The last packet said a window of 0, or several only repeated.
+        fin_again: A FIN had come more than once.
+        next: `PacketKind` of the packet that ended it.
     """
 
     row: NDArray[np.int64]
@@ -50,6 +55,10 @@ class Silences:
     start_ns: NDArray[np.int64]
     gap_ns: NDArray[np.int64]
     sent: NDArray[np.int64]
+    unacked: NDArray[np.bool_]
+    stalled: NDArray[np.bool_]
+    fin_again: NDArray[np.bool_]
+    next: NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +100,9 @@ class Past:
             whose moment is not kept (the first FIN's ACK) stays `NEVER`.
         last: Stage of the last packet.
         closer: 0 when the client closed first or nobody did, 1 for the server.
+        by_responder: 1 when the end closed first that a box takes for the responder: of a session that it meets in
+            the middle, who did not send the first packet.
+        unacked: At the end, payload was not acknowledged.
         sent: All that was sent: payload of client and server, packets of both; shape (sessions, 4).
         met: The box has known the session before the capture did (mid-stream, SYN-ACK only).
         repeated_syn: A SYN came more than once: it makes an entry again.
@@ -113,6 +125,8 @@ class Past:
     enters: NDArray[np.int64]
     last: NDArray[np.uint8]
     closer: NDArray[np.uint8]
+    by_responder: NDArray[np.uint8]
+    unacked: NDArray[np.bool_]
     sent: NDArray[np.int64]
     met: NDArray[np.bool_]
     repeated_syn: NDArray[np.bool_]
@@ -195,6 +209,8 @@ def past_of(batch: Any, on_used_ports: NDArray[np.uint64] | None = None) -> Past
         enters,
         last,
         (closer == Closer.server).astype(np.uint8),
+        _by_responder(batch, closer, opening),
+        _pairs(batch, "unacked_bytes").sum(axis=1) > 0,
         sent,
         met,
         counts["syn"].sum(axis=1) > 1,
@@ -213,6 +229,20 @@ def past_of(batch: Any, on_used_ports: NDArray[np.uint64] | None = None) -> Past
 def _pairs(batch: Any, name: str) -> NDArray[np.int64]:
     sides = [whole_numbers(one_array(batch, f"{name}_{side}")).astype(np.int64) for side in ("clt", "srv")]
     return np.stack(sides, axis=1)
+
+
+def _by_responder(batch: Any, closer: NDArray[np.uint8], opening: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return whether what a box takes for the responder closed first (docs/explain/timers.md)."""
+    server: NDArray[np.bool_] = closer == Closer.server
+    middle = opening == Opening.midstream
+    if middle.any():
+        # The first letter of a history tells by its case who sent the first packet.
+        history = one_array(batch, "history")
+        if not pa.types.is_dictionary(history.type):
+            history = history.dictionary_encode()
+        lower = np.array([text[:1].islower() for text in history.dictionary.to_pylist()] or [False], np.bool_)
+        server = server ^ (middle & lower[whole_numbers(history.indices)] & (closer != Closer.none))
+    return server.astype(np.uint8)
 
 
 def _both_closed(batch: Any) -> NDArray[np.bool_]:
@@ -311,7 +341,12 @@ def _silences(rows: NDArray[np.int64], entries: Any, rst_seq: NDArray[np.uint8])
     unverified = (stage == Stage.rst) & (rst_seq[rows] == RstSeq.window)
     stage = np.where(unverified, np.uint8(Stage.rst_unverified), stage)
     start, gap = (_numbers(entries, name) for name in ("start_ns", "gap_ns"))
-    return Silences(rows, stage, start, gap, _sent(entries))
+    unacked, stalled, again = (
+        entries.field(name).to_numpy(zero_copy_only=False).astype(np.bool_)
+        for name in ("unacked", "stalled", "fin_again")
+    )
+    following = codes(entries.field("next"), PacketKind)
+    return Silences(rows, stage, start, gap, _sent(entries), unacked, stalled, again, following)
 
 
 def _marks(batch: Any) -> Marks:

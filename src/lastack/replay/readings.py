@@ -13,31 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from lastack.firewall.table import ANY, Ct, Refresh, Seg, Table
+from lastack.firewall.table import ANY, Refresh, Seg, Table
 from lastack.replay.candidate import FLOOR_NS, OPEN_FLOOR_NS
+from lastack.replay.conntrack import WHY, conntrack_lanes
 from lastack.replay.lanes import FOREVER_NS, LANES, SHORTEST, STAGES, Lanes, Meeting, Readings, Stage
 from lastack.replay.phases import phases_by_lane
 
 _KEEP, _ABSOLUTE = 2, 1
-#: Linux: the states that may be current in a stage. A bare ACK of the FIN's own sender is enough for CLOSE_WAIT, and
-#: any ACK after the second FIN for TIME_WAIT (nf_conntrack_proto_tcp.c); repeated FINs count as second ones.
-_LINUX: dict[Stage, tuple[Ct, ...]] = {
-    Stage.syn_sent: (Ct.syn_sent,),
-    Stage.syn_recv: (Ct.syn_recv,),
-    Stage.established: (Ct.established,),
-    Stage.fin1: (Ct.fin_wait, Ct.close_wait),
-    Stage.fin1_acked: (Ct.close_wait,),
-    Stage.fin2: (Ct.last_ack, Ct.time_wait),
-    Stage.closed: (Ct.time_wait,),
-    Stage.rst: (Ct.close,),
-    Stage.rst_unverified: (Ct.close, Ct.established),
-}
-_LINUX_REPEATS: dict[Stage, tuple[Ct, ...]] = {
-    **_LINUX,
-    Stage.fin1: (Ct.fin_wait, Ct.close_wait, Ct.last_ack, Ct.time_wait),
-    Stage.fin1_acked: (Ct.close_wait, Ct.last_ack, Ct.time_wait),
-}
-_CAPS = (Ct.retrans, Ct.unack)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +46,19 @@ def readings_of(tables: Sequence[Table], repeats: bool = False) -> Readings:
     """
     first = tables[0]
     why: list[str] = []
-    clocks = _linux_clocks(repeats, why) if first.linux is not None else _clocks(first, repeats, why)
-    _apart(clocks, why)
     meeting = _meeting(first)
-    kind = _lanes(tables, clocks, meeting, harsh=False)
-    harsh = _lanes(tables, clocks, meeting, harsh=True)
-    if first.linux is not None and not first.linux.be_liberal:
-        why.append("segments out of the window are taken to be in it")
-    if meeting.open:
-        why.append("who sent the first packet after the entry ended is not kept")
+    if first.linux is not None:
+        kind, harsh = (conntrack_lanes(tables, meeting, harsh=harsh) for harsh in (False, True))
+        why += WHY if meeting.open else WHY[:2]
+        if not first.linux.be_liberal:
+            why.append("segments out of the window are taken to be in it")
+    else:
+        clocks = _clocks(first, repeats, why)
+        _apart(clocks, why)
+        kind = _lanes(tables, clocks, meeting, harsh=False)
+        harsh = _lanes(tables, clocks, meeting, harsh=True)
+        if meeting.open:
+            why.append("who sent the first packet after the entry ended is not kept")
     # What an entry that is made again would meet depends on all that may have ended it.
     kind.ns[SHORTEST] = harsh.ns[SHORTEST]
     if _too_short(kind):
@@ -126,22 +112,6 @@ def _partial(refresh: tuple[int, int], lane: int, mode: int) -> bool:
     return any(mask & 64 or (mask & needed) != needed for mask in refresh)
 
 
-def _linux_clocks(repeats: bool, why: list[str]) -> list[Clock]:
-    states = _LINUX_REPEATS if repeats else _LINUX
-    clocks = []
-    for lane in range(SHORTEST):
-        may = states[Stage(lane % STAGES)]
-        if len(may) > 1:
-            why.append(f"{Stage(lane % STAGES).name}: {' or '.join(ct.name for ct in may)} may run")
-        if lane % STAGES == Stage.established:
-            why.append("established: data that is not acknowledged, or repeated, has a timer of its own")
-            may = (*may, *_CAPS)
-        # A SYN or SYN-ACK that comes again does not restart a timer.
-        still = lane % STAGES <= Stage.syn_recv
-        clocks.append(Clock(tuple(int(ct) for ct in may), absolute=still, both=still))
-    return clocks
-
-
 def _apart(clocks: list[Clock], why: list[str]) -> None:
     """Mark absolute timers that begin with the first FIN's ACK: the record does not keep that moment."""
     for lane in (Stage.fin1_acked, STAGES + Stage.fin1_acked):
@@ -159,7 +129,7 @@ def _lanes(tables: Sequence[Table], clocks: list[Clock], meeting: Meeting, *, ha
         for lane, clock in enumerate(clocks):
             if clock.timers:
                 candidates = lengths[list(clock.timers)]
-                ns[lane, j] = candidates.min() if harsh else _longest(candidates, clock, table)
+                ns[lane, j] = candidates.min() if harsh else candidates.max()
     ns[SHORTEST] = ns[:SHORTEST].min(axis=0)
     absolute = np.array([clock.absolute if harsh else clock.both for clock in clocks] + [False])
     timer = np.array([hash_of(clock.timers) for clock in clocks] + [0], np.int64)
@@ -177,8 +147,6 @@ def _lanes(tables: Sequence[Table], clocks: list[Clock], meeting: Meeting, *, ha
 def _opening(table: Table, clocks: list[Clock]) -> tuple[NDArray[np.bool_], bool]:
     """Return what repeated SYNs and SYN-ACKs restart, and whether that is all there is to an opening."""
     renews = np.zeros((2, 2), np.bool_)
-    if table.linux is not None:
-        return renews, True
     plain = not table.per_direction
     for stage in (Stage.syn_sent, Stage.syn_recv):
         timers = clocks[stage].timers
@@ -188,13 +156,6 @@ def _opening(table: Table, clocks: list[Clock]) -> tuple[NDArray[np.bool_], bool
             plain &= not mask & Refresh.in_window
             renews[stage, kind] = bool(mask & bit)
     return renews, bool(plain)
-
-
-def _longest(candidates: object, clock: Clock, table: Table) -> int:
-    lengths = np.asarray(candidates)
-    if table.linux is not None and Ct.retrans in clock.timers:
-        return int(lengths[0])  # the caps only ever shorten
-    return int(lengths.max())
 
 
 def hash_of(timers: tuple[int, ...]) -> int:

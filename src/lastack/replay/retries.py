@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lastack.replay.columns import NEVER
-from lastack.replay.lanes import Lanes, Meets, Stage
+from lastack.replay.lanes import STAGES, Lanes, Meets, Stage
 from lastack.replay.past import Past
 
 _NONE, _SYN, _SYN_ACK, _LAST = -1, 0, 1, 2
@@ -183,16 +183,19 @@ def _played(
         (Stage.rst, Stage.rst_unverified),
     )
     sound = ~no
+    doubtful = _has_doubtful_silence(past, lanes)[rows]
     aways: list[Away] = []
     for place in range(times.shape[1]):
         now, kind = times[b.row, place], kinds[b.row, place]
         b = _split(b, lanes, now, kind != _NONE)
         now, kind = times[b.row, place], kinds[b.row, place]
         is_syn, is_answer, is_last = kind == _SYN, kind == _SYN_ACK, kind == _LAST
-        lacking = ~b.alive & (is_answer | is_last)
+        # Conntrack takes up a session at its handshake's last ACK.
+        taken = ~b.alive & is_last & ~refuses_last[b.row] & lanes.conntrack
+        lacking = ~b.alive & (is_answer | is_last) & ~taken
         newly = lacking & ~b.broke
         # A SYN makes the entry again, and what the box has seen of the session begins with it.
-        back = np.flatnonzero(~b.alive & is_syn)
+        back = np.flatnonzero(~b.alive & (is_syn | taken))
         aways.append(
             Away(b.row[back], b.since[back], b.until[back], b.lane[back], b.base_ns[back], now[back])
         )
@@ -201,7 +204,7 @@ def _played(
             for new, old in ((b.lane, b.first_lane), (b.base_ns, b.first_base_ns), (now, b.first_lost_ns))
         ]
         makes = ~b.alive & is_syn
-        alive = b.alive | is_syn
+        alive = b.alive | is_syn | taken
         answered = b.alive & is_answer & (b.lane == _SENT)
         moves = answered & bool(lanes.timer[_SENT] != lanes.timer[_RECV])
         renews = np.zeros(len(b), np.bool_)
@@ -214,7 +217,9 @@ def _played(
         lane = np.where(makes, _SENT, np.where(answered, _RECV, b.lane))
         base = np.where(makes | moves | renews, now, b.base_ns)
         through = np.stack([is_syn, b.alive & is_answer], axis=1)
-        sound[b.row[~b.alive & is_last & ~refuses_last[b.row]]] = False
+        # What takes a session up otherwise, and what conntrack takes up later, is not followed.
+        stays = ~b.alive & is_last & (refuses_last[b.row] == (lanes.conntrack and lanes.meeting.open))
+        sound[b.row[(stays & ~taken) | (taken & doubtful[b.row])]] = False
         lagging = b.alive & is_last & (b.lane == _SENT) & (past.enters[rows[b.row], _RECV] != NEVER)
         sound[b.row[lagging & (by_rst[b.row] | np.bool_(lanes.conntrack))]] = False
         b = replace(
@@ -240,6 +245,16 @@ def _split(b: Branches, lanes: Lanes, now: NDArray[np.int64], meets: NDArray[np.
     lost = replace(b, until=gone, alive=np.zeros(len(b), np.bool_)).chosen(dead)
     names = Branches.__dataclass_fields__
     return Branches(*(np.concatenate([getattr(kept, name), getattr(lost, name)]) for name in names))
+
+
+def _has_doubtful_silence(past: Past, lanes: Lanes) -> NDArray[np.bool_]:
+    """Return which sessions have a silence for which it matters that no reply was seen yet (conntrack's `unack`)."""
+    s = past.silences
+    found = np.zeros(len(past), np.bool_)
+    if lanes.conntrack:
+        established = s.stage == Stage.established
+        found[s.row[established & (s.gap_ns >= lanes.ns[STAGES + Stage.established, 0])]] = True
+    return found
 
 
 def _last_is_refused(past: Past, lanes: Lanes, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
