@@ -62,7 +62,7 @@ class Double:
     def __init__(self, folder: Path, password: str = "", tls: tuple[str, str] | tuple[()] = ()) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._password, self._tls = password, tls
+        self.password, self._tls = password, tls
         self._process: subprocess.Popen[bytes] | None = None
         with socket.socket() as free:
             free.bind((HOST, 0))
@@ -74,7 +74,7 @@ class Double:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        environment = {**os.environ, "DOUBLE_PASSWORD": self._password}
+        environment = {**os.environ, "DOUBLE_PASSWORD": self.password}
         self._process = subprocess.Popen(
             [sys.executable, "-m", __name__, str(self.port), str(self._folder), *self._tls],
             env=environment,
