@@ -190,6 +190,7 @@ def test_compare__finds_what_changed(client: Any) -> None:
         ({"filter": "rst > 0 and endin = rst"}, "filter", 12, "ending"),
         ({"filtre": "rst > 0"}, "filtre", None, "filter"),
         ({"limit": "0"}, "limit", None, "from 1"),
+        ({"limit": ""}, "limit", None, "not a whole number"),
         ({"from": "yesterday"}, "from", None, ""),
         ({"columns": "clent_ip"}, "columns", None, "client_ip"),
     ],
