@@ -12,6 +12,7 @@ import os
 import re
 import threading
 import uuid
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -114,6 +115,8 @@ class Server:
     def connect(self, *, session: bool) -> Client:
         """Return a new connection, with an HTTP session of its own or none."""
         connect = _client()
+        if not self._options["verify"]:
+            warnings.filterwarnings("ignore", message="Unverified HTTPS request")  # the user has said so
         try:
             return connect.create_client(  # type: ignore[no-any-return]
                 host=self.place.host,
