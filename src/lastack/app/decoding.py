@@ -24,7 +24,7 @@ from lastack.tracking.tracker import Run
 
 _LEAST_RECORD = 48  # bytes of the smallest record that can hold a TCP segment
 _FIRST_WINDOW = 4 << 20
-_LEAST_WINDOW, _MOST_WINDOW = 1 << 20, 96 << 20
+_LEAST_WINDOW, _MOST_WINDOW = 1 << 20, 320 << 20
 _PACKETS_PER_WINDOW = 1 << 19  # many, so that the part of the table that a shard needs stays in the cache
 _WORTH_SPLITTING = 512 << 10
 _LANES = 8

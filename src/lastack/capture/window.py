@@ -17,6 +17,7 @@ from lastack.capture.rawbytes import ByteStream, RawBytes
 
 #: No buffer grows beyond this; a record or block that is larger cannot be read from a stream.
 BUFFER_CAP = 320 << 20
+_BUFFER_WANTED = 96 << 20  # a mapped window costs no memory of its own; a buffer does
 
 _LATENCY_S = 0.2  # a window of a pipe waits no longer than this for more bytes once it has some
 _SLACK = 64
@@ -125,7 +126,7 @@ class StreamBuffer:
 
     def window(self, position: int, target: int, least: int = 1) -> Window:
         """Return the window that begins at a byte of the stream, after reading some more if it is short."""
-        self._move_to_front(position, min(max(target, least), BUFFER_CAP))
+        self._move_to_front(position, min(max(min(target, _BUFFER_WANTED), least), BUFFER_CAP))
         view = self._buffer.data
         room = len(self._buffer) - _SLACK
         deadline = time.monotonic() + _LATENCY_S

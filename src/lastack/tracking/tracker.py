@@ -20,7 +20,7 @@ from lastack.tracking.merge import merged
 from lastack.tracking.rows import RowBuffer, RowMemory
 from lastack.tracking.shard import Shard
 
-ROWS_PER_BATCH = 1 << 17
+ROWS_PER_BATCH = 1 << 16
 
 #: Runs functions and returns their results in order.
 Run = Callable[[list[Callable[[], Any]]], list[Any]]
