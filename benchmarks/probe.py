@@ -101,7 +101,7 @@ def _path(lab: Lab) -> None:
     port = responder.stdout.readline().strip()
     done = lab.client.run(
         [*COMMAND, "path", lab.server.address(), "-p", port, "-n", "2000", "--rate", "1000", "--longest", "12s",
-         "--no-reuse", "--format", "json"],
+         "--no-reuse", "--no-raw", "--format", "json"],
         check=False,
         timeout_s=120,
     )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
 import sys
 
 import pytest
@@ -127,3 +128,35 @@ def test_syn_cookies__are_up(method: str) -> None:
         rows = ask(lab, "-c", "2", "-i", "50ms", "--method", method, f"{lab.server.address()}:80")
         assert [row["result"] for row in rows] == ["up"] * 2
         assert not lab.server.run(["ss", "-Htan", "state", "syn-recv"]).stdout
+
+
+def test_the_raw_port_of_a_responder__answers_nobody_who_did_not_ask() -> None:
+    with Lab("direct") as lab:
+        command = [sys.executable, "-m", "lastack.cli.main", "probe", "responder", "-q"]
+        responder = lab.server.popen(command, stdout=subprocess.PIPE)
+        assert responder.stdout is not None
+        port = int(responder.stdout.readline())
+        address = lab.server.address()
+        rows = ask(lab, "-c", "1", "--method", "syn", f"{address}:{port}", f"{address}:{port + 1}")
+        assert {row["port"]: row["result"] for row in rows} == {port: "up", port + 1: "filtered"}
+
+
+def test_monitor__asks_each_target_from_its_own_source() -> None:
+    with Lab("direct") as lab, lab.server.socket() as listener:
+        here, there = lab.client.address(), lab.server.address()
+        other = here.rpartition(".")[0] + ".77"
+        lab.client.ip(f"addr add {other}/24 dev eth0")
+        lab.server.nft(
+            f"chain input {{ type filter hook input priority 0; ip saddr {here} tcp dport 80 drop; }}"
+        )
+        listener.bind(("", 80))
+        listener.listen(16)
+        config = lab.folder / "monitor.toml"
+        usual = f'[[target]]\nhost = "{there}"\nport = 80\ninterval = "100ms"\ntimeout = "200ms"\ndown_after = 1\n'
+        config.write_text(f'{usual}name = "usual"\n{usual}name = "other"\nsource = "{other}"\n')
+        monitor = lab.client.popen(
+            [sys.executable, "-m", "lastack.cli.main", "monitor", "-q", str(config)], stdout=subprocess.PIPE
+        )
+        assert monitor.stdout is not None
+        first = [json.loads(monitor.stdout.readline()) for _ in range(2)]
+        assert {row["target"]: row["after"] for row in first} == {"usual": "down", "other": "up"}

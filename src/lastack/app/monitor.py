@@ -55,23 +55,25 @@ class MonitorRun:
         self._monitor = Monitor(self._loop, config.targets, self._asking, self._seen, self._resolve)
         self.port = 0
 
-    def _askers(self) -> dict[str, Asker]:
-        used = {target.module for target in self.config.targets}
-        source = (self.config.source4, self.config.source6)
-        askers: dict[str, Asker] = {}
-        half_open: Asker | None = None
-        for name in used:
-            module = self.config.modules[name]
+    def _askers(self) -> dict[tuple[str, str], Asker]:
+        askers: dict[tuple[str, str], Asker] = {}
+        half_open: dict[str, Asker] = {}
+        for target in self.config.targets:
+            if target.asker in askers:
+                continue
+            module, source = self.config.modules[target.module], target.source
+            mine4 = source if "." in source else self.config.source4
+            mine6 = source if ":" in source else self.config.source6
             if module.kind == "talk":
-                askers[name] = TalkAsker(self._loop, module.script, *source)
+                askers[target.asker] = TalkAsker(self._loop, module.script, mine4, mine6)
             elif module.kind == "connect":
-                askers[name] = ConnectAsker(self._loop, *source)
+                askers[target.asker] = ConnectAsker(self._loop, mine4, mine6)
             else:
-                if half_open is None:
-                    half_open, why = best_asker(self._loop, "auto", *source)
-                    if why:
+                if source not in half_open:
+                    half_open[source], why = best_asker(self._loop, "auto", mine4, mine6)
+                    if why and len(half_open) == 1:
                         self._warn(f"{why}. Until then whole handshakes: applications may see a connection")
-                askers[name] = half_open
+                askers[target.asker] = half_open[source]
         return askers
 
     def _resolve(self, host: str, version: int, found: Callable[[str], None]) -> None:

@@ -19,7 +19,7 @@ from lastack.prober.talk import Exchange, Script
 
 _MOST_BYTES = 16 << 20
 _SCHEDULE = ("interval", "up_interval", "timeout", "up_after", "down_after")
-_TARGET = ("name", "host", "hosts", "port", "ports", "group", "module", "family", *_SCHEDULE)
+_TARGET = ("name", "host", "hosts", "port", "ports", "group", "module", "family", "source", *_SCHEDULE)
 _MODULE = ("kind", "send", "half_close", "expect", "query_response", "timeout")
 _EXCHANGE = ("expect", "send")
 _TOP = ("defaults", "target", "module", "monitor")
@@ -121,6 +121,15 @@ class _Reader:
             return default
         return ns
 
+    def address(self, table: Mapping[str, Any], key: str, place: str) -> str:
+        value = self.text(table, key, "", place)
+        if value:
+            try:
+                ipaddress.ip_address(value)
+            except ValueError as error:
+                self.problem(f"{place}.{key}", str(error))
+        return value
+
     def texts(self, table: Mapping[str, Any], key: str, place: str) -> tuple[str, ...]:
         value = table.get(key, [])
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
@@ -185,8 +194,8 @@ def _config(reader: _Reader, document: dict[str, Any]) -> MonitorConfig:
         targets=tuple(targets),
         modules=modules,
         listen=reader.text(general, "listen", "", "monitor"),
-        source4=reader.text(general, "source4", "", "monitor"),
-        source6=reader.text(general, "source6", "", "monitor"),
+        source4=reader.address(general, "source4", "monitor"),
+        source6=reader.address(general, "source6", "monitor"),
         on_change=reader.texts(general, "on_change", "monitor"),
         allow=reader.texts(general, "allow", "monitor"),
     )
@@ -281,6 +290,7 @@ def _targets(
     if family not in versions:
         reader.problem(f"{place}.family", f"{family!r} is none of {', '.join(versions)}")
     schedule = _schedule(reader, body, place)
+    source = reader.address(body, "source", place)
     name = reader.text(body, "name", "", place)
     several = len(hosts) * len(ports) > 1
     out = []
@@ -289,7 +299,7 @@ def _targets(
             ends = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
             label = ends if not name else f"{name} {ends}" if several else name
             group = reader.text(body, "group", "", place)
-            out.append(Watched(label, host, port, group, module, versions.get(family, 0), schedule))
+            out.append(Watched(label, host, port, group, module, versions.get(family, 0), schedule, source))
     return out
 
 

@@ -81,7 +81,7 @@ def command(
         if not quiet:
             click.echo(f"lastack: {line}", err=True)
 
-    raw = None if no_raw else (raw_port if raw_port is not None else port + 1 if port else 0)
+    raw = None if no_raw else (raw_port if raw_port is not None else (port + 1) % 65_536 if port else 0)
     extras = extras_of(loop, address, limits, raw, reverse=allow_reverse)
     if extras.raw is None and not no_raw:
         told(f"no raw segments: {extras.raw_why}")

@@ -27,6 +27,7 @@ class Watched:
         module: How it is asked.
         version: 4, 6, or 0 for what the name gives first.
         schedule: When it is asked and when its state changes.
+        source: Local address to ask it from, empty for that of the monitor.
     """
 
     name: str
@@ -36,6 +37,12 @@ class Watched:
     module: str = "syn"
     version: int = 0
     schedule: Schedule = field(default_factory=Schedule)
+    source: str = ""
+
+    @property
+    def asker(self) -> tuple[str, str]:
+        """Who asks it: one for each module and source."""
+        return self.module, self.source
 
 
 #: Looks a name up (host, IP version or 0) and calls back with its address, empty without one, in the loop's thread.
@@ -56,7 +63,7 @@ class Monitor:
     Args:
         loop: The loop.
         targets: What to ask.
-        askers: How, by name of the module.
+        askers: How, by name of the module and source.
         seen: Called with each result and the change that it brought.
         resolve: How names are looked up.
     """
@@ -65,7 +72,7 @@ class Monitor:
         self,
         loop: Loop,
         targets: Sequence[Watched],
-        askers: Mapping[str, Asker],
+        askers: Mapping[tuple[str, str], Asker],
         seen: Seen,
         resolve: Resolve = look_up_here,
     ) -> None:
@@ -110,7 +117,7 @@ class Monitor:
         if not address:
             done(Result(Opening.error, attempts=0, detail=f"{target.host} has no address"))
             return
-        self._askers[target.module].ask(address, target.port, target.schedule.timeout_ns, done)
+        self._askers[target.asker].ask(address, target.port, target.schedule.timeout_ns, done)
 
     def _done(self, target: Watched, due_ns: int, result: Result) -> None:
         now = self._loop.now()

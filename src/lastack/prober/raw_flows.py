@@ -6,6 +6,7 @@ says it: the responder gives each announced trial a number, and the SYN carries 
 
 from __future__ import annotations
 
+import socket
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -244,13 +245,15 @@ class RawServer:
         self._loop = loop
         self._most = most
         self._per_source = per_source
+        if address == "::" and not socket.has_dualstack_ipv6():
+            address = "0.0.0.0"
+        versions = (4, 6) if address == "::" else (6,) if ":" in address else (4,)
         self._quiet = QuietPort(address, port)
         self.port = self._quiet.port
         self._raws: dict[int, RawPort] = {}
         self._expected: dict[tuple[str, int], _Expected] = {}
         self._flows: dict[tuple[str, int], _Flow] = {}
         self._tags: dict[str, int] = {}
-        versions = (4, 6) if address == "::" else (6,) if ":" in address else (4,)
         try:
             for version in versions:
                 self._open(version)

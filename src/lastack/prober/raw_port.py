@@ -86,6 +86,8 @@ class RawPort:
             self._sock = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_TCP)
         except PermissionError as error:
             raise AccessError(NEEDS) from error
+        except OSError as error:
+            raise UsageError(f"no raw socket of IPv{version}: {error.strerror}") from error
         try:
             self._sock.setblocking(False)
             attach_filter(self._sock, port_filter(version, port, source=far))

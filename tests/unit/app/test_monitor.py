@@ -57,6 +57,7 @@ half_close = true
         ('[module.x]\nquery_response = "x"', "query_response: must be a list"),
         ('[module.x]\nsend = "x"\nquery_response = [{ send = "y" }]', "query_response: stands for itself"),
         ('[monitor]\nallow = ["10.0.0.0/33"]', "monitor.allow 1"),
+        ('[[target]]\nhost = "a"\nport = 1\nsource = "eth0"', "target 1.source: 'eth0' does not appear"),
         ("[[target]", "line 1"),
         ("target = 3", r"target: write each target as \[\[target\]\]"),
     ],

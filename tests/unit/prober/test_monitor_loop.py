@@ -59,7 +59,7 @@ def test_a_slow_name__holds_up_nobody_else() -> None:
     Monitor(
         loop,
         targets,
-        {"syn": fake},
+        {("syn", ""): fake},
         lambda one, result, change: seen.append((one.name, result, change)),
         names,
     )
@@ -76,7 +76,7 @@ def test_an_address__outlives_a_lookup_that_fails() -> None:
     try:
         seen: list[Result] = []
         target = Watched("a", "a.example", 80, schedule=Schedule(interval_ns=1_000_000))
-        Monitor(loop, [target], {"syn": fake}, lambda one, result, change: seen.append(result), names)
+        Monitor(loop, [target], {("syn", ""): fake}, lambda one, result, change: seen.append(result), names)
         run_until(loop, lambda: bool(names.waiting))
         names.waiting.pop()[1]("192.0.2.9")
         run_until(loop, lambda: len(names.waiting) >= 2)
@@ -95,7 +95,7 @@ def test_a_name_without_an_address__is_an_error_of_this_host() -> None:
     loop, fake, names = Loop(), Fake(), Names()
     seen: list[Result] = []
     target = Watched("a", "a.example", 80, schedule=Schedule(interval_ns=1_000_000))
-    Monitor(loop, [target], {"syn": fake}, lambda one, result, change: seen.append(result), names)
+    Monitor(loop, [target], {("syn", ""): fake}, lambda one, result, change: seen.append(result), names)
     run_until(loop, lambda: bool(names.waiting))
     names.waiting.pop()[1]("")
     assert seen[0].opening is Opening.error
