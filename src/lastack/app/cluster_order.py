@@ -16,6 +16,7 @@ from lastack.app.duplicates import Duplicates
 from lastack.model.batch import SEGMENT
 from lastack.store.s3 import root_of
 from lastack.store.shuffle import read_segments
+from lastack.tracking.memory import RAW
 
 _NEVER = int(np.iinfo(np.int64).min)
 _AT_ONCE = 1 << 18  # segments read between two merges
@@ -84,7 +85,7 @@ class _Head:
         self._latest = _first(capture)
         self._source = _chunks(capture, shard)
         self.ended = False
-        self.segments: Any = np.empty(0, SEGMENT)
+        self.segments: Any = np.empty(0, RAW)
         self.keys: Any = np.empty(0, np.int64)
 
     @property
@@ -100,7 +101,7 @@ class _Head:
             return 0
         keys = np.maximum.accumulate(np.maximum(segments["ts_ns"], self._latest))
         self._latest = int(keys[-1])
-        self.segments = np.concatenate([self.segments, segments])
+        self.segments = np.concatenate([self.segments, segments.view(RAW)])
         self.keys = np.concatenate([self.keys, keys])
         return len(segments)
 
@@ -121,7 +122,7 @@ def _chunks(capture: Mapped, shard: int) -> Iterator[Any]:
         add = np.uint64((capture.rank << 48) + before)
         for segments in read_segments(root_of(name), shard):
             for first in range(0, len(segments), _CHUNK):
-                some = segments[first : first + _CHUNK].copy()
+                some = segments[first : first + _CHUNK].view(RAW).copy().view(SEGMENT)
                 some["origin"] += add
                 yield some
 
@@ -148,8 +149,8 @@ def _merged(group: Sequence[Mapped], shard: int) -> Iterator[tuple[Any, Any]]:
         heads.sort(key=lambda head: head.rank)
         taken = [head.take(bound) for head in heads if len(head.keys)]
         heads = [head for head in heads if not head.ended or len(head.keys)]
-        segments = np.concatenate([np.empty(0, SEGMENT), *(segments for segments, _ in taken)])
+        segments = np.concatenate([np.empty(0, RAW), *(segments for segments, _ in taken)])
         if len(segments):
             keys = np.concatenate([keys for _, keys in taken])
             order = np.argsort(keys, kind="stable")
-            yield np.ascontiguousarray(segments[order]), keys[order]
+            yield segments[order].view(SEGMENT), keys[order]

@@ -13,6 +13,7 @@ import numpy as np
 
 from lastack.app.sightings import same_key
 from lastack.model.batch import META_ICMP
+from lastack.tracking.memory import RAW
 
 _SENSOR = np.uint64(48)  # bits of a packet's number in its origin
 _COPIES = 6  #: copies of a packet that are looked back at: of three sensors, two each
@@ -53,13 +54,17 @@ class Duplicates:
         recent = times >= times[-1] - self.window_ns
         self._keys, self._times, self._sensors = keys[recent], times[recent], sensors[recent]
         self.count += int((again & ((segments["meta"] & META_ICMP) == 0)).sum())
-        return segments[~again]
+        return segments.view(RAW)[~again].view(segments.dtype)
 
     def _again(self, keys: Any, times: Any, sensors: Any) -> Any:
         """Tell for each segment whether another sensor has had more copies of it before than its own."""
         order = np.argsort(keys, kind="stable")
         keys, times, sensors = keys[order], times[order], sensors[order]
-        near = [self._before(keys, times, lag) for lag in range(1, _COPIES + 1)]
+        near = []
+        for lag in range(1, _COPIES + 1):
+            near.append(self._before(keys, times, lag))
+            if not near[-1].any():
+                break  # then none is further back either
         own = np.zeros(len(keys), np.int64)
         for lag, is_copy in enumerate(near, 1):
             own += is_copy & (_back(sensors, lag) == sensors)

@@ -15,12 +15,12 @@ import numpy as np
 from lastack.app.decoding import Decoder, Part
 from lastack.kernels.ingest import SHARDS, scatter
 from lastack.model.batch import SEGMENT
-from lastack.tracking.memory import Reserve
+from lastack.tracking.memory import RAW, Reserve
 
 _FOREVER = int(np.iinfo(np.int64).max)
 _NEVER = int(np.iinfo(np.int64).min)
 
-_NOTHING = np.empty(0, SEGMENT), np.empty(0, np.int64)
+_NOTHING = np.empty(0, RAW), np.empty(0, np.int64)
 
 #: Opens the capture of a rank.
 Open = Callable[[int], Decoder]
@@ -56,7 +56,7 @@ class _Head:
         self._decoder: Decoder | None = None
         self._batches: Iterator[list[Part]] = iter(())
         self._latest = _NEVER
-        self.segments: Any = np.empty(0, SEGMENT)
+        self.segments: Any = np.empty(0, RAW)
         self.keys: Any = np.empty(0, np.int64)
 
     @property
@@ -84,13 +84,14 @@ class _Head:
     def keep(self, parts: list[Part], before: int) -> None:
         """Let decoded segments wait, with the latest time that the capture had reached at each of them."""
         for part in parts:
-            new = np.concatenate([part.segments(shard) for shard in range(SHARDS)])
-            if len(new):
-                new = new[np.argsort(new["origin"], kind="stable")]
+            raw = np.concatenate([part.segments(shard).view(RAW) for shard in range(SHARDS)])
+            if len(raw):
+                raw = raw[np.argsort(raw.view(SEGMENT)["origin"], kind="stable")]
+                new = raw.view(SEGMENT)
                 new["origin"] += np.uint64(part.before)
                 keys = np.maximum.accumulate(np.maximum(new["ts_ns"], before))
                 before = int(keys[-1])
-                self.segments = np.concatenate([self.segments, new])
+                self.segments = np.concatenate([self.segments, raw])
                 self.keys = np.concatenate([self.keys, keys])
 
     def take_before(self, bound: int) -> tuple[Any, Any]:

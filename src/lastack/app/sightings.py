@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from lastack.model.batch import FIN, META_FROM_HI, META_ICMP, RST, SYN
+from lastack.tracking.memory import RAW
 
 #: One segment of the sample. `key` is a hash of what does not change between two sensors: all but TTL and VLAN.
 SIGHTING = np.dtype(
@@ -65,7 +66,8 @@ class Sightings:
         """Take note of an array of SEGMENT, all of one shard."""
         if shard << _SHARD_SHIFT >= self.limit:
             return  # a large capture has enough in its first shards, and the others cost nothing
-        some = segments[(segments["tcp_flags"] & (SYN | FIN | RST)) != 0]
+        wanted = (segments["tcp_flags"] & (SYN | FIN | RST)) != 0
+        some = segments.view(RAW)[wanted].view(segments.dtype)
         some = some[(some["meta"] & META_ICMP) == 0]
         ranks = (some["hash"] * _RANK >> np.uint32(32 - _SHARD_SHIFT)) + np.uint32(shard << _SHARD_SHIFT)
         if self.limit < EVERY:
