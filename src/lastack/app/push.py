@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
-from lastack.model.errors import UsageError
+from lastack.model.errors import InputError, UsageError
 from lastack.store.clickhouse_push import Loader, Told, file_source, prepare, push_all
 from lastack.store.dataset import Dataset, incomplete
 from lastack.store.place import Place, Where, is_database, place_of
 
 DAY_NS = 86_400 * 10**9
+#: Times that a dataset is looked at anew when a watch merges its segments while they are brought.
+_TRIES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +91,19 @@ def push_dataset(name: str, target: str, keep_ns: int | None = None, told: Told 
     if is_database(name):
         raise UsageError(f"{place_of(name).shown}: is a database already; name the folder of a dataset")
     dataset = Dataset.open(name, partial=True)
-    manifest = dataset.manifest
-    notes = [] if manifest.state == "complete" else [f"{name}: {incomplete(manifest)}"]
     with prepare(place, days) as server:
         loader = Loader(server)
-        sources = [(file_source(dataset.path / one.file), one.rows) for one in manifest.segments]
-        done = push_all(loader, sources, told)
+        for left in reversed(range(_TRIES)):
+            manifest = dataset.manifest
+            sources = [(file_source(dataset.path / one.file), one.rows) for one in manifest.segments]
+            try:
+                done = push_all(loader, sources, told)
+                break
+            except FileNotFoundError as gone:  # a watch has merged segments meanwhile
+                if not left:
+                    raise InputError(f"{name}: {Path(str(gone.filename)).name} is gone; push again") from None
+                dataset = Dataset.open(name, partial=True)
         for run in manifest.runs:
             loader.put_run(run)
-    return PushReport(place.shown, done.segments, done.there, done.rows, done.inserted, done.seconds, notes)
+    notes = [] if manifest.state == "complete" else [f"{name}: {incomplete(manifest)}"]
+    return PushReport(place.shown, done.segments, done.there, done.rows, loader.inserted, done.seconds, notes)

@@ -87,9 +87,13 @@ class Loader:
 
     Args:
         server: The server, with that database.
+
+    Attributes:
+        inserted: Rows that were inserted, of all segments.
     """
 
     def __init__(self, server: Server) -> None:
+        self.inserted = 0
         self._server = server
         self._columns = session_schema()
 
@@ -104,11 +108,12 @@ class Loader:
             look: Look for its sessions under other segments; not needed for what has just been made.
 
         Raises:
+            FileNotFoundError: The segment is gone: it was merged or let go.
             SegmentError: The segment cannot be read.
             InputError: The server is gone; what has been brought so far stays, and another push goes on there.
         """
         rows = self._server.shared.rows
-        with source.open() as stream:
+        with _opened(source) as stream:
             segment = _identity(source.name, stream)
             if rows((f"SELECT 1 FROM {schema.PUSHED} WHERE {schema.SEGMENT} = ? LIMIT 1", [segment])):
                 return -1
@@ -125,6 +130,7 @@ class Loader:
                 if number >= begun:
                     fresh = self._insert(segment, number, block, look=look, again=number == begun)
                     inserted += fresh
+                    self.inserted += fresh
                 if told is not None:
                     told(block.num_rows, fresh)
         self._close(segment, total, inserted, low or 0, high or 0)
@@ -249,7 +255,7 @@ def push_all(
         look: As for `Loader.push`.
 
     Raises:
-        InputError: As `Loader.push` does.
+        FileNotFoundError, InputError: As `Loader.push` does.
     """
     began = time.monotonic()
     state = Pushed()
@@ -302,6 +308,15 @@ def blocks(stream: Any, name: str) -> Iterator[Any]:
                 yield pa.concat_tables(waiting)
     except (pa.ArrowInvalid, OSError) as error:
         raise SegmentError(f"{name}: cannot be read: {error}; restore it or analyze again") from None
+
+
+def _opened(source: Source) -> Any:
+    try:
+        return source.open()
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        raise SegmentError(f"{source.name}: cannot be read: {error}") from None
 
 
 def _identity(name: str, stream: Any) -> str:

@@ -35,6 +35,8 @@ _IDLE = 8
 _SETTINGS: dict[str, Any] = {
     **SETTINGS,
     "max_query_size": 64 << 20,
+    "max_ast_elements": 10_000_000,  # thousands of networks in zones are one expression
+    "max_expanded_ast_elements": 10_000_000,
     "distributed_product_mode": "global",
     "cancel_http_readonly_queries_on_client_close": 1,
     "output_format_arrow_low_cardinality_as_dictionary": 1,

@@ -187,6 +187,7 @@ def test_shipper__a_segment_that_cannot_be_read_holds_nothing_up_and_a_wrong_pas
     url = double.url("bad", "default:right@")
     (tmp_path / "dataset" / FOLDER).mkdir(parents=True)
     segment(tmp_path / "dataset" / FOLDER, "live-0")
+    segment(tmp_path / "dataset" / FOLDER, "live-1", 0)  # as a disk leaves it that lost its power
     sensor = Sensor(tmp_path / "dataset", url)
     registry = CollectorRegistry()
     registry.register(sensor.shipper)
@@ -194,7 +195,7 @@ def test_shipper__a_segment_that_cannot_be_read_holds_nothing_up_and_a_wrong_pas
     sensor.roll(rows)
     assert sensor.shipper.finish(LONG_S) == 0
     assert counted(url) == (600, 600)
-    assert (tmp_path / "dataset" / FOLDER / "live-0.bad").is_file()
+    assert {file.name for file in (tmp_path / "dataset" / FOLDER).iterdir()} == {"live-0.bad", "live-1.bad"}
     assert "set aside" in " ".join(sensor.said)
     text = generate_latest(registry).decode()
     assert "lastack_sent_rows_total 600.0" in text

@@ -251,6 +251,16 @@ def test_zones_and_applications__given_with_the_question_are_the_same(kept: dict
     )
 
 
+def test_zones__may_have_thousands_of_networks(kept: dict[str, Both]) -> None:
+    texts = [f"10.{high}.{low}.0/24" for high in range(8) for low in range(256)]
+    classes = Classes((Zone("many", tuple(Block(*parse_network(text), text) for text in texts)),))
+    folders = Folders([one.classified(classes) for one in kept["usual"].folders.datasets])
+    question = parse_question("sessions", "client.zone")
+    assert said(kept["usual"].database.classified(classes).grouped(question)) == said(
+        folders.grouped(question)
+    )
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_ports_in_use__are_the_same(kept: dict[str, Both], kind: str) -> None:
     assert kept[kind].database.used_ports().tolist() == kept[kind].folders.used_ports().tolist()

@@ -111,6 +111,28 @@ def test_push__of_a_copy_and_of_merged_segments_adds_nothing(dataset: Path, url:
     assert counted(url) == (ROWS, ROWS, ROWS)
 
 
+def test_push__goes_on_when_a_watch_merges_segments_meanwhile(
+    dataset: Path, url: str, tmp_path: Path, rows: Any
+) -> None:
+    manifest = read_manifest(dataset)
+    merged_once = False
+
+    def told(state: Any) -> None:
+        nonlocal merged_once
+        if state.inserted >= 300 and not merged_once:
+            merged_once = True
+            merged = merge(dataset, manifest.segments, "live-merged.parquet")
+            assert merged is not None
+            write_manifest(dataset, type(manifest)("growing", (merged,), manifest.runs))
+            for segment in manifest.segments:
+                (dataset / segment.file).unlink()
+
+    report = push_dataset(str(dataset), url, told=told)
+    assert merged_once
+    assert (report.inserted, report.rows) == (ROWS, ROWS)
+    assert counted(url) == (ROWS, ROWS, ROWS)
+
+
 def test_push__of_a_dataset_that_has_grown_brings_what_is_new(dataset: Path, url: str, rows: Any) -> None:
     manifest = read_manifest(dataset)
     write_manifest(dataset, type(manifest)("complete", manifest.segments[:1], manifest.runs[:1]))
