@@ -16,6 +16,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -55,12 +56,13 @@ class Double:
     Args:
         folder: Where the engine keeps its data.
         password: Of the user `default`; none is asked for if empty.
+        tls: Files of a certificate and its key, to speak TLS; empty to speak plainly.
     """
 
-    def __init__(self, folder: Path, password: str = "") -> None:
+    def __init__(self, folder: Path, password: str = "", tls: tuple[str, str] | tuple[()] = ()) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._password = password
+        self.password, self._tls = password, tls
         self._process: subprocess.Popen[bytes] | None = None
         with socket.socket() as free:
             free.bind((HOST, 0))
@@ -72,9 +74,9 @@ class Double:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        environment = {**os.environ, "DOUBLE_PASSWORD": self._password}
+        environment = {**os.environ, "DOUBLE_PASSWORD": self.password}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__, str(self.port), str(self._folder)],
+            [sys.executable, "-m", __name__, str(self.port), str(self._folder), *self._tls],
             env=environment,
             cwd=Path(__file__).parents[2],
             stdout=subprocess.DEVNULL,
@@ -236,6 +238,10 @@ def main() -> None:
     engine = _Engine(folder)
     engine.run({"query": "SELECT 1"}, b"")
     server = ThreadingHTTPServer((HOST, port), _handler(engine, os.environ.get("DOUBLE_PASSWORD", "")))
+    if len(sys.argv) > 3:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(sys.argv[3], sys.argv[4])
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     server.serve_forever()
 

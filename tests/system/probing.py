@@ -55,7 +55,7 @@ def ran_at_once(
 
 def near(finding: dict[str, Any], seconds: float, slack: float = 0.15) -> None:
     """Hold that a finding's bound is where it should be; a loaded machine adds its lateness."""
-    assert finding["kept_up_to_ns"] is not None, finding
-    assert finding["broken_from_ns"] is not None, finding
-    assert abs(finding["kept_up_to_ns"] / 1e9 - seconds) < slack, finding
-    assert abs(finding["broken_from_ns"] / 1e9 - seconds) < slack, finding
+    assert finding["kept_up_to_ns"] is not None, json.dumps(finding)
+    assert finding["broken_from_ns"] is not None, json.dumps(finding)
+    assert abs(finding["kept_up_to_ns"] / 1e9 - seconds) < slack, json.dumps(finding)
+    assert abs(finding["broken_from_ns"] / 1e9 - seconds) < slack, json.dumps(finding)

@@ -104,9 +104,9 @@ def test_linux_nat__timers_and_expiry_are_found(ran: Answer, request: pytest.Fix
     assert [one["holds"] for one in answer["required"]] == [True, False]
     assert len(answer["findings"]) == 4
     for finding in answer["findings"]:
-        assert finding["kind"] == "idle", finding
+        assert finding["kind"] == "idle", json.dumps(finding)
         silent = "silent" in request.node.name
-        assert finding["expiry"] == ("silent" if silent else "reset_sender"), finding
+        assert finding["expiry"] == ("silent" if silent else "reset_sender"), json.dumps(finding)
         near(finding, 1 if finding["topic"] == "half_close" else 2)
     (untested,) = answer["not_tested"]
     assert untested["questions"][0] == "reverse_half_close_client"
@@ -124,12 +124,12 @@ def test_linux_firewall__every_question_from_both_ends(ran: Answer) -> None:
     assert (len(timed), len(odd)) == (18, 7)
     for name, finding in odd.items():  # conntrack lets a RST through that lies in the window
         passes = name.startswith(("rst_exact", "rst_window"))
-        assert finding["rst_seen"] == (finding["samples"] if passes else 0), finding
-        assert finding["broken"] == 0, finding
+        assert finding["rst_seen"] == (finding["samples"] if passes else 0), json.dumps(finding)
+        assert finding["broken"] == 0, json.dumps(finding)
     for finding in timed:
         near(finding, seconds.get(finding["topic"]) or seconds[finding["name"]])
-        assert finding["expiry"] == "silent", finding
-        assert finding["raw"] or finding["kind"] == "idle", finding
+        assert finding["expiry"] == "silent", json.dumps(finding)
+        assert finding["raw"] or finding["kind"] == "idle", json.dumps(finding)
         assert finding["opened_by"] == ("responder" if finding["name"].startswith("reverse") else "here")
 
 

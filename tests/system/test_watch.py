@@ -348,7 +348,8 @@ def test_watch__as_the_docs_unit_runs_with_one_capability(lab: Lab, tmp_path: Pa
     for parent in list(tmp_path.parents)[:2]:
         parent.chmod(0o755)
     cache = tmp_path / "cache"  # what CacheDirectory= of the unit gives
-    shutil.copytree(kernel_cache.folder().parent, cache)
+    there = kernel_cache.folder()
+    shutil.copytree(there, cache / there.name, ignore=shutil.ignore_patterns("*.tmp*", ".*"))
     for path in (cache, *cache.rglob("*")):
         os.chown(path, 65534, 65534)
     words = [

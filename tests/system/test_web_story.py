@@ -105,6 +105,7 @@ def test_story__from_the_overview_to_the_ladder_by_clicking(tab: Tab) -> None:
     # who is resetting my connections? The servers, ranked by what took harm:
     page.select_option("#topsort", "harmed")
     page.wait_for_url("**sort=harmed**")
+    page.wait_for_selector("html[data-ready='2']", state="attached")
     page.locator("#top button.cellbtn", has_text="192.0.2.10:443").click()
     page.locator("#menu button", has_text="Its resets").click()
     page.wait_for_url("**/resets?**")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import json
 import os
 import signal
@@ -10,12 +11,13 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from lastack.app.monitor_config import MonitorConfig
 from lastack.app.monitor_http import make_app
 from lastack.app.monitor_metrics import MonitorMetrics
-from lastack.prober.address import split_target
+from lastack.prober.address import look_up, split_target
 from lastack.prober.asker import Asker, ConnectAsker, best_asker
 from lastack.prober.health import Change, Health
 from lastack.prober.listening import listen
@@ -25,6 +27,7 @@ from lastack.prober.outcome import Result
 from lastack.prober.talk import TalkAsker
 
 _HOOKS_AT_ONCE = 16
+_LOOKUPS_AT_ONCE = 8
 _PATIENCE_S = 5.0
 
 Told = Callable[[str], None]
@@ -48,7 +51,8 @@ class MonitorRun:
         self._hooks: list[subprocess.Popen[bytes]] = []
         allow_descriptors(4096)
         self._asking = self._askers()
-        self._monitor = Monitor(self._loop, config.targets, self._asking, self._seen)
+        self._names = ThreadPoolExecutor(_LOOKUPS_AT_ONCE, "names")
+        self._monitor = Monitor(self._loop, config.targets, self._asking, self._seen, self._resolve)
         self.port = 0
 
     def _askers(self) -> dict[str, Asker]:
@@ -69,6 +73,17 @@ class MonitorRun:
                         self._warn(f"{why}. Until then whole handshakes: applications may see a connection")
                 askers[name] = half_open
         return askers
+
+    def _resolve(self, host: str, version: int, found: Callable[[str], None]) -> None:
+        """Look a name up in another thread: a name server that does not answer must not hold up the other targets."""
+        if _is_address(host):
+            found(host)
+            return
+
+        def told(lookup: Future[str]) -> None:
+            self._loop.call(lambda: found(lookup.result()))
+
+        self._names.submit(look_up, host, version).add_done_callback(told)
 
     def _seen(self, target: Watched, result: Result, change: Change | None) -> None:
         self.metrics.count(target, result, change, time.time())
@@ -115,6 +130,7 @@ class MonitorRun:
         finally:
             if stop_serving is not None:
                 stop_serving()
+            self._names.shutdown(wait=True, cancel_futures=True)
             for asker in self._asking.values():
                 asker.close()
             self._loop.close()
@@ -142,6 +158,14 @@ class MonitorRun:
             listener.close()
 
         return stop
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def change_row(target: Watched, change: Change) -> dict[str, Any]:

@@ -17,6 +17,28 @@ ERROR_TYPES = {
     Opening.failed: "other",
     Opening.error: "unknown",
 }
+#: ICMP errors that speak of a network (RFC 792, RFC 1812: 3/0, 3/6, 3/9, 3/11) or of a missing route (RFC 4443: 1/0).
+_OF_A_NETWORK = {(3, 0), (3, 6), (3, 9), (3, 11), (1, 0)}
+#: A hop limit that was exceeded: IPv4 type 11; IPv6 type 3, whose codes are IPv4's for networks and hosts.
+_HOP_LIMIT = 11
+
+
+def error_type(result: Result, version: int = 4) -> str:
+    """Return the `error.type` of a result that is not up.
+
+    Args:
+        result: What came.
+        version: Of IP: its ICMP types differ.
+    """
+    if result.opening is Opening.failed and "ECONNRESET" in result.detail:
+        return "reset"
+    if result.opening is Opening.unreachable:
+        kind = result.icmp_type
+        if kind == _HOP_LIMIT or (version == 6 and kind == 3):
+            return "other"
+        if (kind, result.icmp_code) in _OF_A_NETWORK or result.detail in ("ENETUNREACH", "ENETDOWN"):
+            return "net-unreachable"
+    return ERROR_TYPES[result.opening]
 
 
 class MonitorMetrics:
@@ -69,7 +91,8 @@ class MonitorMetrics:
         """
         self._results.labels(target.group, target.module, result.opening.value).inc()
         if not result.up:
-            self._failures.labels(ERROR_TYPES[result.opening], "client").inc()
+            version = 6 if ":" in (result.reporter or target.host) else 4
+            self._failures.labels(error_type(result, version), "client").inc()
         labels = (target.name, target.group, target.module)
         if result.rtt_ns is not None:
             self._rtt.labels(*labels).set(result.rtt_ns / 1e9)

@@ -6,6 +6,8 @@ import dataclasses
 from typing import Any
 
 from lastack.app.grouped import Source
+from lastack.model.errors import UsageError
+from lastack.model.units import format_duration
 from lastack.query.ast import Node
 from lastack.query.keys import Key, time_key
 from lastack.query.levels import Level, running
@@ -13,8 +15,9 @@ from lastack.query.measure_text import parse_measures
 from lastack.query.measures import Measure
 from lastack.query.metrics import Kind, Metric
 from lastack.query.parse import parse_filter
-from lastack.query.questions import Grouped, Histogram, log_edges
+from lastack.query.questions import Grouped, GroupedRow, Histogram, log_edges
 from lastack.query.series import (
+    MOST_BUCKETS,
     Distribution,
     Series,
     TimeChart,
@@ -57,7 +60,7 @@ def time_chart(
     among = key_filter(question.keys, groups)
     # Where every group is shown, a filter that every session passes would only cost time.
     chosen = question.where if ranked.others is None else all_of(question.where, among)
-    by_group = _by_time(source, question, bucket, chosen)
+    by_group = _by_time(source, question, bucket, chosen, len(groups))
     rest: dict[str, dict[int, Any]] = {}
     if ranked.others is not None:
         plain = dataclasses.replace(question, keys=())
@@ -94,7 +97,7 @@ def level_chart(
 
     def counted(time: Metric, chosen: Node | None) -> dict[int, int]:
         question = Grouped((sessions,), (Key("moment", time, width),), chosen, strays=strays)
-        return {row.keys[0]: row.values["sessions"] for row in source.grouped(question).rows}
+        return {row.keys[0]: row.values["sessions"] for row in _few(source, question, width, 1)}
 
     begun, ended = counted(level.begin, inside), counted(level.end, all_of(parse_filter(level.ended), inside))
     starts = filled([begun, ended], width)
@@ -135,17 +138,32 @@ def distribution(
 
 
 def _by_time(
-    source: Source, question: Grouped, bucket: Key, where: Node | None
+    source: Source, question: Grouped, bucket: Key, where: Node | None, groups: int = 1
 ) -> dict[tuple[Any, ...], dict[str, dict[int, Any]]]:
-    """Return group -> measure -> start of bucket -> value."""
+    """Return group -> measure -> start of bucket -> value; of so many groups at most."""
     asked = Grouped(question.measures, (bucket, *question.keys), where, strays=question.strays)
     found: dict[tuple[Any, ...], dict[str, dict[int, Any]]] = {}
-    for row in source.grouped(asked).rows:
+    for row in _few(source, asked, bucket.width_ns or 1, groups):
         start, *group = row.keys
         lines = found.setdefault(tuple(group), {measure.name: {} for measure in question.measures})
         for name, value in row.values.items():
             lines[name][start] = value
     return found
+
+
+def _few(source: Source, question: Grouped, width_ns: int, groups: int) -> list[GroupedRow]:
+    """Return the rows of a question by time, of so many groups at most.
+
+    Raises:
+        UsageError: There are more buckets than a chart can have; they are not read.
+    """
+    answer = source.grouped(dataclasses.replace(question, top=MOST_BUCKETS * groups))
+    if answer.groups > len(answer.rows):
+        raise UsageError(
+            f"graph: more than {MOST_BUCKETS:,} buckets of {format_duration(width_ns)} with sessions in them; give a "
+            "larger --every, or a filter such as -f 'start > 2026-01-31'"
+        )
+    return answer.rows
 
 
 def _name(question: Grouped, group: tuple[Any, ...], measure: Measure) -> str:

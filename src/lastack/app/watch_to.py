@@ -120,6 +120,7 @@ class Shipper(Collector):
         pause = _FIRST_PAUSE_S
         while True:
             self._changed.clear()
+            last = self._ending.is_set()  # then what waits is tried once more
             try:
                 self._send_all()
                 if self.trouble:
@@ -128,11 +129,12 @@ class Shipper(Collector):
             except Exception as error:  # whatever it is, the next segments are tried again
                 self._tell(str(error) if isinstance(error, LastackError) else repr(error))
                 self._drop_connection()
-                if self._ending.wait(pause):
+                if last:
                     return
+                self._ending.wait(pause)
                 pause = min(_LONGEST_PAUSE_S, 2 * pause)
                 continue
-            if self._ending.is_set() and not self.spool.files:
+            if last and not self.spool.files:
                 return
             self._changed.wait(_RUN_EVERY_S)
 

@@ -76,6 +76,7 @@ def command(
     from lastack.app.grouped import open_source
     from lastack.cli.progress import shown_progress
     from lastack.store.place import is_database, place_of
+    from lastack.store.s3 import is_s3
     from lastack.web.endpoint import Settings
     from lastack.web.jobs import Limits
     from lastack.web.security import is_loopback
@@ -88,6 +89,10 @@ def command(
     if not is_loopback(host) and not token and not no_token:
         raise click.UsageError(f"{host} can be reached from elsewhere: give --token auto (or --no-token)")
     secret = secrets.token_urlsafe(24) if token == "auto" else token or ""
+    if far := [name for name in inputs if is_s3(name)]:
+        raise click.UsageError(
+            f"{far[0]}: serve reads folders and ClickHouse; copy the dataset to a folder, or push it to a database"
+        )
     folders = [name for name in inputs if name != "-" and (is_database(name) or Path(name).is_dir())]
     names = [place_of(n).last if is_database(n) else Path(n).resolve().name for n in folders]
     with contextlib.ExitStack() as stack:

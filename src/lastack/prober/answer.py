@@ -67,6 +67,7 @@ def answer_json(answer: PathAnswer) -> dict[str, Any]:
                 "broken_from_ns": finding.bound.broken_ns,
                 "kind": finding.kind.value,
                 "expiry": finding.expiry.value,
+                "expiries": finding.expiries,
                 "longest_ns": finding.longest_ns,
                 "samples": finding.samples,
                 "kept": finding.bound.kept,

@@ -60,6 +60,7 @@ class Finding:
         rtt_ns: Usual round-trip time of the path, to compare with it.
         why: How the kind was decided.
         rst_seen: Trials that counted in which the receiver got a RST.
+        expiries: What was seen how often well beyond the bound.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Finding:
     rtt_ns: int | None = None
     why: str = ""
     rst_seen: int = 0
+    expiries: dict[str, int] = field(default_factory=dict)
 
     @property
     def conclusive(self) -> bool:
@@ -98,6 +100,7 @@ def conclude(inquiry: Inquiry, longest_ns: int, rtt_ns: int | None = None) -> Fi
     bad = Counter(s.bad or "failed" for s in inquiry.samples if s.bad or s.outcome is Outcome.failed)
     kind, why = _kind(inquiry, bound)
     broken = [s for s in good if not s.kept and (bound.broken_ns is None or s.waited_ns >= bound.broken_ns)]
+    expiries = Counter(_expiry_of(sample) for sample in _clearly(broken, bound))
     latencies = sorted(s.latency_ns for s in broken if s.latency_ns is not None)
     return Finding(
         name=inquiry.question.name,
@@ -106,7 +109,8 @@ def conclude(inquiry: Inquiry, longest_ns: int, rtt_ns: int | None = None) -> Fi
         via=inquiry.question.via,
         bound=bound,
         kind=kind,
-        expiry=_expiry(_clearly(broken, bound)),
+        expiry=_expiry(expiries),
+        expiries={expiry.value: number for expiry, number in expiries.most_common()},
         longest_ns=max((s.waited_ns for s in good), default=0) if bound.broken_ns is None else longest_ns,
         samples=len(good),
         bad=dict(bad.most_common(5)),
@@ -161,12 +165,13 @@ def _clearly(broken: list[Sample], bound: Bound) -> list[Sample]:
     return [sample for sample in broken if sample.trial.wait_ns > edge] or broken
 
 
-def _expiry(broken: list[Sample]) -> Expiry:
-    if not broken:
+def _expiry(seen: Counter[Expiry]) -> Expiry:
+    if not seen:
         return Expiry.none
-    seen: Counter[Expiry] = Counter(_expiry_of(sample) for sample in broken)
     most, n = seen.most_common(1)[0]
-    return most if n >= _MAJORITY * len(broken) else Expiry.mixed
+    others = seen.total() - n
+    # one that differs among several is an accident of its own
+    return most if n >= _MAJORITY * seen.total() or (others == 1 and n > 1) else Expiry.mixed
 
 
 def _expiry_of(sample: Sample) -> Expiry:

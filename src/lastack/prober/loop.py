@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import heapq
+import os
 import resource
 import select
 import time
+from collections import deque
 from collections.abc import Callable
 from itertools import count
 
@@ -47,6 +49,9 @@ class Loop:
         self._heap: list[tuple[int, int, Timer]] = []
         self._order = count()
         self._stopped = False
+        self._calls: deque[Callable[[], None]] = deque()
+        self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self.watch(self._bell, self._called)
 
     @staticmethod
     def now() -> int:
@@ -68,6 +73,17 @@ class Loop:
         timer = Timer(call)
         heapq.heappush(self._heap, (when_ns, next(self._order), timer))
         return timer
+
+    def call(self, call: Callable[[], None]) -> None:
+        """Make a call soon; the one thing that other threads may ask for."""
+        self._calls.append(call)
+        os.eventfd_write(self._bell, 1)
+
+    def _called(self, events: int) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._bell)
+        while self._calls:
+            self._calls.popleft()()
 
     def stop(self) -> None:
         """Make `run` return after the present call."""
@@ -100,6 +116,7 @@ class Loop:
     def close(self) -> None:
         """Release the kernel's part."""
         self._epoll.close()
+        os.close(self._bell)
 
 
 def allow_descriptors(wanted: int) -> None:

@@ -38,6 +38,15 @@ class Watched:
     schedule: Schedule = field(default_factory=Schedule)
 
 
+#: Looks a name up (host, IP version or 0) and calls back with its address, empty without one, in the loop's thread.
+Resolve = Callable[[str, int, Callable[[str], None]], None]
+
+
+def look_up_here(host: str, version: int, found: Callable[[str], None]) -> None:
+    """Look a name up and wait for it: what is asked meanwhile waits too."""
+    found(look_up(host, version))
+
+
 Seen = Callable[[Watched, Result, "Change | None"], None]
 
 
@@ -49,15 +58,22 @@ class Monitor:
         targets: What to ask.
         askers: How, by name of the module.
         seen: Called with each result and the change that it brought.
+        resolve: How names are looked up.
     """
 
     def __init__(
-        self, loop: Loop, targets: Sequence[Watched], askers: Mapping[str, Asker], seen: Seen
+        self,
+        loop: Loop,
+        targets: Sequence[Watched],
+        askers: Mapping[str, Asker],
+        seen: Seen,
+        resolve: Resolve = look_up_here,
     ) -> None:
         self.health: dict[str, Health] = {}
         self._loop = loop
         self._askers = askers
         self._seen = seen
+        self._resolve = resolve
         self._addresses: dict[str, tuple[str, int]] = {}
         now = loop.now()
         for number, target in enumerate(targets):
@@ -70,10 +86,27 @@ class Monitor:
         self._loop.at(when_ns, lambda: self._ask(target, when_ns))
 
     def _ask(self, target: Watched, due_ns: int) -> None:
+        """Ask a target; its name is looked up now and then, and the old address kept while or if that fails."""
+        known, now = self._addresses.get(target.name), self._loop.now()
+        if known is not None and now - known[1] <= RESOLVE_NS:
+            self._probe(target, due_ns, known[0])
+            return
+        old = known[0] if known is not None else ""
+
+        def found(address: str) -> None:
+            looked = self._loop.now() if address else self._loop.now() - RESOLVE_NS - 1
+            self._addresses[target.name] = (address or old, looked)
+            if not old:
+                self._probe(target, due_ns, address)
+
+        self._resolve(target.host, target.version, found)
+        if old:
+            self._probe(target, due_ns, old)
+
+    def _probe(self, target: Watched, due_ns: int, address: str) -> None:
         def done(result: Result) -> None:
             self._done(target, due_ns, result)
 
-        address = self._address(target)
         if not address:
             done(Result(Opening.error, attempts=0, detail=f"{target.host} has no address"))
             return
@@ -88,12 +121,3 @@ class Monitor:
         if due < now:  # overloaded, or suspended: do not make up for what was missed
             due = now + pause
         self._later(target, due)
-
-    def _address(self, target: Watched) -> str:
-        """Return the target's address; names are looked up now and then, and the old one kept if that fails."""
-        known = self._addresses.get(target.name)
-        now = self._loop.now()
-        if known is None or now - known[1] > RESOLVE_NS:
-            address = look_up(target.host, target.version) or (known[0] if known else "")
-            known = self._addresses[target.name] = (address, now if address else now - RESOLVE_NS)
-        return known[0]

@@ -178,7 +178,8 @@ def _called(function: str, inside: str, text: str) -> Measure:
         below = Atom(Fold.count, where=known)
         return Measure(name, kind, Atom(Fold.sum, metric), below, help=f"mean of: {metric.help}")
     assert percentile is not None
-    share = float(f"{percentile.group(1)}e-2")  # a division would make 0.9990000000000001 of 99.9: another rank
+    # A division would make 0.9990000000000001 of 99.9, which is another rank.
+    share = float(f"{percentile.group(1)}e-2")
     if not 0 < share < 1:
         raise ValueError(
             f"{function} is no percentile between p1 and p99.999: use min({inside}) or max({inside})"

@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import threading
 import uuid
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +40,7 @@ _SETTINGS: dict[str, Any] = {
     "output_format_arrow_low_cardinality_as_dictionary": 1,
     "output_format_arrow_string_as_string": 1,
 }
+_CODE = re.compile(r"\bcode: (\d+)", re.IGNORECASE)
 _NO_DATABASE, _NO_TABLE = 81, 60
 _LOGIN = frozenset({192, 193, 194, 516})
 _DENIED = frozenset({164, 497})
@@ -112,6 +115,8 @@ class Server:
     def connect(self, *, session: bool) -> Client:
         """Return a new connection, with an HTTP session of its own or none."""
         connect = _client()
+        if not self._options["verify"]:
+            warnings.filterwarnings("ignore", message="Unverified HTTPS request")  # the user has said so
         try:
             return connect.create_client(  # type: ignore[no-any-return]
                 host=self.place.host,
@@ -236,7 +241,7 @@ def translated(error: Exception, place: Place) -> Exception:
         return AwayError(f"{where}: the answer broke off ({_first(error)}); ask again")
     if not isinstance(error, Error):
         return error
-    code = error.code or 0
+    code = _code(error)
     if isinstance(error, ProgrammingError) and "readonly" in str(error):
         return AccessError(
             f"{where}: this user may not change settings, which questions need; give its profile readonly = 2, or none"
@@ -266,6 +271,13 @@ def translated(error: Exception, place: Place) -> Exception:
             f"{place.port or '8123'}?"
         )
     return InputError(f"{where}: {_first(error)}")
+
+
+def _code(error: Exception) -> int:
+    """Return the server's number of an error, 0 without one; clients before 1.2 have it in the text only."""
+    told: int | None = getattr(error, "code", None)
+    found = _CODE.search(str(error))
+    return told or (int(found.group(1)) if found is not None else 0)
 
 
 def _is_transport(error: Exception) -> bool:

@@ -84,6 +84,8 @@ class Param:
         """Return its JSON schema."""
         types = {"whole": "integer", "number": "number", "flag": "boolean"}
         schema: dict[str, Any] = {"type": types.get(self.kind, "string")}
+        if self.kind == "flag":
+            schema = {"anyOf": [{"type": "boolean"}, {"enum": ["", "1", "0", "yes", "no"]}]}
         if self.kind in ("whole", "number"):
             schema |= {"minimum": self.low, "maximum": self.high}
         if self.choices:
@@ -144,6 +146,9 @@ _READ = {
     "number": _number, "flag": _flag,
 }  # fmt: skip
 
+#: Nothing after the `=` is the default of a text, and a mistake for a number; a flag is set by its name alone.
+_NEVER_EMPTY = frozenset({"flag", "whole", "number"})
+
 FILTER = Param(
     "filter", "filter", "Only sessions that pass a filter.", example="rst.count > 0 and fin.count = 0"
 )
@@ -176,7 +181,7 @@ def read_params(declared: Iterable[Param], given: Mapping[str, list[str]]) -> di
     found: dict[str, Any] = {}
     for name, param in known.items():
         text = given.get(name, [""])[0]
-        if name in given and (text or param.kind == "flag"):
+        if name in given and (text or param.kind in _NEVER_EMPTY):
             found[name] = param.read(text)
         elif param.required:
             raise BadParameterError(name, f"{name} is missing: {param.help}")

@@ -177,11 +177,14 @@ def test_shipper__killed_with_the_server_in_the_middle_of_an_insert_sends_each_s
 
 
 @needs_engine
-def test_shipper__a_segment_that_cannot_be_read_does_not_hold_the_others_up(
+def test_shipper__a_segment_that_cannot_be_read_holds_nothing_up_and_a_wrong_password_is_told_first(
     double: Double, tmp_path: Path, rows: Any
 ) -> None:
+    double.password = "right"
     double.start()
-    url = double.url("bad")
+    with pytest.raises(AccessError, match="refuses user"):
+        shipper_to(double.url("bad", "default:no@"), str(tmp_path / "other"), None, print)
+    url = double.url("bad", "default:right@")
     (tmp_path / "dataset" / FOLDER).mkdir(parents=True)
     segment(tmp_path / "dataset" / FOLDER, "live-0")
     sensor = Sensor(tmp_path / "dataset", url)
@@ -197,17 +200,6 @@ def test_shipper__a_segment_that_cannot_be_read_does_not_hold_the_others_up(
     assert "lastack_sent_rows_total 600.0" in text
     assert "lastack_spool_segments 0.0" in text
     assert "lastack_database_up 1.0" in text
-
-
-@needs_engine
-def test_shipper__a_wrong_password_is_told_at_the_start(tmp_path: Path) -> None:
-    double = Double(tmp_path / "engine", "right")
-    double.start()
-    try:
-        with pytest.raises(AccessError, match="refuses user"):
-            shipper_to(double.url("flows", "default:no@"), str(tmp_path / "dataset"), None, print)
-    finally:
-        double.kill()
 
 
 @needs_engine

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from tests.unit.prober.world import MS, Box, S, explore
 
@@ -21,10 +23,15 @@ def scope(longest_s: float, connections: int = 120) -> Scope:
 @pytest.mark.parametrize("expiry", EXPIRIES)
 @pytest.mark.parametrize("absolute", [False, True], ids=["idle", "absolute"])
 @pytest.mark.parametrize("seconds", [1.0, 2.5, 30.0])
-def test_matrix__kind_expiry_and_bound_are_right(seconds: float, absolute: bool, expiry: str) -> None:
+@pytest.mark.parametrize("half_closed", [True, False], ids=["half_closed", "established"])
+def test_matrix__kind_expiry_and_bound_are_right(
+    half_closed: bool, seconds: float, absolute: bool, expiry: str
+) -> None:
     timer = int(seconds * S)
-    box = Box(half_closed_ns=timer, absolute=absolute, expiry=expiry)
-    findings, _ = explore(scope(seconds * 1.6 + 1), box, seed=int(seconds * 10))
+    box = Box(timer if half_closed else 0, 0 if half_closed else timer, absolute, expiry)
+    questions = HALF if half_closed else FORWARD[2:]
+    wide = replace(scope(seconds * 1.6 + 1), questions=questions)
+    findings, _ = explore(wide, box, seed=int(seconds * 10))
     tolerance = max(20 * MS, timer // 100)
     for finding in findings:
         assert finding.kind is (Kind.absolute if absolute else Kind.idle), finding

@@ -110,6 +110,14 @@ def test_error__names_what_was_meant(text: str, part: str) -> None:
     assert part in complaint(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "share"), [("p99.9", 0.999), ("p0.007", 0.00007), ("p50", 0.5), ("p99.999", 0.99999)]
+)
+def test_percentile__has_the_share_that_it_says_to_the_last_digit(text: str, share: float) -> None:
+    (measure,) = parse_measures(f"{text}(ct)")
+    assert measure.above.share == share
+
+
 def test_error__points_at_the_place() -> None:
     assert complaint("sessions,rts.srv").splitlines()[1:] == ["  sessions,rts.srv", "           ^^^^^^^"]
 

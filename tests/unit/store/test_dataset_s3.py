@@ -128,3 +128,9 @@ def test_s3__what_is_missing_is_told(store: Store) -> None:
 def test_s3__a_capture_there_is_left_to_analyze(store: Store) -> None:
     result = CliRunner().invoke(cli, ["sessions", store.url(f"{store.bucket()}/x.pcap")])
     assert "is read by analyze: lastack analyze" in str(result.exception)
+
+
+def test_s3__serve_says_what_it_takes_instead(store: Store) -> None:
+    result = CliRunner().invoke(cli, ["serve", store.url("bucket/kept")])
+    assert result.exit_code == 2
+    assert "copy the dataset to a folder, or push it to a database" in result.stderr

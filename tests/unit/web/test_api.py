@@ -59,6 +59,20 @@ def test_series__add_up_to_the_sessions(client: Any, dataset: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("path", ["/series", "/level"])
+def test_chart__of_too_many_buckets_is_refused_before_they_are_read(
+    client: Any, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    import lastack.app.series as charts
+
+    answer = client.get(f"{PREFIX}{path}", params={"every": "1ns"})
+    assert answer.status_code == 400
+    assert "larger --every" in answer.json()["error"]["message"]
+    monkeypatch.setattr(charts, "MOST_BUCKETS", 10)
+    answer = client.get(f"{PREFIX}{path}", params={"every": "1us"})
+    assert "more than 10 buckets of 1 µs" in answer.json()["error"]["message"]
+
+
 def test_sessions__pages_make_the_whole(client: Any) -> None:
     whole = get(client, "/sessions", limit=1000, sort="start")
     pages = [get(client, "/sessions", limit=100, offset=at, sort="start")["rows"] for at in (0, 100, 200)]
@@ -176,6 +190,7 @@ def test_compare__finds_what_changed(client: Any) -> None:
         ({"filter": "rst > 0 and endin = rst"}, "filter", 12, "ending"),
         ({"filtre": "rst > 0"}, "filtre", None, "filter"),
         ({"limit": "0"}, "limit", None, "from 1"),
+        ({"limit": ""}, "limit", None, "not a whole number"),
         ({"from": "yesterday"}, "from", None, ""),
         ({"columns": "clent_ip"}, "columns", None, "client_ip"),
     ],
