@@ -98,7 +98,18 @@ def test_entries__stand_as_long_as_in_the_slow_box(
         stood = sum(min(life.gone_ns or last, last) - life.made_ns for fate in fates for life in fate.lives)
         sweep = Sweep(1, readings_of([table]), Window(first, last))
         sweep.add(past, np.zeros(len(past), np.int64))
-        assert sweep.outcome().area_s[0, 0] == pytest.approx(stood / 1e9, rel=1e-9, abs=1e-6), name
+        out = sweep.outcome()
+        assert out.area_s[0, 0] == pytest.approx(stood / 1e9, rel=1e-9, abs=1e-6), name
+        lives = [life for fate in fates for life in fate.lives]
+        moments = {
+            moment for life in lives for moment in (life.made_ns, life.gone_ns or last) if moment <= last
+        }
+        held = [
+            sum(life.made_ns <= moment and (life.gone_ns is None or moment < life.gone_ns) for life in lives)
+            for moment in moments
+        ]
+        assert out.counted
+        assert out.peak_entries[0] == max(held, default=0), name
 
 
 @pytest.mark.parametrize("name", [*BOXES, "panos", "linux_conntrack"])

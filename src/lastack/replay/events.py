@@ -153,6 +153,14 @@ class LifeSpans:
         for why, count in zip(*np.unique(lives["why"], return_counts=True), strict=True):
             self.ends[Why(int(why))] += int(count)
 
+    def add_moments(self, made_ns: Any, gone_ns: Any) -> None:
+        """Take moments at which entries were made and at which they ended; these need not be pairs in order."""
+        self._made.append(made_ns)
+        self._gone.append(gone_ns)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._made))
+
     def join(self, other: LifeSpans) -> None:
         """Take those of another."""
         self._made += other._made

@@ -2,6 +2,7 @@
 
 An entry stands from a session's first packet to `base + timer`, with the base that its last piece of fate names; so
 the sum over sessions is a sum of bases and a number of timers for each lane and setting, whatever the settings are.
+How many there are at a time is counted entry by entry for a single setting, at `SAMPLES` moments for several.
 """
 
 from __future__ import annotations
@@ -11,14 +12,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lastack.replay.columns import NEVER
+from lastack.replay.events import LifeSpans
 from lastack.replay.fates import Fates
 from lastack.replay.lanes import FOREVER_NS, LANES, Lanes
 from lastack.replay.past import Past
 from lastack.replay.pieces import Steps
 from lastack.replay.retries import Away
 
-#: Moments at which the table is counted.
+#: Moments at which the table is counted where it is not counted entry by entry.
 SAMPLES = 1024
+#: Entries that are counted one by one at most; more are sampled.
+MOST_COUNTED = 20_000_000
 _NS = 1e-9
 
 
@@ -57,6 +62,7 @@ class Holding:
         self._timers: dict[int, Steps] = {}
         self._came = np.zeros((lanes.settings + 1, SAMPLES + 1), np.float64)
         self._bases: dict[int, NDArray[np.float64]] = {}
+        self._spans = LifeSpans() if lanes.settings == 1 else None
 
     def add(self, past: Past, fates: Fates, groups: NDArray[np.int64]) -> None:
         """Take in sessions and their fates under the lanes' timers."""
@@ -65,6 +71,20 @@ class Holding:
         self._stand(groups[ends.row], ends.since, ends.until, past.start[ends.row], ends.base_ns, ends.lane)
         if len(fates.away):
             self._away(groups[fates.away.row], fates.away)
+        if self._spans is not None:
+            self._count(past, fates)
+
+    def _count(self, past: Past, fates: Fates) -> None:
+        """Take in when each entry comes and goes, under the one setting that there is."""
+        assert self._spans is not None
+        ns = self._lanes.ns[:, 0]
+        gone = _moved(fates.ends.base_ns, ns[fates.ends.lane])
+        self._spans.add_moments(past.start[fates.ends.row], gone)
+        some = np.flatnonzero(fates.away.since < fates.away.until)
+        away = fates.away.chosen(some)
+        self._spans.add_moments(away.back_ns, _moved(away.base_ns, ns[away.lane]))
+        if len(self._spans) > MOST_COUNTED:
+            self._spans = None
 
     def _stand(
         self,
@@ -137,6 +157,10 @@ class Holding:
         self._fixed.merge(other._fixed)
         self._came += other._came
         self._held.merge(other._held)
+        if self._spans is not None and other._spans is not None:
+            self._spans.join(other._spans)
+        if other._spans is None or (self._spans is not None and len(self._spans) > MOST_COUNTED):
+            self._spans = None
         for lane, steps in other._timers.items():
             self._timer(lane).merge(steps)
         for lane, steps in other._held_timers.items():
@@ -146,6 +170,11 @@ class Holding:
                 self._bases[lane] += bases
             else:
                 self._bases[lane] = bases
+
+    @property
+    def spans(self) -> LifeSpans | None:
+        """When entries came and went, under a single setting; None where they are not counted one by one."""
+        return self._spans
 
     def area_s(self) -> NDArray[np.float64]:
         """Return entries times seconds, shape (groups, J)."""
@@ -181,6 +210,13 @@ def _of(steps: dict[int, Steps], lane: int, keys: int, settings: int) -> Steps:
     if lane not in steps:
         steps[lane] = Steps(keys, settings)
     return steps[lane]
+
+
+def _moved(base_ns: NDArray[np.int64], length_ns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return moments later by a length, for ever where that has no limit."""
+    limited = np.minimum(length_ns, FOREVER_NS - 1)
+    result: NDArray[np.int64] = np.where(length_ns >= FOREVER_NS, NEVER, base_ns + limited)
+    return result
 
 
 def _seconds(ns: NDArray[np.int64]) -> NDArray[np.float64]:

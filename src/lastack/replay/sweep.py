@@ -2,8 +2,9 @@
 
 Each session adds a few pieces (`lastack.replay.fates`) to arrays of differences over the settings, so that memory
 does not grow with the sessions and parts of the input can be added apart and merged. Broken sessions, lost bytes and
-the mean of the table's entries are exact (under both readings, where there are two); its peak and percentiles are
-taken at `SAMPLES` moments, and an entry that comes and goes between two of them may be missed.
+the mean of the table's entries are exact (under both readings, where there are two). Its peak and percentiles are exact
+for a single setting; for several they are taken at `SAMPLES` moments, and an entry that comes and goes between two of
+them may be missed.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from lastack.replay.events import Crowd, LifeSpans
 from lastack.replay.fates import Fates, fates_of
 from lastack.replay.harm import Loss, loss_of
 from lastack.replay.holding import Holding, Window
@@ -36,6 +38,7 @@ class Outcome:
         held_s: How long all entries stand together, beyond the window too, shape (J,).
         entries: Entries at each moment of `SAMPLES`, shape (J, SAMPLES).
         window: The time it is about.
+        spans: When entries came and went, under a single setting; None where they were not counted one by one.
     """
 
     sessions: NDArray[np.int64]
@@ -48,6 +51,7 @@ class Outcome:
     held_s: NDArray[np.float64]
     entries: NDArray[np.float64]
     window: Window
+    spans: LifeSpans | None = None
 
     @property
     def mean_entries(self) -> NDArray[np.float64]:
@@ -56,10 +60,28 @@ class Outcome:
         return result
 
     @property
+    def counted(self) -> bool:
+        """Whether peak and percentile are of every entry, not of sampled moments."""
+        return self.spans is not None
+
+    @property
     def peak_entries(self) -> NDArray[np.float64]:
-        """Most entries at any sampled moment, shape (J,)."""
+        """Most entries at any moment (of those that were sampled, unless `counted`), shape (J,)."""
+        if self.spans is not None:
+            return np.array([self._crowd(self.spans).peak], np.float64)
         result: NDArray[np.float64] = self.entries.max(axis=1)
         return result
+
+    @property
+    def p99_entries(self) -> NDArray[np.float64]:
+        """Entries that are not exceeded for 99 % of the time, shape (J,)."""
+        if self.spans is not None:
+            return np.array([self._crowd(self.spans).p99], np.float64)
+        result: NDArray[np.float64] = np.percentile(self.entries, 99, axis=1)
+        return result
+
+    def _crowd(self, spans: LifeSpans) -> Crowd:
+        return spans.crowd(self.window.since_ns, self.window.until_ns)
 
     @property
     def arrivals_per_s(self) -> float:
@@ -74,11 +96,6 @@ class Outcome:
         what stands beyond it, so its own mean is lower.
         """
         result: NDArray[np.float64] = self.held_s / self.window.seconds
-        return result
-
-    def percentile(self, percent: float) -> NDArray[np.float64]:
-        """Return a percentile over time of the entries, shape (J,)."""
-        result: NDArray[np.float64] = np.percentile(self.entries, percent, axis=1)
         return result
 
 
@@ -155,6 +172,7 @@ class Sweep:
             self._holding.held_s(),
             self._holding.entries(),
             self._window,
+            self._holding.spans,
         )
 
 
@@ -168,6 +186,15 @@ def together(outcomes: list[Outcome]) -> Outcome:
     sums = {
         name: sum(getattr(outcome, name) for outcome in outcomes)
         for name in Outcome.__dataclass_fields__
-        if name != "window"
+        if name not in ("window", "spans")
     }
-    return Outcome(**sums, window=first.window)
+    return Outcome(**sums, window=first.window, spans=_joined([outcome.spans for outcome in outcomes]))
+
+
+def _joined(parts: list[LifeSpans | None]) -> LifeSpans | None:
+    whole = LifeSpans()
+    for part in parts:
+        if part is None:
+            return None
+        whole.join(part)
+    return whole

@@ -11,6 +11,7 @@ import sys
 from lastack.firewall.text import duration_text
 from lastack.model.errors import UsageError
 from lastack.model.units import format_duration
+from lastack.replay.holding import SAMPLES
 from lastack.replay.scenario import Answer, Whatif
 from lastack.view.cells import plural, share
 from lastack.view.page import Page
@@ -29,7 +30,7 @@ def render_sweep(answer: Answer, whole: Whatif, *, plot: bool = True) -> str:
         f"{one.profile.title}: {one.swept} from {duration_text(one.settings[0])} to {duration_text(one.settings[-1])}",
         f"{plural(total, 'session')} in {format_duration(round(whole.window.seconds * 1e9))}",
     )
-    p99, peak, little, mean = out.percentile(99), out.peak_entries, out.little_entries, out.mean_entries
+    p99, peak, little, mean = out.p99_entries, out.peak_entries, out.little_entries, out.mean_entries
     rows = []
     for j, ns in enumerate(one.settings):
         least, most = int(out.broken_least[:, j].sum()), int(out.broken_most[:, j].sum())
@@ -44,6 +45,11 @@ def render_sweep(answer: Answer, whole: Whatif, *, plot: bool = True) -> str:
         )
     heads = [one.swept, "broken", "", "payload lost", "mean", "p99", "peak entries", "settles at"]
     page.grid(rows, "rrrrrrrr", heads)
+    if not out.counted:
+        page.say(
+            f"p99 and peak are counted at {SAMPLES:,} moments; one setting alone is counted entry by entry",
+            "  ",
+        )
     for reason in answer.why:
         page.say(f"not exact: {reason}", "  ", "    ", "dim")
     chart = draw(answer) + "\n" if plot else ""

@@ -12,6 +12,7 @@ from lastack.model.enums import EndpointState
 from lastack.model.units import format_duration, format_size
 from lastack.replay.detail import STATES, Broken, Detail
 from lastack.replay.harm import Loss
+from lastack.replay.holding import SAMPLES
 from lastack.replay.load import Load
 from lastack.replay.scenario import Answer, Whatif
 from lastack.view.cells import UNKNOWN, count, endpoint, instant, plural, share
@@ -139,12 +140,12 @@ def _entries(page: Page, answer: Answer, detail: Detail) -> None:
     page.heading("Session table")
     mean, p99, peak = (
         float(outcome.mean_entries[0]),
-        float(outcome.percentile(99)[0]),
+        float(outcome.p99_entries[0]),
         float(outcome.peak_entries[0]),
     )
-    page.say(
-        f"Entries: mean {entries_text(mean)}, 99 % of the time at most {entries_text(p99)}, peak {entries_text(peak)}"
-    )
+    how = "" if outcome.counted else f" (at {SAMPLES:,} moments)"
+    most = f"99 % of the time at most {entries_text(p99)}, peak {entries_text(peak)}{how}"
+    page.say(f"Entries: mean {entries_text(mean)}, {most}")
     rate, little = outcome.arrivals_per_s, float(outcome.little_entries[0])
     held = little / rate if rate else 0.0
     text = "for ever" if math.isinf(held) else format_duration(round(held * 1e9))

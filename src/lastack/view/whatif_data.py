@@ -25,7 +25,7 @@ SWEEP_HEAD = (
 def sweep_rows(answer: Answer) -> Iterator[tuple[float, ...]]:
     """Yield one row of `SWEEP_HEAD` for each setting; seconds are 0 when nothing is swept."""
     out = answer.outcome
-    p99, peak, little = out.percentile(99), out.peak_entries, out.little_entries
+    p99, peak, little = out.p99_entries, out.peak_entries, out.little_entries
     mean = out.mean_entries
     for j, ns in enumerate(answer.scenario.settings or (0,)):
         yield (
@@ -66,6 +66,7 @@ def answer_json(answer: Answer) -> dict[str, Any]:
         "timers_s": {name: None if v.ns is None else v.ns / 1e9 for name, v in values.items()},
         "sessions": int(out.sessions.sum()),
         "arrivals_per_s": round(out.arrivals_per_s, 6),
+        "entries_counted": out.counted,
         "settings": rows,
         "by_application": [
             {
