@@ -9,6 +9,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
+from lastack.cli.boxing import box_options
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -40,13 +42,7 @@ class _Ports(click.ParamType[tuple[int, int]]):
 
 
 @click.command("emulate", epilog=_EPILOG)
-@click.option("--profile", help="The system, by name or file; `lastack profiles` lists them.")
-@click.option("--policy", type=click.Path(), help="A policy file: timers, overrides, table size.")
-@click.option("--set", "sets", multiple=True, metavar="NAME=VALUE", help="A timer, such as half_closed=30s.")
-@click.option(
-    "--app", "apps", multiple=True, metavar="APP.NAME=VALUE", help="For one application: ssh.half_closed=1h."
-)
-@click.option("--fork", "forks", multiple=True, metavar="QUESTION=ANSWER", help="Answer an open question.")
+@box_options
 @click.option("--config", help="Zones and applications, as for other commands; none for none.")
 @click.option("--inside", required=True, help="Interface towards the side that opens sessions.")
 @click.option("--outside", required=True, help="The other interface.")

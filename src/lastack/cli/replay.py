@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lastack.cli.boxing import box_options
 from lastack.cli.common import Count, PositiveCount, Reading, reading_options, tell
 
 if TYPE_CHECKING:
@@ -25,21 +26,7 @@ Examples:
 
 @click.command("replay", epilog=_EPILOG)
 @click.argument("captures", nargs=-1, required=True, metavar="CAPTURE...")
-@click.option(
-    "--profile", metavar="NAME", help="The box: a profile or its file (`lastack profiles` lists them)."
-)
-@click.option("--policy", metavar="FILE", help="The box as a policy file configures it.")
-@click.option(
-    "--set", "sets", multiple=True, metavar="NAME=VALUE", help="Set a timer, such as half_closed=30s."
-)
-@click.option(
-    "--app",
-    "apps",
-    multiple=True,
-    metavar="APP.NAME=VALUE",
-    help="Set it for an application, a service or ports.",
-)
-@click.option("--fork", "forks", multiple=True, metavar="QUESTION=ANSWER", help="Answer an open question.")
+@box_options
 @click.option("--no-forks", is_flag=True, help="Do not run the other answers to open questions.")
 @click.option("--table-size", type=PositiveCount(), help="Entries that the table holds (default: no limit).")
 @click.option(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lastack.cli.asking import filter_option, opened
+from lastack.cli.boxing import box_options
 from lastack.cli.common import Count, Duration, PositiveCount, Reading, reading_options, tell
 
 if TYPE_CHECKING:
@@ -50,21 +51,7 @@ class Rate(click.ParamType[float]):
 
 @click.command("whatif", epilog=_EPILOG)
 @click.argument("inputs", nargs=-1, metavar="CAPTURE|DATASET...")
-@click.option(
-    "--profile", metavar="NAME", help="The box: a profile or its file (`lastack profiles` lists them)."
-)
-@click.option("--policy", metavar="FILE", help="The box as a policy file configures it.")
-@click.option(
-    "--set", "sets", multiple=True, metavar="NAME=VALUE", help="Set a timer, such as half_closed=30s."
-)
-@click.option(
-    "--app",
-    "apps",
-    multiple=True,
-    metavar="APP.NAME=VALUE",
-    help="Set it for an application, a service or ports.",
-)
-@click.option("--fork", "forks", multiple=True, metavar="QUESTION=ANSWER", help="Answer an open question.")
+@box_options
 @click.option("--compare", metavar="NAME,...", help="Several boxes side by side.")
 @click.option(
     "--sweep", metavar="NAME=LOW..HIGH", help="A timer over a range (/N for N values), or over a list."
