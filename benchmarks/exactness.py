@@ -28,7 +28,8 @@ from lastack.app.profiles import all_profiles
 from lastack.app.whatif import scenario
 from lastack.model.errors import UsageError
 from lastack.replay.judge import Judged
-from lastack.replay.past import Past, past_of
+from lastack.replay.past import Past
+from lastack.replay.recorded import past_of
 
 
 def main() -> int:

@@ -25,8 +25,9 @@ from lastack.firewall.table import (
 from lastack.firewall.words import Phase
 from lastack.replay.harm import Loss
 from lastack.replay.judge import Judged, judge
-from lastack.replay.past import Past, past_of
+from lastack.replay.past import Past
 from lastack.replay.readings import readings_of
+from lastack.replay.recorded import past_of
 
 OPENING = (Phase.syn_sent, Phase.syn_recv)
 

@@ -21,8 +21,8 @@ from lastack.replay.harm import Loss
 from lastack.replay.holding import Window
 from lastack.replay.judge import judge
 from lastack.replay.lanes import LANES, Lanes, Readings, Stage, lanes_of
-from lastack.replay.past import past_of
 from lastack.replay.readings import readings_of
+from lastack.replay.recorded import past_of
 from lastack.replay.sweep import Sweep
 
 ROOT = Path(__file__).resolve().parents[2]

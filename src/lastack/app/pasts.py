@@ -16,7 +16,8 @@ from lastack.firewall.application import WELL_KNOWN
 from lastack.query.ast import Node
 from lastack.query.columns import column, numbers
 from lastack.replay.holding import Window
-from lastack.replay.past import COLUMNS, Past, past_of
+from lastack.replay.past import Past
+from lastack.replay.recorded import COLUMNS, past_of
 from lastack.replay.scopes import COLUMNS as SCOPE_COLUMNS
 
 T = TypeVar("T")

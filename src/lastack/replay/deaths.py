@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from lastack.model.enums import Ending
 from lastack.replay.columns import NEVER, codes, one_array, whole_numbers
 from lastack.replay.lanes import Stage
-from lastack.replay.past import COLUMNS as PAST_COLUMNS
-from lastack.replay.past import Past, past_of
+from lastack.replay.past import Past
+from lastack.replay.recorded import COLUMNS as PAST_COLUMNS
+from lastack.replay.recorded import past_of
 
 #: Columns to read for a search.
 COLUMNS: tuple[str, ...] = (
