@@ -202,6 +202,10 @@ def shipper_to(name: str, dataset: str, most_bytes: int | None, warn: Callable[[
 
 def usual_folder(interface: str) -> str:
     """Return where a watch keeps sessions that are only sent on: below $STATE_DIRECTORY or $XDG_STATE_HOME."""
-    state = os.environ.get("STATE_DIRECTORY") or os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    state = (
+        os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+        or os.environ.get("XDG_STATE_HOME")
+        or "~/.local/state"
+    )
     name = "stdin" if interface == "-" else interface
     return str(Path(state).expanduser() / "lastack" / f"watch-{name}")

@@ -15,10 +15,11 @@ from tests.unit.query.rows import random_rows
 from lastack.app.push import push_dataset
 from lastack.model.errors import AccessError, InputError, UsageError
 from lastack.model.fields import FIELDS
+from lastack.query.question_text import parse_question
 from lastack.store import clickhouse_push
 from lastack.store.clickhouse_push import Loader, file_source, prepare
 from lastack.store.clickhouse_schema import MINUTES, PUSHED, SESSIONS, missing_columns, schema
-from lastack.store.clickhouse_server import Server
+from lastack.store.clickhouse_server import AwayError, Server
 from lastack.store.clickhouse_stored import ClickHouseSessions
 from lastack.store.compact import merge
 from lastack.store.dataset import Dataset
@@ -199,6 +200,23 @@ def test_push__a_wrong_password_is_told_without_saying_it(double: Double, datase
 def test_push__nobody_there_is_told_with_the_port(dataset: Path) -> None:
     with pytest.raises(InputError, match=r"no ClickHouse answers at 127\.0\.0\.1"):
         push_dataset(str(dataset), "clickhouse://127.0.0.1:1/flows")
+
+
+def test_answer__that_breaks_off_is_an_error_and_never_fewer_rows(
+    dataset: Path, url: str, double: Double
+) -> None:
+    push_dataset(str(dataset), url)
+    with Server(place_of(url)) as server:
+        sessions = ClickHouseSessions(server)
+        double.fault("half")
+        try:
+            with pytest.raises(AwayError, match=r"broke off|no ClickHouse answers"):
+                list(sessions.scan())
+            with pytest.raises(AwayError, match=r"broke off|no ClickHouse answers"):
+                sessions.grouped(parse_question("distinct(client.ip),sessions", "session_id"))
+        finally:
+            double.fault("none")
+        assert sum(batch.num_rows for batch in sessions.scan()) == ROWS
 
 
 def test_push__tables_of_another_version_are_refused_with_the_remedy(dataset: Path, url: str) -> None:
