@@ -63,6 +63,10 @@ class _Flow:
         if self._over is not None:
             self.do(self.end.tick(self._loop.now()))
 
+    def drop(self) -> None:
+        """Say and tell nothing any more."""
+        self._over = None
+
     def check(self) -> None:
         if self.end.report.over and self._over is not None:
             over, self._over = self._over, None
@@ -112,6 +116,7 @@ class RawClient:
         self._tagged: deque[tuple[Trial, int]] = deque()
         self._flows: dict[int, _Flow] = {}  # by own port
         self._ports: dict[int, tuple[QuietPort, int]] = {}  # by trial
+        self._lingering: deque[QuietPort] = deque()
         self._asking = False
         loop.watch(self._raw.fileno(), self._receive)
 
@@ -188,8 +193,13 @@ class RawClient:
     def _release(self, number: int) -> None:
         held = self._ports.pop(number, None)
         if held is not None:
-            self._flows.pop(held[1], None)
-            self._loop.at(self._loop.now() + _LINGER_NS, held[0].close)
+            self._flows.pop(held[1]).drop()
+            self._lingering.append(held[0])
+            self._loop.at(self._loop.now() + _LINGER_NS, self._let_go)
+
+    def _let_go(self) -> None:
+        if self._lingering:
+            self._lingering.popleft().close()
 
     def finish(self, number: int) -> None:
         """End a trial whose other end is done: what has not come by now never comes."""
@@ -210,8 +220,9 @@ class RawClient:
         """Give every port back."""
         self._queue.clear()
         self._tagged.clear()
-        for port, _ in self._ports.values():
+        for port in [*self._lingering, *(held for held, _ in self._ports.values())]:
             port.close()
+        self._lingering.clear()
         self._ports.clear()
         self._flows.clear()
         self._loop.forget(self._raw.fileno())
