@@ -18,8 +18,10 @@ from prometheus_client.registry import Collector
 
 from lastack.app.push import database_of
 from lastack.model.errors import AccessError, LastackError
-from lastack.store.clickhouse_push import Loader, SegmentError, file_source, prepare
-from lastack.store.clickhouse_server import AwayError, Server
+from lastack.store.clickhouse_errors import AwayError
+from lastack.store.clickhouse_push import Loader, prepare
+from lastack.store.clickhouse_segments import SegmentError, file_source
+from lastack.store.clickhouse_server import Server
 from lastack.store.manifest import Run
 from lastack.store.place import Place
 from lastack.store.spool import FOLDER, Spool

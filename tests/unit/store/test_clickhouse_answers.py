@@ -29,7 +29,8 @@ from lastack.query.question_text import parse_question
 from lastack.query.questions import Grouped, GroupedAnswer, Histogram, Sort, log_edges
 from lastack.query.sql import filter_sql
 from lastack.query.zones import Application, Block, Classes, Zone
-from lastack.store.clickhouse_push import Loader, file_source, prepare, push_all
+from lastack.store.clickhouse_push import Loader, prepare, push_all
+from lastack.store.clickhouse_segments import file_source
 from lastack.store.clickhouse_stored import ClickHouseSessions
 from lastack.store.dataset import Dataset, Order, connect
 from lastack.store.manifest import Run

@@ -16,10 +16,12 @@ from lastack.app.push import push_dataset
 from lastack.model.errors import AccessError, InputError, UsageError
 from lastack.model.fields import FIELDS
 from lastack.query.question_text import parse_question
-from lastack.store import clickhouse_push
-from lastack.store.clickhouse_push import Loader, file_source, prepare
+from lastack.store import clickhouse_segments
+from lastack.store.clickhouse_errors import AwayError
+from lastack.store.clickhouse_push import Loader, prepare
 from lastack.store.clickhouse_schema import MINUTES, PUSHED, SESSIONS, missing_columns, schema
-from lastack.store.clickhouse_server import AwayError, Server
+from lastack.store.clickhouse_segments import file_source
+from lastack.store.clickhouse_server import Server
 from lastack.store.clickhouse_stored import ClickHouseSessions
 from lastack.store.compact import merge
 from lastack.store.dataset import Dataset
@@ -56,7 +58,7 @@ def rows() -> Any:
 @pytest.fixture
 def dataset(tmp_path: Path, rows: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a dataset of three segments, each of which goes in four inserts."""
-    monkeypatch.setattr(clickhouse_push, "BLOCK_ROWS", 80)
+    monkeypatch.setattr(clickhouse_segments, "BLOCK_ROWS", 80)
     path = tmp_path / "dataset"
     for start in range(0, ROWS, 300):
         with DatasetWriter(path, "append") as writer:
@@ -178,7 +180,7 @@ def test_push__cut_off_in_an_insert_goes_on_where_it_was(
 def test_push__an_insert_of_which_only_some_parts_arrived_is_completed(
     dataset: Path, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clickhouse_push, "BLOCK_ROWS", 1000)
+    monkeypatch.setattr(clickhouse_segments, "BLOCK_ROWS", 1000)
     segment = Dataset.open(dataset).manifest.segments[0]
     with prepare(place_of(url)) as server:
         loader = Loader(server)
