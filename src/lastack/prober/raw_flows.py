@@ -81,7 +81,7 @@ class RawClient:
         version: 4 or 6.
         far: Address and raw port of the responder.
         announce: Tells the responder of trials, and calls back with the first one's number on the wire, or why not.
-        over: Called with each report.
+        over: Called with each report; may be exchanged.
         began: Called with the number of each trial whose SYN is sent.
         source: Local address, empty for the kernel's choice.
         rate: SYNs a second.
@@ -106,7 +106,7 @@ class RawClient:
         self._loop = loop
         self._far = far
         self._announce = announce
-        self._over = over
+        self.over = over
         self._began = began
         self._source = source or ("::" if version == 6 else "0.0.0.0")
         self._each_ns = 10**9 // rate
@@ -145,7 +145,7 @@ class RawClient:
             self._asking = False
             if why:
                 for trial in batch:
-                    self._over(EndReport(trial.number, outcome=Outcome.failed, error=why, over=True))
+                    self.over(EndReport(trial.number, outcome=Outcome.failed, error=why, over=True))
             else:
                 self._tagged.extend((trial, tag + index) for index, trial in enumerate(batch))
                 self._pump()
@@ -167,7 +167,7 @@ class RawClient:
         try:
             port = QuietPort(self._source)
         except (UsageError, OSError) as error:
-            self._over(EndReport(trial.number, outcome=Outcome.failed, error=str(error), over=True))
+            self.over(EndReport(trial.number, outcome=Outcome.failed, error=str(error), over=True))
             return
         end = RawEnd(trial, Side.client, randbits(32))
         self._ports[trial.number] = port, port.port
@@ -188,7 +188,7 @@ class RawClient:
 
     def _ended(self, report: EndReport) -> None:
         self._release(report.number)
-        self._over(report)
+        self.over(report)
 
     def _release(self, number: int) -> None:
         held = self._ports.pop(number, None)
