@@ -42,6 +42,7 @@ _FORMAT = re.compile(r"\bFORMAT\s+(\w+)\s*;?\s*$", re.IGNORECASE)
 _INSERT = re.compile(rb"\s*(INSERT\s+INTO\s.+?)\s+FORMAT\s+(\w+)[ \t]*\n", re.IGNORECASE | re.DOTALL)
 _CODE = re.compile(r"Code: (\d+)")
 _START_S = 30.0
+_LONG_ANSWER = 20_000
 
 
 def why_not() -> str:
@@ -93,7 +94,11 @@ class Double:
         raise RuntimeError("the double of ClickHouse did not start")
 
     def fault(self, what: str) -> None:
-        """Let the next insert go wrong: `before` or `after` it is done, the process dies without an answer."""
+        """Let something go wrong.
+
+        `before` or `after` the next insert is done, the process dies without an answer; `half` of each longer answer is
+        sent and the connection closed, `none` ends that.
+        """
         request = urllib.request.Request(f"http://{HOST}:{self.port}/fault", what.encode(), method="PUT")
         urllib.request.urlopen(request, timeout=10).close()
 
@@ -224,6 +229,10 @@ def _handler(engine: _Engine, password: str) -> type[BaseHTTPRequestHandler]:
             if code is not None:
                 self.send_header("X-ClickHouse-Exception-Code", str(code))
             self.end_headers()
+            if engine.fault == "half" and len(body) > _LONG_ANSWER:
+                self.wfile.write(body[: len(body) // 2])
+                self.close_connection = True
+                return
             self.wfile.write(body)
 
         def log_message(self, *_: Any) -> None:

@@ -75,6 +75,12 @@ def direct() -> Answer:
         )
 
 
+def blocked() -> Answer:
+    with Lab("direct") as lab:
+        lab.server.nft("chain input { type filter hook input priority 0; tcp dport 7012 drop; }")
+        return probe(lab, "--longest", "1s", "--only", "opening", "--no-reuse")
+
+
 SCENARIOS: dict[str, Scenario] = {
     "firewall, IPv4": lambda: firewall(4),
     "firewall, IPv6": lambda: firewall(6),
@@ -83,6 +89,7 @@ SCENARIOS: dict[str, Scenario] = {
     "stopped": stopped,
     "forwarding": forwarding,
     "direct": direct,
+    "blocked": blocked,
 }
 
 
@@ -151,6 +158,14 @@ def test_direct__has_no_timer_and_no_translator_and_lacks_are_said(ran: Answer) 
     reasons = [one["why"] for one in answer["not_tested"]]
     assert "this end needs CAP_NET_RAW" in reasons[0]
     assert "--allow-reverse" in reasons[1]
+
+
+@pytest.mark.parametrize("ran", ["blocked"], indirect=True)
+def test_a_raw_port_that_is_not_let_through__is_said_at_once(ran: Answer) -> None:
+    code, answer = ran
+    assert code == 3
+    assert answer["elapsed_ns"] < 2 * 10**9
+    assert "--raw-port" in answer["not_tested"][0]["why"]
 
 
 @pytest.mark.parametrize("ran", ["stopped"], indirect=True)

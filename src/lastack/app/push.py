@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from lastack.model.errors import InputError, UsageError
-from lastack.store.clickhouse_push import Loader, Told, file_source, prepare, push_all
+from lastack.store.clickhouse_push import Loader, Told, prepare, push_all
+from lastack.store.clickhouse_segments import file_source
 from lastack.store.dataset import Dataset, incomplete
 from lastack.store.place import Place, Where, is_database, place_of
 

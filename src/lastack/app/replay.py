@@ -31,6 +31,7 @@ from lastack.model.batch import SEGMENT
 from lastack.replay.evaluate import Lane, fate_of, split_lanes
 from lastack.replay.events import Broken, LifeSpans, Replayed
 from lastack.replay.outcome import Why
+from lastack.tracking.memory import RAW
 from lastack.tracking.rows import RowBuffer
 
 #: Takes packets with what the first box did to them: SEGMENTs, answers, in the order of the input.
@@ -123,17 +124,24 @@ class _Work:
             answers, sessions = np.empty(n, np.int32), np.empty(n, np.uint32)
             lane.feed(address, n, before, answers.ctypes.data, sessions.ctypes.data)
             if self._keep:
-                segments = _at(address, n).copy()
-                segments["origin"] += np.uint64(before)
-                kept.append((segments, answers))
+                kept.append((_copied(address, n, before), answers))
         self._owner.spans[self._place].add(lane.take_ended())
         return kept
 
 
-def _at(address: int, n: int) -> Any:
-    """Return segments at an address as an array that shares their memory."""
+def _copied(address: int, n: int, before: int) -> Any:
+    """Return a copy of the segments at an address, with packet numbers that count those before."""
     raw: Any = (ctypes.c_char * (n * SEGMENT.itemsize)).from_address(int(address))
-    return np.frombuffer(raw, SEGMENT, n)
+    segments = np.frombuffer(raw, RAW, n).copy().view(SEGMENT)
+    segments["origin"] += np.uint64(before)
+    return segments
+
+
+def _taken(parts: list[Any], order: Callable[[Any], Any]) -> tuple[Any, Any]:
+    """Return arrays of segments as one, in the order that a function gives, and that order."""
+    raw = np.concatenate([np.empty(0, RAW), *(part.view(RAW) for part in parts)])
+    place = order(raw.view(SEGMENT))
+    return raw[place].view(SEGMENT), place
 
 
 class _Run:
@@ -183,22 +191,14 @@ class _Run:
         shares = [jobs[first :: self._threads] for first in range(min(self._threads, len(jobs)))]
         kept = [found for some in self._run([_InTurn(share) for share in shares]) for found in some]
         if self._packets is not None and kept:
-            segments = np.concatenate([part for part, _ in kept])
-            answers = np.concatenate([part for _, part in kept])
-            place = self._order(segments)
-            self._packets(segments[place], answers[place])
+            segments, place = _taken([part for part, _ in kept], self._order)
+            self._packets(segments, np.concatenate([part for _, part in kept])[place])
         self._tell()
 
     def _join(self, pieces: list[list[tuple[int, int, int]]]) -> list[tuple[int, int, int]]:
         """Return the segments of all shards as one piece, in the order of the input: entries share one table."""
-        parts = []
-        for some in pieces:
-            for address, n, before in some:
-                part = _at(address, n).copy()
-                part["origin"] += np.uint64(before)
-                parts.append(part)
-        joined = np.concatenate(parts) if parts else np.zeros(0, SEGMENT)
-        self._joined = joined[self._order(joined)]
+        parts = [_copied(*piece) for some in pieces for piece in some if piece[1]]
+        self._joined, _ = _taken(parts, self._order)
         return [(self._joined.ctypes.data, len(self._joined), 0)]
 
     def _order(self, segments: Any) -> Any:

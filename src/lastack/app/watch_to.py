@@ -18,8 +18,10 @@ from prometheus_client.registry import Collector
 
 from lastack.app.push import database_of
 from lastack.model.errors import AccessError, LastackError
-from lastack.store.clickhouse_push import Loader, SegmentError, file_source, prepare
-from lastack.store.clickhouse_server import AwayError, Server
+from lastack.store.clickhouse_errors import AwayError
+from lastack.store.clickhouse_push import Loader, prepare
+from lastack.store.clickhouse_segments import SegmentError, file_source
+from lastack.store.clickhouse_server import Server
 from lastack.store.manifest import Run
 from lastack.store.place import Place
 from lastack.store.spool import FOLDER, Spool
@@ -202,6 +204,10 @@ def shipper_to(name: str, dataset: str, most_bytes: int | None, warn: Callable[[
 
 def usual_folder(interface: str) -> str:
     """Return where a watch keeps sessions that are only sent on: below $STATE_DIRECTORY or $XDG_STATE_HOME."""
-    state = os.environ.get("STATE_DIRECTORY") or os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    state = (
+        os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+        or os.environ.get("XDG_STATE_HOME")
+        or "~/.local/state"
+    )
     name = "stdin" if interface == "-" else interface
     return str(Path(state).expanduser() / "lastack" / f"watch-{name}")

@@ -69,11 +69,6 @@ class RawEnd:
         self._shut = False  # FIN or RST
         self._repeated = False
 
-    @property
-    def waiting(self) -> bool:
-        """Whether the wait has begun."""
-        return self._start_ns is not None
-
     def begin(self, now_ns: int) -> list[Command]:
         """Begin; the client sends its SYN."""
         self._begun_ns = now_ns

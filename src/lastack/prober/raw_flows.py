@@ -63,6 +63,10 @@ class _Flow:
         if self._over is not None:
             self.do(self.end.tick(self._loop.now()))
 
+    def drop(self) -> None:
+        """Say and tell nothing any more."""
+        self._over = None
+
     def check(self) -> None:
         if self.end.report.over and self._over is not None:
             over, self._over = self._over, None
@@ -77,7 +81,7 @@ class RawClient:
         version: 4 or 6.
         far: Address and raw port of the responder.
         announce: Tells the responder of trials, and calls back with the first one's number on the wire, or why not.
-        over: Called with each report.
+        over: Called with each report; may be exchanged.
         began: Called with the number of each trial whose SYN is sent.
         source: Local address, empty for the kernel's choice.
         rate: SYNs a second.
@@ -102,7 +106,7 @@ class RawClient:
         self._loop = loop
         self._far = far
         self._announce = announce
-        self._over = over
+        self.over = over
         self._began = began
         self._source = source or ("::" if version == 6 else "0.0.0.0")
         self._each_ns = 10**9 // rate
@@ -112,6 +116,7 @@ class RawClient:
         self._tagged: deque[tuple[Trial, int]] = deque()
         self._flows: dict[int, _Flow] = {}  # by own port
         self._ports: dict[int, tuple[QuietPort, int]] = {}  # by trial
+        self._lingering: deque[QuietPort] = deque()
         self._asking = False
         loop.watch(self._raw.fileno(), self._receive)
 
@@ -140,7 +145,7 @@ class RawClient:
             self._asking = False
             if why:
                 for trial in batch:
-                    self._over(EndReport(trial.number, outcome=Outcome.failed, error=why, over=True))
+                    self.over(EndReport(trial.number, outcome=Outcome.failed, error=why, over=True))
             else:
                 self._tagged.extend((trial, tag + index) for index, trial in enumerate(batch))
                 self._pump()
@@ -162,7 +167,7 @@ class RawClient:
         try:
             port = QuietPort(self._source)
         except (UsageError, OSError) as error:
-            self._over(EndReport(trial.number, outcome=Outcome.failed, error=str(error), over=True))
+            self.over(EndReport(trial.number, outcome=Outcome.failed, error=str(error), over=True))
             return
         end = RawEnd(trial, Side.client, randbits(32))
         self._ports[trial.number] = port, port.port
@@ -183,13 +188,18 @@ class RawClient:
 
     def _ended(self, report: EndReport) -> None:
         self._release(report.number)
-        self._over(report)
+        self.over(report)
 
     def _release(self, number: int) -> None:
         held = self._ports.pop(number, None)
         if held is not None:
-            self._flows.pop(held[1], None)
-            self._loop.at(self._loop.now() + _LINGER_NS, held[0].close)
+            self._flows.pop(held[1]).drop()
+            self._lingering.append(held[0])
+            self._loop.at(self._loop.now() + _LINGER_NS, self._let_go)
+
+    def _let_go(self) -> None:
+        if self._lingering:
+            self._lingering.popleft().close()
 
     def finish(self, number: int) -> None:
         """End a trial whose other end is done: what has not come by now never comes."""
@@ -210,8 +220,9 @@ class RawClient:
         """Give every port back."""
         self._queue.clear()
         self._tagged.clear()
-        for port, _ in self._ports.values():
+        for port in [*self._lingering, *(held for held, _ in self._ports.values())]:
             port.close()
+        self._lingering.clear()
         self._ports.clear()
         self._flows.clear()
         self._loop.forget(self._raw.fileno())

@@ -14,6 +14,7 @@ from lastack.prober.facts import Facts, Status, Untested
 from lastack.prober.loop import Loop
 from lastack.prober.opener import Opener, Told
 from lastack.prober.plan import Plan
+from lastack.prober.raw_check import unreachable
 from lastack.prober.raw_end import OPEN_NS
 from lastack.prober.raw_flows import RawClient
 from lastack.prober.raw_port import plain
@@ -177,7 +178,7 @@ class Runner:
         except AccessError as error:
             return f"this end {error}"
         self._ways[Via.raw] = self._raw
-        return ""
+        return unreachable(self._loop, self._raw)
 
     def _open_reverse(self, hello: dict[str, Any]) -> str:
         if not hello.get("reverse"):

@@ -11,48 +11,25 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from lastack.model.arrow import session_schema
-from lastack.model.errors import InputError
 from lastack.store import clickhouse_schema as schema
-from lastack.store.clickhouse_server import MissingTableError, Server
+from lastack.store.clickhouse_errors import MissingTableError
+from lastack.store.clickhouse_segments import Source, blocks, identity, opened
+from lastack.store.clickhouse_server import Server
 from lastack.store.clickhouse_stored import check_version
-from lastack.store.conform import conform
 from lastack.store.manifest import Run
 from lastack.store.place import Place
-from lastack.store.s3 import S3Folder, open_input
 
-#: Rows of one insert: enough for ClickHouse, which wants few large ones, and some 100 MB of memory here.
-BLOCK_ROWS = 100_000
 #: An insert that is older may no longer be remembered by its token.
 _REMEMBERED_S = 3600
 _IDS = "lastack_ids"
-_READ_ROWS = 25_000
-
-
-class SegmentError(InputError):
-    """A segment cannot be read; no other try will change that."""
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """A segment to bring.
-
-    Attributes:
-        name: Its file name, for people.
-        open: Opens its Parquet file for reading.
-    """
-
-    name: str
-    open: Callable[[], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +90,8 @@ class Loader:
             InputError: The server is gone; what has been brought so far stays, and another push goes on there.
         """
         rows = self._server.shared.rows
-        with _opened(source) as stream:
-            segment = _identity(source.name, stream)
+        with opened(source) as stream:
+            segment = identity(source.name, stream)
             if rows((f"SELECT 1 FROM {schema.PUSHED} WHERE {schema.SEGMENT} = ? LIMIT 1", [segment])):
                 return -1
             stream.seek(0)
@@ -238,11 +215,6 @@ def _name(database: str) -> str:
     return "`" + database.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 
-def file_source(path: Path | S3Folder) -> Source:
-    """Return a segment that is a file, here or in an S3 store."""
-    return Source(path.name, lambda: open_input(path))
-
-
 def push_all(
     loader: Loader, sources: list[tuple[Source, int]], told: Told | None = None, *, look: bool = True
 ) -> Pushed:
@@ -277,51 +249,3 @@ def push_all(
         if there:
             note(rows, 0)
     return replace(state, seconds=time.monotonic() - began)
-
-
-def blocks(stream: Any, name: str) -> Iterator[Any]:
-    """Yield the rows of a Parquet file as tables of `BLOCK_ROWS`, the same ones every time.
-
-    Args:
-        stream: The file, opened.
-        name: Its name, for messages.
-
-    Raises:
-        SegmentError: It is no segment of this version.
-    """
-    columns = session_schema()
-    try:
-        with pq.ParquetFile(stream) as file:
-            if set(file.schema_arrow.names) != set(columns.names):
-                raise SegmentError(f"{name}: another version of LastACK made it; analyze the captures again")
-            waiting: list[Any] = []
-            held = 0
-            for batch in file.iter_batches(_READ_ROWS, columns=columns.names):
-                waiting.append(pa.Table.from_batches([conform(batch.select(columns.names))]).cast(columns))
-                held += batch.num_rows
-                while held >= BLOCK_ROWS:
-                    table = pa.concat_tables(waiting)
-                    yield table.slice(0, BLOCK_ROWS)
-                    waiting = [table.slice(BLOCK_ROWS)]
-                    held -= BLOCK_ROWS
-            if held:
-                yield pa.concat_tables(waiting)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise SegmentError(f"{name}: cannot be read: {error}; restore it or analyze again") from None
-
-
-def _opened(source: Source) -> Any:
-    try:
-        return source.open()
-    except FileNotFoundError:
-        raise
-    except (pa.ArrowException, OSError) as error:
-        raise SegmentError(f"{source.name}: cannot be read: {error}") from None
-
-
-def _identity(name: str, stream: Any) -> str:
-    """Return what a segment is known by: its name for people, and a digest of its bytes."""
-    digest = hashlib.blake2b(digest_size=16)
-    while piece := stream.read(1 << 20):
-        digest.update(piece)
-    return f"{name.removesuffix('.parquet')}:{digest.hexdigest()}"

@@ -53,12 +53,6 @@ class S3Folder:
     def __repr__(self) -> str:
         return f"S3Folder({str(self)!r})"
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, S3Folder) and str(self) == str(other)
-
-    def __hash__(self) -> int:
-        return hash(str(self))
-
     def __truediv__(self, part: str) -> S3Folder:
         return self.sibling(f"{self.key}/{part}")
 

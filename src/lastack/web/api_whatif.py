@@ -17,6 +17,7 @@ from lastack.web.endpoint import Ask, Endpoint
 from lastack.web.params import WHICH, BadParameterError, Param
 
 _MOST_SETS = 40
+_PATIENCE = 10  # every session is played: some minutes for tens of millions
 _NAMES = tuple(profile_names())
 _PROFILE = Param("profile", "text", "The box.", "panos" if "panos" in _NAMES else _NAMES[0], choices=_NAMES)
 _SET = Param("set", "text", "Timers, with commas between.", "", example="half_closed=30s,established=1h")
@@ -98,11 +99,13 @@ ENDPOINTS = (
             _APPS,
             Param("sweep", "text", "A timer over a range.", "", example="half_closed=5s..1h/25"),
         ),
+        patience=_PATIENCE,
     ),
     Endpoint(
         "/whatif/sessions",
         "The sessions that a setting breaks",
         broken,
         (*WHICH, _PROFILE, _SET, _APPS, Param("limit", "whole", "Sessions to list.", 100, low=1, high=1000)),
+        patience=_PATIENCE,
     ),
 )

@@ -90,6 +90,7 @@ class Endpoint:
         media: Media types that it can answer with.
         cached: The same question to the same data has the same answer.
         missing: It can answer 404.
+        patience: How many times the usual limit of time it gets.
     """
 
     path: str
@@ -101,6 +102,7 @@ class Endpoint:
     media: tuple[str, ...] = ("application/json",)
     cached: bool = True
     missing: bool = False
+    patience: float = 1.0
 
 
 class MissingError(Exception):

@@ -89,7 +89,8 @@ class Responder:
             done.set()
 
     async def _run(self, endpoint: Endpoint, values: dict[str, Any], request: Request) -> Body:
-        return await self.jobs.run(lambda job: self._made(endpoint, values, job), request.receive)
+        seconds = self.jobs.limits.seconds * endpoint.patience
+        return await self.jobs.run(lambda job: self._made(endpoint, values, job), request.receive, seconds)
 
     def fill(self, endpoint: Endpoint, values: dict[str, Any]) -> None:
         """Answer a question that nobody has asked yet, so that its answer is kept.

@@ -162,7 +162,7 @@ def test_cluster__real_captures_give_the_rows_of_one_process(tmp_path: Path) -> 
     kinds = {".pcap", ".pcapng", ".cap"}
     files = [p for p in sorted(SHARED.rglob("*")) if p.suffix in kinds and p.stat().st_size < 3_000_000]
     assert files
-    for number, path in enumerate(files[:40]):
+    for number, path in enumerate(files[:60:3]):
         try:
             alone([str(path)])
         except LastackError:
@@ -284,20 +284,20 @@ def test_cluster__zones_and_applications_are_those_of_one_process(tmp_path: Path
     assert "inside" in zones
 
 
-def test_cluster__hundreds_of_captures_with_a_bad_one_are_done_and_a_second_run_does_one_more(
+def test_cluster__many_captures_with_a_bad_one_are_done_and_a_second_run_does_one_more(
     tmp_path: Path,
 ) -> None:
     paths = []
-    for n in range(300):
+    for n in range(120):
         start = (n + 1) * 10**8
         syn = build.ipv4(f"10.0.{n >> 8}.{n & 255}", "192.0.2.1", build.syn(40000, 80)).data
         answer = build.tcp(80, 40000, seq=9, ack=1, flags=SYN | ACK)
         reply = build.ipv4("192.0.2.1", f"10.0.{n >> 8}.{n & 255}", answer).data
         # The answer comes when the next file has begun.
         paths.append(write(tmp_path / f"{n}.pcap", [(start, syn), (start + 15 * 10**7, reply)], link=101))
-    Path(paths[200]).write_bytes(b"this is no capture" * 10)
-    assert assert_same(paths[:299], tmp_path / "work") == 298
+    Path(paths[80]).write_bytes(b"this is no capture" * 10)
+    assert assert_same(paths[:119], tmp_path / "work") == 118
     _, summary, run = in_tasks(paths, tmp_path / "work")
-    assert stages(run)["map"] == (299, 298, 0)
-    assert summary.sessions == 299
-    assert any("200.pcap: not a capture" in str(problem) for problem in summary.problems)
+    assert stages(run)["map"] == (119, 118, 0)
+    assert summary.sessions == 119
+    assert any("80.pcap: not a capture" in str(problem) for problem in summary.problems)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -204,35 +205,33 @@ def test_shipper__a_segment_that_cannot_be_read_holds_nothing_up_and_a_wrong_pas
 
 
 @needs_engine
-def test_watch__to_a_database_has_the_same_sessions_there_as_in_its_dataset(
+def test_watch__to_a_database_has_the_same_sessions_there_as_in_the_dataset_that_it_makes_for_itself(
     double: Double, tmp_path: Path
 ) -> None:
     double.start()
     url = double.url("flows")
+    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state")}
+    environment.pop("STATE_DIRECTORY", None)
     with SAMPLE.open("rb") as capture:
         done = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "lastack.cli.main",
-                "watch",
-                "-",
-                "-o",
-                str(tmp_path / "kept"),
-                "--to",
-                url,
-            ],
+            [sys.executable, "-m", "lastack.cli.main", "watch", "-", "--to", url],
             stdin=capture,
             capture_output=True,
+            env=environment,
             timeout=150,
             check=False,
         )
     assert done.returncode == 0, done.stderr.decode()
-    ours = [row for b in Dataset.open(tmp_path / "kept").scan() for row in b.to_pylist()]
+    dataset = Dataset.open(tmp_path / "state" / "lastack" / "watch-stdin")
+    ours = [row for b in dataset.scan() for row in b.to_pylist()]
     with Server(place_of(url)) as server:
-        theirs = [row for b in ClickHouseSessions(server).scan() for row in b.to_pylist()]
+        sessions = ClickHouseSessions(server)
+        theirs = [row for b in sessions.scan() for row in b.to_pylist()]
+        (run, *_) = sessions.parts[0].runs
     assert sorted(theirs, key=_id) == sorted(ours, key=_id)
     assert len(ours) > 100
+    assert run == dataset.summary, "what was read is known there as here"
+    assert not list((dataset.path / FOLDER).iterdir())
 
 
 def _id(row: dict[str, Any]) -> int:

@@ -59,7 +59,7 @@ def _comparison(draw: Any) -> str:
     return f"{metric.name} {symbol} {draw(_values(metric))}"
 
 
-def _filters() -> st.SearchStrategy[str]:
+def filters() -> st.SearchStrategy[str]:
     return st.recursive(
         _comparison(),
         lambda inner: st.one_of(
@@ -82,14 +82,14 @@ def chosen_by_sql(text: str, batch: Any) -> list[bool]:
 
 
 @settings(max_examples=300, deadline=None)
-@given(_filters(), st.sampled_from(range(len(BATCHES))))
+@given(filters(), st.sampled_from(range(len(BATCHES))))
 def test_filter__mask_equals_sql(text: str, which: int) -> None:
     batch = BATCHES[which]
     assert mask_rows(parse_filter(text), batch).tolist() == chosen_by_sql(text, batch)
 
 
 @settings(max_examples=100, deadline=None)
-@given(_filters())
+@given(filters())
 def test_filter__not_is_the_complement(text: str) -> None:
     batch = BATCHES[0]
     inside = mask_rows(parse_filter(text), batch)

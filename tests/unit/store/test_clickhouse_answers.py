@@ -9,8 +9,11 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.doubles.clickhouse import Double, why_not
 from tests.unit.query.rows import random_rows
+from tests.unit.query.test_agreement import filters
 from tests.unit.store.test_grouped import FILTERS, KEYS, MEASURES
 
 from lastack.model.address import parse_network
@@ -26,7 +29,8 @@ from lastack.query.question_text import parse_question
 from lastack.query.questions import Grouped, GroupedAnswer, Histogram, Sort, log_edges
 from lastack.query.sql import filter_sql
 from lastack.query.zones import Application, Block, Classes, Zone
-from lastack.store.clickhouse_push import Loader, file_source, prepare, push_all
+from lastack.store.clickhouse_push import Loader, prepare, push_all
+from lastack.store.clickhouse_segments import file_source
 from lastack.store.clickhouse_stored import ClickHouseSessions
 from lastack.store.dataset import Dataset, Order, connect
 from lastack.store.manifest import Run
@@ -117,16 +121,26 @@ def test_filter__of_every_name_and_operator_passes_the_same_sessions(
     kept: dict[str, Both], which: Kind, kind: str
 ) -> None:
     texts = [text for m in METRICS.values() if m.kind is which for text in _comparisons(m)]
-    database = kept[kind].database
     for first in range(0, len(texts), 400):
-        some = texts[first : first + 400]
-        with connect() as connection:
-            table = pa.Table.from_batches(list(kept[kind].folders.scan()), session_schema())
-            connection.register("rows", table)
-            ours = connection.execute(*_counts(some, DUCKDB, ("rows", []))).fetchall()
-        theirs = database.server.shared.rows(_counts(some, CLICKHOUSE, database.source))
-        wrong = {t: (a, b) for t, a, b in zip(some, theirs[0], ours[0], strict=True) if a != b}
-        assert not wrong
+        assert not _told_apart(kept[kind], texts[first : first + 400])
+
+
+@settings(max_examples=20, deadline=None)
+@given(texts=st.lists(filters(), min_size=20, max_size=30), kind=st.sampled_from(["usual", "extreme"]))
+def test_filter__made_of_any_others_passes_the_same_sessions(
+    kept: dict[str, Both], texts: list[str], kind: str
+) -> None:
+    assert not _told_apart(kept[kind], texts)
+
+
+def _told_apart(both: Both, texts: list[str]) -> dict[str, Any]:
+    """Return the filters that do not pass as many sessions here and there, with the numbers."""
+    with connect() as connection:
+        table = pa.Table.from_batches(list(both.folders.scan()), session_schema())
+        connection.register("rows", table)
+        ours = connection.execute(*_counts(texts, DUCKDB, ("rows", []))).fetchall()
+    theirs = both.database.server.shared.rows(_counts(texts, CLICKHOUSE, both.database.source))
+    return {t: (a, b) for t, a, b in zip(texts, theirs[0], ours[0], strict=True) if a != b}
 
 
 def _counts(filters: list[str], dialect: Dialect, source: Fragment) -> Fragment:

@@ -15,9 +15,12 @@ from tests.unit.query.rows import random_rows
 from lastack.app.push import push_dataset
 from lastack.model.errors import AccessError, InputError, UsageError
 from lastack.model.fields import FIELDS
-from lastack.store import clickhouse_push
-from lastack.store.clickhouse_push import Loader, file_source, prepare
+from lastack.query.question_text import parse_question
+from lastack.store import clickhouse_segments
+from lastack.store.clickhouse_errors import AwayError
+from lastack.store.clickhouse_push import Loader, prepare
 from lastack.store.clickhouse_schema import MINUTES, PUSHED, SESSIONS, missing_columns, schema
+from lastack.store.clickhouse_segments import file_source
 from lastack.store.clickhouse_server import Server
 from lastack.store.clickhouse_stored import ClickHouseSessions
 from lastack.store.compact import merge
@@ -55,7 +58,7 @@ def rows() -> Any:
 @pytest.fixture
 def dataset(tmp_path: Path, rows: Any, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a dataset of three segments, each of which goes in four inserts."""
-    monkeypatch.setattr(clickhouse_push, "BLOCK_ROWS", 80)
+    monkeypatch.setattr(clickhouse_segments, "BLOCK_ROWS", 80)
     path = tmp_path / "dataset"
     for start in range(0, ROWS, 300):
         with DatasetWriter(path, "append") as writer:
@@ -177,7 +180,7 @@ def test_push__cut_off_in_an_insert_goes_on_where_it_was(
 def test_push__an_insert_of_which_only_some_parts_arrived_is_completed(
     dataset: Path, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clickhouse_push, "BLOCK_ROWS", 1000)
+    monkeypatch.setattr(clickhouse_segments, "BLOCK_ROWS", 1000)
     segment = Dataset.open(dataset).manifest.segments[0]
     with prepare(place_of(url)) as server:
         loader = Loader(server)
@@ -199,6 +202,23 @@ def test_push__a_wrong_password_is_told_without_saying_it(double: Double, datase
 def test_push__nobody_there_is_told_with_the_port(dataset: Path) -> None:
     with pytest.raises(InputError, match=r"no ClickHouse answers at 127\.0\.0\.1"):
         push_dataset(str(dataset), "clickhouse://127.0.0.1:1/flows")
+
+
+def test_answer__that_breaks_off_is_an_error_and_never_fewer_rows(
+    dataset: Path, url: str, double: Double
+) -> None:
+    push_dataset(str(dataset), url)
+    with Server(place_of(url)) as server:
+        sessions = ClickHouseSessions(server)
+        double.fault("half")
+        try:
+            with pytest.raises(AwayError, match=r"broke off|no ClickHouse answers"):
+                list(sessions.scan())
+            with pytest.raises(AwayError, match=r"broke off|no ClickHouse answers"):
+                sessions.grouped(parse_question("distinct(client.ip),sessions", "session_id"))
+        finally:
+            double.fault("none")
+        assert sum(batch.num_rows for batch in sessions.scan()) == ROWS
 
 
 def test_push__tables_of_another_version_are_refused_with_the_remedy(dataset: Path, url: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,12 @@ def test_s3__what_is_missing_is_told(store: Store) -> None:
 def test_s3__a_capture_there_is_left_to_analyze(store: Store) -> None:
     result = CliRunner().invoke(cli, ["sessions", store.url(f"{store.bucket()}/x.pcap")])
     assert "is read by analyze: lastack analyze" in str(result.exception)
+
+
+def test_s3__a_missing_package_is_told_with_the_remedy(kept: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    with pytest.raises(UsageError, match=r"pip install 'lastack\[s3\]'"):
+        list(Dataset.open(kept).scan())
 
 
 def test_s3__serve_says_what_it_takes_instead(store: Store) -> None:

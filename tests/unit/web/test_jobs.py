@@ -107,8 +107,11 @@ def serve(dataset: Path) -> Iterator[Callable[[Limits], Server]]:
         }
         number = Param("n", "whole", "Makes a question another one.", 0)
         routes = [
-            Route(f"/{name}", responder.app(Endpoint(f"/{name}", name, handler, (number,))))
+            Route(
+                f"/{name}", responder.app(Endpoint(f"/{name}", name, handler, (number,), patience=patience))
+            )
             for name, handler in handlers.items()
+            for patience in (100.0 if name == "between" else 1.0,)
         ]
         config = uvicorn.Config(Starlette(routes=routes), log_level="error", lifespan="off")
         server = uvicorn.Server(config)
@@ -142,6 +145,12 @@ def test_question__that_takes_too_long_is_a_504_and_frees_its_place(
     assert "no answer within 0.4 s" in answer["error"]["message"]
     assert server.ended == ["heavy: InterruptException", "heavy"]
     assert server.get("/light")[0] == 200
+
+
+def test_question__of_a_patient_endpoint_gets_longer(serve: Callable[[Limits], Server]) -> None:
+    server = serve(Limits(seconds=0.2))
+    threading.Timer(0.6, server.gate.set).start()
+    assert server.get("/between")[:2] == (200, "done")
 
 
 def test_question__that_wants_too_much_memory_is_told(serve: Callable[[Limits], Server]) -> None:

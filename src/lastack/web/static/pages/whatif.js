@@ -36,6 +36,7 @@ page(async () => {
   $("sliders").replaceChildren(...sliders(profile, now, timer));
   const apply = () => { const app = $("app").value.trim(); if (app) go({ apps: join({ ...parse(now.apps), [`${app}.${timer}`]: "60s" }) }); };
   $("addapp").onclick = apply;
+  if (!$("says").textContent) $("says").textContent = "Playing every session through the box; with millions of them that takes minutes …";
   const box = { profile: profile.name, set: now.set, apps: now.apps };
   const [whole, list] = await Promise.all([ask("/whatif", which({ ...box, sweep: `${timer}=1s..1d/25` })), ask("/whatif/sessions", which({ ...box, limit: 100 }), "broken")]);
   const [present, swept] = whole.answers;
