@@ -119,8 +119,14 @@ def met_again(past: Past, found: Candidates, lanes: Lanes, harsh: bool) -> Candi
     if harsh:
         found = joined([found, _made_again(past, found, lanes)])
     refused = _refused(past, found, harsh)
+    doubtful = found.base_ns >= _first_doubt(past, lanes, harsh)[found.row]
+    if not harsh:
+        # Nothing is sure after that but what outlasts any timer.
+        found = replace(
+            found, returns=found.returns | (doubtful & (found.length_ns < lanes.ns[:SHORTEST, -1].max()))
+        )
     if lanes.settings == 1:
-        found, kept = _followed(found, lanes, refused, harsh)
+        found, kept = _followed(found, lanes, refused, doubtful & np.bool_(harsh), harsh)
         found, refused = found.chosen(kept), refused[kept]
         returns = found.returns | ~refused
     else:
@@ -133,8 +139,21 @@ def met_again(past: Past, found: Candidates, lanes: Lanes, harsh: bool) -> Candi
     return replace(found, returns=returns, sent=sent)
 
 
+def _first_doubt(past: Past, lanes: Lanes, harsh: bool) -> NDArray[np.int64]:
+    """Return when, in each session, an entry may or may not have been made in the middle; NEVER for never."""
+    s = past.silences
+    doubt = np.full(len(past), NEVER, np.int64)
+    assert lanes.other is not None, "conntrack has two readings"
+    kind, harshest = (lanes.other, lanes.ns) if harsh else (lanes.ns, lanes.other)
+    may = s.gap_ns >= harshest[lanes_of_silences(past, harsh=True), 0]
+    may &= s.gap_ns < kind[lanes_of_silences(past, harsh=False), -1]
+    may &= (s.stage >= Stage.established) & np.isin(s.next, (PacketKind.ack, PacketKind.data))
+    np.minimum.at(doubt, s.row[may], (s.start_ns + s.gap_ns)[may])
+    return doubt
+
+
 def _followed(
-    found: Candidates, lanes: Lanes, refused: NDArray[np.bool_], harsh: bool
+    found: Candidates, lanes: Lanes, refused: NDArray[np.bool_], either: NDArray[np.bool_], harsh: bool
 ) -> tuple[Candidates, NDArray[np.bool_]]:
     """Return the candidates with the lane that each entry is in under one setting, and which of them end one."""
     ns = lanes.ns[:, 0]
@@ -152,7 +171,8 @@ def _followed(
         i = begin[here] + nth
         as_recorded = (made[here] == 0) | ((made[here] == 1) & (part[i] > 1))
         same = (made[here] <= 2) & (made[here] == part[i])
-        lane[i] = np.where(as_recorded, lane[i], np.where(same, established, any_))
+        chosen = np.where(as_recorded, lane[i], np.where(same, established, any_))
+        lane[i] = np.where(either[i] & (ns[lane[i]] < ns[chosen]), lane[i], chosen)
         kept[i] = found.length_ns[i] >= ns[lane[i]]
         again = kept[i] & ~refused[i]
         made[here[again]] = part[i][again]

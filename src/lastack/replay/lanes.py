@@ -75,6 +75,7 @@ class Lanes:
         plain_opening: Whether an opening follows from this: each of its stages has one timer, and both ends one clock.
         conntrack: The box is Linux conntrack: a shorter timer may run while something is not acknowledged, which is in
             the lanes from `STAGES` on (who closed first makes no difference to it).
+        other: For conntrack, `ns` under the other reading.
     """
 
     ns: NDArray[np.int64]
@@ -84,6 +85,7 @@ class Lanes:
     renews: NDArray[np.bool_] = field(default_factory=lambda: np.ones((2, 2), np.bool_))
     plain_opening: bool = True
     conntrack: bool = False
+    other: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         assert self.ns.shape[0] == LANES, "one row for each lane"
@@ -96,7 +98,8 @@ class Lanes:
 
     def only(self, setting: int) -> Lanes:
         """Return one of the settings alone."""
-        return replace(self, ns=self.ns[:, setting : setting + 1])
+        here = slice(setting, setting + 1)
+        return replace(self, ns=self.ns[:, here], other=None if self.other is None else self.other[:, here])
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ as harsh as the box may be, and `why` says what is open.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +49,7 @@ def readings_of(tables: Sequence[Table], repeats: bool = False) -> Readings:
     meeting = _meeting(first)
     if first.linux is not None:
         kind, harsh = (conntrack_lanes(tables, meeting, harsh=harsh) for harsh in (False, True))
+        kind, harsh = replace(kind, other=harsh.ns), replace(harsh, other=kind.ns)
         why += WHY if meeting.open else WHY[:2]
         if not first.linux.be_liberal:
             why.append("segments out of the window are taken to be in it")
