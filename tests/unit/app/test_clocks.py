@@ -242,7 +242,7 @@ def test_analyze__tells_of_clocks_and_duplicates_and_takes_the_remedy_that_it_na
         assert "packets are in the wrong order; correct it: --clock-offset" in notes
         assert "--drop-duplicates counts them once" in notes
     remedy = notes.partition("correct it: ")[2].split()[:2]
-    done = CliRunner().invoke(cli, ["analyze", near, far, *remedy, "--drop-duplicates"])
+    done = CliRunner().invoke(cli, ["analyze", "--drop-duplicates", near, far, *remedy])
     assert done.exit_code == 0, done.output
     assert "720 packets were in captures of two sensors, and are counted once" in done.stderr
     assert "wrong order" not in done.stderr
