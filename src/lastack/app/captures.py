@@ -32,6 +32,23 @@ def capture_groups(inputs: Sequence[str]) -> list[list[str]]:
     return groups + [list(run.captures) for part in stored.parts for run in part.runs if run.captures]
 
 
+def capture_clocks(inputs: Sequence[str], paths: Sequence[str]) -> dict[str, int]:
+    """Return what was taken off the times of captures, in ns, when sessions were made from them.
+
+    Args:
+        inputs: Datasets that have the sessions, and captures.
+        paths: Where the captures are now.
+    """
+    _, stored = open_inputs(inputs, [])
+    offsets = {
+        Path(name).name: ns
+        for part in stored.parts
+        for run in part.runs
+        for name, ns in run.clock_offsets.items()
+    }
+    return {path: offsets[Path(path).name] for path in paths if Path(path).name in offsets}
+
+
 def resolved(names: Sequence[str], elsewhere: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return the paths of captures, and the names of those that cannot be found.
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from lastack.app.captures import capture_groups, gone, resolved
+from lastack.app.captures import capture_clocks, capture_groups, gone, resolved
 from lastack.app.options import Progress, TrackOptions
 from lastack.app.sessions import Question, ask
 from lastack.app.slice import Slice, find_packets
@@ -177,7 +177,12 @@ def _packets(
             continue
         try:
             found = find_packets(
-                row, paths, idle_ns=options.idle_timeout_ns, threads=options.threads, progress=progress
+                row,
+                paths,
+                idle_ns=options.idle_timeout_ns,
+                threads=options.threads,
+                progress=progress,
+                clock_ns=capture_clocks(inputs, paths),
             )
         except LastackError as error:
             problem = str(error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -120,6 +120,7 @@ def find_packets(
     idle_ns: int | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
+    clock_ns: Mapping[str, int] | None = None,
 ) -> Slice:
     """Return the packets of a session, in the order in which the tracker saw them.
 
@@ -132,13 +133,15 @@ def find_packets(
         idle_ns: Silence that cut sessions when the record was made, None for none.
         threads: Threads to use, None for one per processor.
         progress: Called now and then.
+        clock_ns: What was taken off the times of some captures when the record was made.
 
     Raises:
         InputError: A capture cannot be read, or the session is not in them (any more).
     """
     key = Key.of(row["client_ip"], row["client_port"], row["server_ip"], row["server_port"])
     prepare.ensure()
-    reader = Reader(order_captures(paths).files, Keys([key]), threads or default_threads(), progress)
+    files = order_captures(paths, clock_ns=clock_ns).files
+    reader = Reader(files, Keys([key]), threads or default_threads(), progress)
     checked = 0
     while reader.more():
         fresh = len(reader.segments) - checked
@@ -175,6 +178,7 @@ class Reader:
 
     def __init__(self, files: list[CaptureFile], keys: Keys, threads: int, progress: Progress | None) -> None:
         self.captures = [file.path for file in files]
+        self._clocks = [file.clock_ns for file in files]
         self.segments: Any = np.empty(0, SEGMENT)
         self.new = 0
         self.notes: list[str] = []
@@ -192,7 +196,7 @@ class Reader:
     def _opener(self, rank: int) -> Decoder:
         capture = self._stack.enter_context(open_capture(self.captures[rank]))
         self._open.append(capture)
-        return Decoder(capture, rank, self._threads, self._run)
+        return Decoder(capture, rank, self._threads, self._run, clock_ns=self._clocks[rank])
 
     def more(self) -> bool:
         """Read on by one stretch; False at the end of all captures."""

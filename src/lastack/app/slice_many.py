@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from lastack.app import prepare
-from lastack.app.captures import capture_groups, resolved
+from lastack.app.captures import capture_clocks, capture_groups, resolved
 from lastack.app.cut import cut_origins
 from lastack.app.options import Progress, TrackOptions, default_threads
 from lastack.app.slice import Key, Keys, Reader, key_words, session_of
@@ -55,7 +55,7 @@ def cut_sessions(
     paths, missing = resolved(groups[0], elsewhere) if groups else ([], sorted(sensors))
     if not paths:
         raise InputError(f"{', '.join(missing)}: not there (any more); say where with --captures")
-    captures, origins, notes = _find(rows, paths, options, progress)
+    captures, origins, notes = _find(rows, paths, options, progress, capture_clocks(inputs, paths))
     if missing:
         notes.append(f"not read, as they are not there: {', '.join(missing)}")
     target = Path(path).resolve()
@@ -65,14 +65,18 @@ def cut_sessions(
 
 
 def _find(
-    rows: Sequence[dict[str, Any]], paths: Sequence[str], options: TrackOptions, progress: Progress | None
+    rows: Sequence[dict[str, Any]],
+    paths: Sequence[str],
+    options: TrackOptions,
+    progress: Progress | None,
+    clock_ns: Mapping[str, int],
 ) -> tuple[list[str], list[int], list[str]]:
     by_key: dict[Key, list[dict[str, Any]]] = {}
     for row in rows:
         key = Key.of(row["client_ip"], row["client_port"], row["server_ip"], row["server_port"])
         by_key.setdefault(key, []).append(row)
     prepare.ensure()
-    files = order_captures(paths).files
+    files = order_captures(paths, clock_ns=clock_ns).files
     reader = Reader(files, Keys(by_key.keys()), options.threads or default_threads(), progress)
     while reader.more():
         pass

@@ -16,10 +16,17 @@ from lastack.model.errors import LastackError, UsageError
 
 @dataclass(frozen=True, slots=True)
 class CaptureFile:
-    """One file to read and the time of its first packet; None for pipes and files without packets."""
+    """One file to read.
+
+    Attributes:
+        path: Its name.
+        first_ns: Time of its first packet; None for pipes and files without packets.
+        clock_ns: What is taken off its times.
+    """
 
     path: str
     first_ns: int | None
+    clock_ns: int = 0
 
 
 @dataclass(slots=True)
@@ -69,9 +76,8 @@ def order_captures(
         except LastackError as error:
             order.rejected.append(error)
             continue
-        if first_ns is not None and clock_ns:
-            first_ns -= clock_ns.get(path, 0)
-        order.files.append(CaptureFile(path, first_ns))
+        ahead_ns = clock_ns.get(path, 0) if clock_ns else 0
+        order.files.append(CaptureFile(path, None if first_ns is None else first_ns - ahead_ns, ahead_ns))
     if order.rejected and not order.files and not pipes:
         raise order.rejected[0]
     order.files.sort(key=lambda file: (file.first_ns is None, file.first_ns or 0, _natural(file.path)))

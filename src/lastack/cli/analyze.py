@@ -58,13 +58,13 @@ Examples:
     help="The clock of this capture's sensor is ahead by so much, such as +0.8ms (behind: -0.8ms): taken off its "
     "times. CAPTURE may be a pattern.",
 )
+@click.option("--drop-duplicates", is_flag=True, help="Count packets once that captures of two sensors have.")
 @click.option(
-    "--drop-duplicates",
-    "duplicates",
-    is_flag=False,
-    flag_value=20_000_000,
+    "--duplicate-window",
     type=Duration(),
-    help="Count packets once that captures of two sensors have within this time (20ms if none is told).",
+    default="20ms",
+    show_default=True,
+    help="For --drop-duplicates: how far apart two copies may be.",
 )
 @reading_options
 def command(
@@ -82,7 +82,8 @@ def command(
     tls_key: str | None,
     work: str | None,
     offsets: tuple[str, ...],
-    duplicates: int | None,
+    drop_duplicates: bool,
+    duplicate_window: int,
     reading: Reading,
 ) -> None:
     """Say how the TCP sessions of captures opened, how they ended, and what stands out.
@@ -107,8 +108,12 @@ def command(
     keep = Keep(root_of(output), mode) if output is not None else None
     node = parse_filter(where)
     missing = 0
-    options = replace(reading.track_options, clock_offsets=_offsets(offsets), duplicates_ns=duplicates)
-    for_tasks = offsets or duplicates is not None or any(is_s3(name) for name in inputs if name != "-")
+    options = replace(
+        reading.track_options,
+        clock_offsets=_offsets(offsets),
+        duplicates_ns=duplicate_window if drop_duplicates else None,
+    )
+    for_tasks = offsets or drop_duplicates or any(is_s3(name) for name in inputs if name != "-")
     if cluster is None and workers is None and for_tasks:
         workers = default_threads()
     if workers is None and cluster is None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _LOOK_NS = 3_000_000_000
 _BETWEEN_NS = 3_000_000_000
+_LOOKS_AT_ONCE = 64
 _MOST_SOURCES = 4096
 _MOST_RATE = 5000
 #: Connections in a row that may fail before the rest is not tried: the runner is gone.
@@ -90,11 +91,13 @@ class Back:
             run.looked = {"reverse": True}
 
         hello = protocol.encode("hello", name, secret, nonce=nonce)
-        self._looks = [look for look in self._looks if look.asks]
         self._looks.append(Asking(self._loop, family, address, hello, answered, patience_ns=_LOOK_NS))
         return run.looked
 
     def _slowly(self, source: str) -> None:
+        self._looks = [look for look in self._looks if look.asks]
+        if len(self._looks) >= _LOOKS_AT_ONCE:
+            raise UsageError("too many runners look at once; try later")
         now = self._loop.now()
         if now - self._looked.get(source, now - _BETWEEN_NS) < _BETWEEN_NS:
             raise UsageError("tried a moment ago; wait some seconds")

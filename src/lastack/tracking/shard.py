@@ -104,6 +104,12 @@ class Shard:
         hot, key = self._reserves[:2]
         return hot.array(layout.HOT, count), key.array(layout.KEY, count)
 
+    def closings(self, most: int) -> Any:
+        """Return the CLOSE records up to a place, as an array that shares the table's memory."""
+        # behind HOT, KEY and INFO come the pools, in their order
+        reserve = self._reserves[3 + list(_POOLS).index("close")]
+        return reserve.array(np.uint8, (most + 1) * layout.CLOSE.itemsize).view(layout.CLOSE)
+
     @property
     def live(self) -> int:
         """Sessions held, those whose row is still to be written included."""
@@ -122,7 +128,8 @@ class Shard:
         """Forget the finished sessions; their rows must have been written."""
         evict.free_finished(self.address)
 
-    def _live(self) -> tuple[Any, Any, Any, Any, Any]:
+    def standing(self) -> tuple[Any, Any, Any, Any, Any]:
+        """Return indices of the sessions held, their classes (`kernels.evict`), last and first times, and origins."""
         room = int(self.control["records"][0]) + 1
         indices, classes = np.empty(room, np.uint32), np.empty(room, np.uint8)
         ends, starts, origins = (np.empty(room, np.int64) for _ in range(3))
@@ -132,7 +139,7 @@ class Shard:
 
     def evict(self) -> None:
         """Put a sixteenth of the limit on the finished list: oldest closed first, then half-open, then idle."""
-        indices, classes, ends, _starts, origins = self._live()
+        indices, classes, ends, _starts, origins = self.standing()
         wanted = min(len(indices), max(1, int(self.control["limit"][0]) // _EVICT_SHARE))
         chosen: list[Any] = []
         for kind in (evict.OVER, evict.EMBRYONIC, evict.IDLE):

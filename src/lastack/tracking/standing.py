@@ -12,11 +12,9 @@ from typing import Any
 import numpy as np
 
 from lastack.kernels import evict
-from lastack.kernels.layout import BOTH_FINS, CLOSE, FIN_SEEN, HANDSHAKE, NEVER
+from lastack.kernels.layout import BOTH_FINS, FIN_SEEN, HANDSHAKE, NEVER
 from lastack.model.units import NS_PER_S
 from lastack.tracking.shard import Shard
-
-_CLOSE_RESERVE = 3  # of Shard: HOT, KEY, INFO, then the pools, CLOSE first
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +83,7 @@ def sweep(shard: Shard, now_ns: int, timeouts: Timeouts, standing: Standing, ste
         standing: Added to.
         steps: Settings of the clock within the longest timeout.
     """
-    indices, classes, ends, _, _ = shard._live()
+    indices, classes, ends, _, _ = shard.standing()
     hot, key = shard.records()
     bits = hot["bits"][indices]
     fins = bits & BOTH_FINS
@@ -105,9 +103,7 @@ def sweep(shard: Shard, now_ns: int, timeouts: Timeouts, standing: Standing, ste
     waiting = indices[half & kept]
     if len(waiting):
         places = key["close"][waiting]
-        size = (int(places.max()) + 1) * CLOSE.itemsize
-        closings = shard._reserves[_CLOSE_RESERVE].array(np.uint8, size).view(CLOSE)
-        first = closings["fin1_ns"][places]
+        first = shard.closings(int(places.max()))["fin1_ns"][places]
         first = first[first != NEVER]
         standing.half_closed_ages_s.append(np.maximum(silence(first, now_ns, steps), 0) / NS_PER_S)
     leaving = np.ascontiguousarray(indices[due])
@@ -136,7 +132,7 @@ def open_sessions(shards: list[Shard], most: int) -> tuple[Any, Any]:
     """
     owners, places, ranks, starts = [], [], [], []
     for number, shard in enumerate(shards):
-        indices, classes, _, begun, _ = shard._live()
+        indices, classes, _, begun, _ = shard.standing()
         alive = classes != evict.OVER
         fins = shard.records()[0]["bits"][indices] & (3 * FIN_SEEN)
         owners.append(np.full(int(alive.sum()), number, np.uint8))

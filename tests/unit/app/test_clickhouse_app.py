@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,22 @@ def plain(value: Any) -> Any:
     return value
 
 
+def outcome(answer: Any) -> Any:
+    """Return what a box did, without the object that more is computed from."""
+    return {name: value for name, value in plain(answer.outcome).items() if name != "spans"}
+
+
+def near(ours: Any, theirs: Any) -> bool:
+    """Return whether values are the same; sums of seconds are of doubles, in the order in which the rows come."""
+    if isinstance(ours, dict):
+        return ours.keys() == theirs.keys() and all(near(ours[name], theirs[name]) for name in ours)
+    if isinstance(ours, list):
+        return len(ours) == len(theirs) and all(map(near, ours, theirs))
+    if isinstance(ours, float):
+        return bool(math.isclose(ours, theirs, rel_tol=1e-13, abs_tol=1e-13))
+    return type(ours) is type(theirs) and bool(ours == theirs)
+
+
 def test_run__what_was_read_is_known_from_the_database_too(sources: tuple[Source, Source]) -> None:
     assert sources[1].run == sources[0].run
     assert sources[1].run.packets > 2000
@@ -135,10 +152,10 @@ def test_whatif__and_what_follows_are_the_same(sources: tuple[Source, Source], p
     outcomes = []
     for source in sources:
         answer = run_whatif(source, [base, sweep])
-        outcomes.append([plain(one.outcome) for one in answer.answers] + [plain(answer.odd)])
-    assert outcomes[1] == outcomes[0]
+        outcomes.append([outcome(one) for one in answer.answers] + [plain(answer.odd)])
+    assert near(outcomes[1], outcomes[0])
     advice = [recommend(source, base, 0.01) for source in sources]
-    assert plain(advice[1].point) == plain(advice[0].point)
+    assert near(plain(advice[1].point), plain(advice[0].point))
     assert advice[1].sessions == advice[0].sessions > 200
 
 
@@ -199,7 +216,7 @@ def test_api__answers_the_same(clients: tuple[Client, Client], path: str) -> Non
     for answer in (mine, other):
         for name in ("version", "seconds"):
             answer.pop(name, None)
-    assert other == mine
+    assert near(other, mine) if "whatif" in path else other == mine
 
 
 def test_api__tells_what_is_served(clients: tuple[Client, Client]) -> None:

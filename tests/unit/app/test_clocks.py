@@ -22,6 +22,7 @@ from lastack.app.sightings import EVERY, MOST, SIGHTING, Sightings
 from lastack.cli.main import cli
 from lastack.model.batch import ACK, FIN, SEGMENT, SYN
 from lastack.model.errors import UsageError
+from lastack.store.dataset import Dataset
 from lastack.store.manifest import Run, run_from_json
 from lastack.wire import build
 
@@ -242,9 +243,18 @@ def test_analyze__tells_of_clocks_and_duplicates_and_takes_the_remedy_that_it_na
         assert "packets are in the wrong order; correct it: --clock-offset" in notes
         assert "--drop-duplicates counts them once" in notes
     remedy = notes.partition("correct it: ")[2].split()[:2]
-    done = CliRunner().invoke(cli, ["analyze", near, far, *remedy, "--drop-duplicates"])
+    done = CliRunner().invoke(cli, ["analyze", "--drop-duplicates", near, far, *remedy])
     assert done.exit_code == 0, done.output
     assert "720 packets were in captures of two sensors, and are counted once" in done.stderr
     assert "wrong order" not in done.stderr
+    kept = str(tmp_path / "kept")
+    CliRunner().invoke(cli, ["analyze", near, far, *remedy, "-o", kept])
+    number = str(rows(list(Dataset.open(kept).scan()))[0]["session_id"])
+    shown = CliRunner().invoke(cli, ["show", number, "--from", kept])
+    assert shown.exit_code == 0, shown.output
+    assert "the record counts" not in shown.stderr, "packets are found again with the same clock"
+    cut = str(tmp_path / "cut.pcapng")
+    CliRunner().invoke(cli, ["sessions", kept, "--packets", cut])
+    assert rows(alone([cut])[0])[0]["packets_clt"] == 8
     bad = CliRunner().invoke(cli, ["analyze", near, far, "--clock-offset", "far.pcap:1ms"])
     assert "write such as b.pcap=+0.8ms" in bad.stderr

@@ -31,7 +31,13 @@ def finding(name: str, kept_s: float | None, broken_s: float | None, kind: Kind 
     return Finding(name, name, topic, Via.connect, bound, kind, Expiry.silent, 150 * S, 100)
 
 
-BROKEN_AT_30 = [finding("half_close_client", 29.99, 30.0), finding("half_close_server", 150, None, Kind.none)]
+BROKEN_AT_30 = [
+    finding("half_close_client", 29.99, 30.0),
+    finding("half_close_server", 150, None, Kind.none),
+    finding("opening_syn", 10, 10.1, Kind.unknown),
+    finding("opening_synack", 30, 30.1, Kind.unknown),
+    finding("closed_fin_client", 30, 30.1, Kind.unknown),
+]
 
 
 @pytest.mark.parametrize(
@@ -44,6 +50,10 @@ BROKEN_AT_30 = [finding("half_close_client", 29.99, 30.0), finding("half_close_s
         ("half-close-server>=150s", True),
         ("half-close-server>=151s", None),
         ("idle>=1s", None),
+        ("opening>=9s", True),
+        ("opening>=11s", False),
+        ("closed>=1s", None),
+        ("reverse-half-close>=1s", None),
     ],
 )
 def test_requirement__holds_breaks_or_is_not_known(text: str, answer: bool | None) -> None:
