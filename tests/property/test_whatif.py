@@ -58,7 +58,18 @@ _SHORT = {
 LINUX = {
     "short": _linux(False, **_SHORT),
     "short_strict": _linux(True, **_SHORT),
-    "unlike_caps": _linux(False, **{**_SHORT, "unack": 40, "retrans": 15, "close_wait": 50, "fin_wait": 60}),
+    "unlike_caps": _linux(
+        False,
+        **{
+            **_SHORT,
+            "unack": 40,
+            "retrans": 15,
+            "close_wait": 50,
+            "fin_wait": 60,
+            "last_ack": 10,
+            "time_wait": 5,
+        },
+    ),
 }
 
 
