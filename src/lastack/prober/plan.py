@@ -6,6 +6,7 @@ connection dies of an idle timer and of an absolute one, a talking one only of a
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -20,6 +21,8 @@ _TALK_NS = (250_000_000, 500_000_000, 1_000_000_000)
 #: A talker that outlives the silent bound by this factor shows that talk keeps the connection.
 OUTLIVES = 1.2
 _MAX_TALK_TRIES = 3
+#: How long it takes until the last trial of a wave has begun and both ends have told of it.
+_RAMP_NS = 4_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,7 @@ class Plan:
         self.scope = scope
         self.inquiries = {question.name: self._inquiry(question) for question in scope.questions}
         self._fresh = True
+        self._dense = False
         for sample in self._done:
             self._recall(sample)
 
@@ -140,8 +144,30 @@ class Plan:
                     inquiry.search.drop(wait)
                 else:
                     trials.append(self._trial(inquiry.question, wait, 0))
+        if not self._fresh:
+            self._use_what_is_free(elapsed_ns)
         self._fresh = False
         return sorted(trials, key=lambda trial: (not trial.talk_ns, -trial.wait_ns))
+
+    def _use_what_is_free(self, elapsed_ns: int) -> None:
+        """Send a second wave between the first one's waits once half of that is over.
+
+        Where the deadline has no room for a second round, this is what makes the bound of a long timer narrow: half
+        of a geometric row is short, and its connections are free again when the long ones have hardly begun.
+        """
+        if self._dense or self.scope.deadline_ns >= 2 * self.scope.longest_ns:
+            return
+        live = Counter(trial.via is Via.raw for trial in self._live.values())
+        inquiries = [one for one in self.inquiries.values() if one.question.waits_ns is None]
+        sharing = sum(one.question.via is not Via.raw for one in inquiries)
+        free = self.scope.connections - live[False]
+        if free * 2 < self.scope.connections:
+            return
+        self._dense = True
+        for inquiry in inquiries:
+            raw = inquiry.question.via is Via.raw
+            count = self.scope.raw_each // 2 if raw else free // sharing
+            inquiry.search.densify(count, self.scope.longest_ns - elapsed_ns - _RAMP_NS)
 
     def _trial(self, question: Question, wait_ns: int, talk_ns: int) -> Trial:
         trial = Trial(

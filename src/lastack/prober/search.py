@@ -11,6 +11,7 @@ import math
 from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 #: A wait is tried at most so often when its outcomes contradict its neighbours'.
 MAX_TRIES = 3
@@ -105,6 +106,18 @@ class Search:
         for wait in queue:
             self._tries.setdefault(wait, _Try()).started += 1
         return queue
+
+    def densify(self, count: int, below_ns: int) -> None:
+        """Queue waits half-way between the longest that were given out, while nothing has broken yet.
+
+        Args:
+            count: How many, at most.
+            below_ns: Longer ones are left out: they would make the test longer.
+        """
+        if self.bound().broken_ns is None:
+            row = [wait for wait in sorted(self._tries) if wait <= below_ns]
+            between = [round(math.sqrt(low * high)) for low, high in pairwise(row)]
+            self._queue += between[-count:] if count > 0 else []
 
     def offer(self, wait_ns: int, waited_ns: int, *, kept: bool) -> None:
         """Take the outcome of a wait.

@@ -70,7 +70,8 @@ def test_two_minutes__are_known_within_two_and_a_half() -> None:
     assert took <= 151 * S
     for finding in findings:
         assert finding.bound.width_ns is not None
-        assert finding.bound.width_ns <= 120 * S * 0.015
+        # half of what one row of 500 waits has between two of them
+        assert finding.bound.width_ns <= 120 * S * 0.007
         assert finding.kind is Kind.unknown or finding.kind is Kind.idle
 
 
