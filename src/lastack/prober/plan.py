@@ -20,7 +20,6 @@ TALKERS = 3
 _TALK_NS = (250_000_000, 500_000_000, 1_000_000_000)
 #: A talker that outlives the silent bound by this factor shows that talk keeps the connection.
 OUTLIVES = 1.2
-_MAX_TALK_TRIES = 3
 #: How long it takes until the last trial of a wave has begun and both ends have told of it.
 _RAMP_NS = 4_000_000_000
 
@@ -59,7 +58,6 @@ class Inquiry:
     talkers: list[Sample] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
     talking: int = 0
-    talk_tries: int = 0
 
     @property
     def outlived_ns(self) -> int:
@@ -116,7 +114,6 @@ class Plan:
         inquiry.samples.append(sample)
         if sample.trial.talk_ns:
             inquiry.talkers.append(sample)
-            inquiry.talk_tries += 1
         else:
             inquiry.search.offer(sample.trial.wait_ns, sample.waited_ns, kept=sample.kept)
 
