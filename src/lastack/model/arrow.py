@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import pyarrow as pa
@@ -27,6 +28,7 @@ def arrow_type(field: Field) -> Any:
             return getattr(pa, name)()
 
 
+@functools.cache
 def session_schema() -> Any:
     """Return the Arrow schema of the session record, with unit and help of each field as metadata."""
     fields = [
