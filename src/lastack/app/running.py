@@ -33,25 +33,49 @@ def shared(jobs: Sequence[Job], run: Run, threads: int) -> list[Any]:
 
 
 def in_order(jobs: Iterable[Job], executor: Executor | None, threads: int) -> Iterator[Any]:
-    """Yield the results of functions in order, while an executor works on the next ones; at most one waits ahead.
+    """Yield the results of functions in order, while others are worked on; at most one waits ahead.
+
+    The caller's thread takes part: while the next result is not there, it does what nobody has begun.
 
     Args:
         jobs: Functions without arguments; taken as results are.
         executor: What runs them, None to run each when its result is asked for.
-        threads: Threads of the executor.
+        threads: How many threads take part, the caller's among them.
     """
     if executor is None:
         for job in jobs:
             yield job()
         return
-    pending: deque[Future[Any]] = deque()
+    left = iter(jobs)
+    waiting: deque[_Waiting] = deque()
     try:
-        for job in jobs:
-            pending.append(executor.submit(job))
-            if len(pending) > threads:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
+        while True:
+            for job in itertools.islice(left, threads + 1 - len(waiting)):
+                waiting.append(_Waiting(job, executor.submit(job)))
+            if not waiting:
+                return
+            while not waiting[0].future.done() and any(one.done_here() for one in waiting):
+                pass
+            yield waiting.popleft().future.result()
     finally:
-        for future in pending:
-            future.cancel()
+        for one in waiting:
+            one.future.cancel()
+
+
+class _Waiting:
+    """A function that an executor is to run, unless somebody is faster."""
+
+    def __init__(self, job: Job, future: Future[Any]) -> None:
+        self._job = job
+        self.future = future
+
+    def done_here(self) -> bool:
+        """Run the function here if nobody has begun it; return whether it was so."""
+        if not self.future.cancel():
+            return False
+        self.future = Future()
+        try:
+            self.future.set_result(self._job())
+        except BaseException as error:
+            self.future.set_exception(error)
+        return True
