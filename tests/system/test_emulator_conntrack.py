@@ -153,7 +153,18 @@ def bounds(lab: Lab) -> dict[str, tuple[int, int]]:
     """Return for each question of the path test the longest silence survived and the shortest that killed, in ns."""
     responder = lab.server.popen([*COMMAND, "responder", "-q"], stdout=subprocess.PIPE)
     port = responder.stdout.readline().strip()
-    words = ["--longest", "2300ms", "-n", "200", "--shortest", "500ms", "--no-reuse", "--no-raw", "--no-reverse", "-q"]
+    words = [
+        "--longest",
+        "2300ms",
+        "-n",
+        "200",
+        "--shortest",
+        "500ms",
+        "--no-reuse",
+        "--no-raw",
+        "--no-reverse",
+        "-q",
+    ]
     done = lab.client.run(
         [*COMMAND, "path", lab.server.address(), "-p", port, "--format", "json", *words], check=False
     )
