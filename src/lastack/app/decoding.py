@@ -71,6 +71,8 @@ class Part:
         """Hold what a stretch of so many bytes can contain."""
         capacity = size // _LEAST_RECORD + 2 * BLOCK
         if capacity > self.capacity:
+            # Rounded up: windows differ a little, and new memory for each larger one would be touched anew.
+            capacity = 1 << (capacity - 1).bit_length()
             self._reserves = [Reserve(capacity * SEGMENT.itemsize) for _ in range(SHARDS)]
             self.addresses[:-1] = [r.address for r in self._reserves]
             self.addresses[-1] = self._scratch.ctypes.data

@@ -45,3 +45,11 @@ def test_lanes__give_the_rows_of_the_plain_walk(
     plain = lastack.track(large, threads=threads, window_bytes=1 << 16).table
     assert fast.equals(plain)
     assert fast.num_rows == SESSIONS
+
+
+def test_make_room__keeps_its_memory_for_a_stretch_that_is_a_little_larger() -> None:
+    part = decoding.Part()
+    part.make_room(50 << 20)
+    address = part.address(0)
+    part.make_room(51 << 20)
+    assert part.address(0) == address
