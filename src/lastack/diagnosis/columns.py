@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lastack.model.arrow import arrow_type
+from lastack.model.arrow import arrow_type, enum_words
 from lastack.model.enums import Closer
 from lastack.model.fields import BY_NAME, FIELDS
 
@@ -43,7 +43,10 @@ class Columns:
 
     def _whole(self, name: str) -> Any:
         place = self._batch.schema.get_field_index(name)
-        return None if place < 0 else self._batch.column(place)
+        if place < 0:
+            return None
+        column = self._batch.column(place)
+        return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
     def _some(self, values: Any) -> Any:
         return values if self._rows is None else values[self._rows]
@@ -65,7 +68,7 @@ class Columns:
             if column is None:
                 values = np.zeros(self.n, np.int64)
             else:
-                values = self._some(_numbers(column))
+                values = _numbers(column) if self._rows is None else _numbers_at(column, self._rows)
             self._kept[name] = values
         return self._kept[name]
 
@@ -79,7 +82,7 @@ class Columns:
             elif column.null_count == 0:
                 self._kept[key] = np.ones(self.n, bool)
             else:
-                self._kept[key] = self._some(column.is_valid().to_numpy(zero_copy_only=False))
+                self._kept[key] = valid_at(column, np.arange(self.n) if self._rows is None else self._rows)
         return self._kept[key]
 
     def address(self, name: str) -> Any:
@@ -232,6 +235,23 @@ def _numbers(column: Any) -> Any:
     return column.to_numpy(zero_copy_only=False)
 
 
+def _numbers_at(column: Any, rows: Any) -> Any:
+    """Return some values of a column of numbers; 0 where one is absent."""
+    if not column.null_count or pa.types.is_boolean(column.type):
+        return _numbers(column)[rows]
+    dtype = np.dtype(column.type.to_pandas_dtype())
+    values = np.frombuffer(column.buffers()[1], dtype)[column.offset : column.offset + len(column)][rows]
+    values[~valid_at(column, rows)] = 0
+    return values
+
+
+def valid_at(column: Any, rows: Any) -> Any:
+    """Return which of some places of a column that has absent values have one."""
+    bits = np.frombuffer(column.buffers()[0], np.uint8)
+    at = rows + column.offset
+    return (bits[at >> 3] >> (at & 7).astype(np.uint8)) & 1 != 0
+
+
 def codes_of(column: Any, vocabulary: type[IntEnum] | None) -> Any:
     """Return the values of an enum column's members, uint8.
 
@@ -242,9 +262,8 @@ def codes_of(column: Any, vocabulary: type[IntEnum] | None) -> Any:
     indices = column.indices.to_numpy(zero_copy_only=False)
     if vocabulary is None:
         return indices.astype(np.uint8, copy=False)
-    words = column.dictionary.to_pylist()
-    known = [member.name for member in vocabulary]
-    if words == known:
+    words = column.dictionary
+    if words.equals(enum_words(vocabulary)):
         return indices.astype(np.uint8, copy=False)
-    table = np.array([vocabulary[word].value for word in words] or [0], np.uint8)
+    table = np.array([vocabulary[word].value for word in words.to_pylist()] or [0], np.uint8)
     return table[indices]

@@ -18,7 +18,7 @@ from lastack.diagnosis.columns import Columns, codes_of
 from lastack.diagnosis.rule import VERDICT_FROM, Rule, Scope
 from lastack.diagnosis.rules import RULES, half_open_client_gone, syn_flood
 from lastack.diagnosis.translate import translate
-from lastack.model.arrow import enum_values
+from lastack.model.arrow import coded, enum_values
 from lastack.model.enums import Cause, Ending, Observed
 from lastack.model.fields import BY_NAME
 
@@ -30,6 +30,7 @@ _PLAIN[Cause.clean_close, [Observed.evicted, Observed.one_way, Observed.start_mi
 _PLAIN[Cause.unknown, Observed.start_missing] = True  # strays
 _PLAIN[Cause.half_closed_waiting, [Observed.end_missing, Observed.complete]] = True
 _ODD_CODES = ~_PLAIN.ravel()
+assert len(_ODD_CODES) <= 256, "codes are counted in bytes"
 _CONFIDENCE = np.arange(256, dtype=np.float32) / np.float32(100)
 
 #: The rules that can claim a half-open attempt which was not evicted, before its earlier session is known. In a flood
@@ -99,14 +100,18 @@ def _written(batch: Any, *said: tuple[Any, Verdicts]) -> dict[str, Any]:
 
 
 def _with(batch: Any, changed: dict[str, Any]) -> Any:
-    columns = [changed.get(name, batch.column(i)) for i, name in enumerate(batch.schema.names)]
+    columns = batch.columns
+    for name, column in changed.items():
+        if (at := batch.schema.get_field_index(name)) >= 0:
+            columns[at] = column
     return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
 
 
 def _odd(batch: Any, around: Around | None) -> Any:
     """Return which rows are not plain."""
     cause = codes_of(batch.column("cause"), Cause)
-    odd = _ODD_CODES[cause.astype(np.intp) * len(Observed) + codes_of(batch.column("observed"), Observed)]
+    observed = codes_of(batch.column("observed"), Observed)
+    odd = _ODD_CODES.take(cause * np.uint8(len(Observed)) + observed)
     if around is not None and not around.both_ways:
         odd |= cause == Cause.unanswered
     if (at := batch.schema.get_field_index("evidence")) >= 0:
@@ -116,7 +121,7 @@ def _odd(batch: Any, around: Around | None) -> Any:
 
 
 def _coded(name: str, values: Any) -> Any:
-    return pa.DictionaryArray.from_arrays(pa.array(values), enum_values(BY_NAME[name]), safe=False)
+    return coded(values, enum_values(BY_NAME[name]))
 
 
 def judge(

@@ -6,10 +6,12 @@ causes. `docs/explain/translations.md` says where each reading comes from and wh
 
 from __future__ import annotations
 
+import math
 from enum import IntEnum
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
 from lastack.diagnosis.columns import codes_of
 from lastack.model.endreasons import EndAsa, EndFortigate, EndIpfix, EndPanos
@@ -17,6 +19,7 @@ from lastack.model.enums import Ending, Observed, Opening
 
 _NOBODY, _CLIENT, _SERVER = 0, 1, 2
 _SHAPE = (len(Opening), len(Ending), 3)
+assert math.prod(_SHAPE) <= 256, "places are counted in bytes"
 #: Openings that end without a packet of their own: only a timer removes them.
 _TIMED_OUT = (Opening.unanswered, Opening.half_open, Opening.refused_icmp, Opening.synack_only)
 
@@ -87,9 +90,16 @@ _TABLES = {
 def first_reset(batch: Any) -> Any:
     """Return who sent the first RST of each row: 0 nobody, 1 client, 2 server."""
     column = batch.column("close_order")
-    words = column.dictionary.to_pylist()
-    who = np.array([_first(word) for word in words] or [0], np.uint8)
-    return who[column.indices.to_numpy(zero_copy_only=False)]
+    words = column.dictionary
+    known = _last_orders[0]
+    if not known[0].equals(words):
+        known = (words, np.array([_first(word) for word in words.to_pylist()] or [0], np.uint8))
+        _last_orders[0] = known
+    return known[1].take(column.indices.to_numpy(zero_copy_only=False))
+
+
+#: Orders of closing as they were last read, and who sent the first RST of each: a batch's are mostly those of the last.
+_last_orders: list[tuple[Any, Any]] = [(pa.array([], pa.string()), np.zeros(1, np.uint8))]
 
 
 def _first(order: str) -> int:
@@ -100,10 +110,9 @@ def _first(order: str) -> int:
 def translate(batch: Any) -> dict[str, Any]:
     """Return the codes of the end reasons of others, one uint8 column by its name for each that the batch has."""
     names = set(batch.schema.names)
-    opening = codes_of(batch.column("opening"), Opening).astype(np.intp)
-    ending = codes_of(batch.column("ending"), Ending)
-    place = (opening * len(Ending) + ending) * 3 + first_reset(batch)
-    found = {name: table[place] for name, table in _TABLES.items() if name in names}
+    opening, ending = (codes_of(batch.column(n), e) for n, e in (("opening", Opening), ("ending", Ending)))
+    place = ((opening * np.uint8(len(Ending)) + ending) * np.uint8(3) + first_reset(batch)).astype(np.intp)
+    found = {name: table.take(place) for name, table in _TABLES.items() if name in names}
     if "end_ipfix" in found:
         observed = codes_of(batch.column("observed"), Observed)
         found["end_ipfix"][observed == Observed.evicted] = EndIpfix.lack_of_resources

@@ -4,26 +4,32 @@ from __future__ import annotations
 
 from typing import Any
 
-from lastack.kernels._jit import helper, kernel, load_le32, load_le64, load_u8, prefetch, put_i64, put_u8
+from lastack.kernels._jit import helper, kernel, load_le32, load_u8, prefetch, put_i64, put_u8
 from lastack.kernels.decode_words import i64
+from lastack.kernels.fetch import (
+    STEP,
+    prefetch_close,
+    prefetch_gap,
+    prefetch_rare,
+    prefetch_session,
+    table_of,
+)
 from lastack.kernels.layout import (
     ANSWERED,
     FIN_AGAIN,
     LONGEST,
     MASK32,
     NEXT_HI,
-    S_HOT,
-    S_INFO,
-    S_KEY,
+    S_MARK,
+    S_RETRY,
     STALLED,
     UNACKED,
-    table_at,
+    pool_at,
 )
 from lastack.kernels.outcome import client_of
 from lastack.kernels.pool import close_of, gap_of, hot_of, info_of, key_of, mark_of, rare_of, retry_of
 from lastack.model.fields import GAP_MEMBERS, MARK_MEMBERS, RETRY_MEMBERS
 
-AHEAD = 6  # rows: records that are prefetched before their row is written
 _GAP = {member.name: place for place, member in enumerate(GAP_MEMBERS)}
 G_PHASE, G_START, G_LENGTH, G_BYTES, G_PACKETS = (
     _GAP[name] for name in ("phase", "start_ns", "gap_ns", "bytes_clt", "packets_clt")
@@ -40,13 +46,41 @@ R_NS, R_BY, R_KIND, R_ANSWERED = (_RETRY[name] for name in ("ns", "by", "kind", 
 
 
 @helper
-def prefetch_session(tables: Any, owners: Any, indices: Any, j: Any) -> Any:
-    """Ask for the records of the session of row j."""
-    t = table_at(load_le64(tables + i64(load_u8(owners + j)) * 8))
-    index = i64(load_le32(indices + j * 4))
-    prefetch(t.hot + index * S_HOT)
-    prefetch(t.key + index * S_KEY)
-    prefetch(t.info + index * S_INFO)
+def _prefetch_gaps(tables: Any, owners: Any, indices: Any, j: Any, n: Any) -> Any:
+    if j + 3 * STEP < n:
+        prefetch_session(tables, owners, indices, j + 3 * STEP)
+    if j + 2 * STEP < n:
+        t = table_of(tables, owners, j + 2 * STEP)
+        prefetch_gap(t, key_of(t, i64(load_le32(indices + (j + 2 * STEP) * 4))).gap)
+    if j + STEP < n:
+        t = table_of(tables, owners, j + STEP)
+        prefetch_gap(t, gap_of(t, i64(key_of(t, i64(load_le32(indices + (j + STEP) * 4))).gap)).next)
+
+
+@helper
+def _prefetch_marks(tables: Any, owners: Any, indices: Any, j: Any, n: Any) -> Any:
+    if j + 3 * STEP < n:
+        prefetch_session(tables, owners, indices, j + 3 * STEP)
+    if j + 2 * STEP < n:
+        t = table_of(tables, owners, j + 2 * STEP)
+        prefetch_close(t, key_of(t, i64(load_le32(indices + (j + 2 * STEP) * 4))))
+    if j + STEP < n:
+        t = table_of(tables, owners, j + STEP)
+        mark = i64(close_of(t, key_of(t, i64(load_le32(indices + (j + STEP) * 4)))).mark)
+        prefetch(pool_at(t.mark).address + mark * S_MARK)
+
+
+@helper
+def _prefetch_retries(tables: Any, owners: Any, indices: Any, j: Any, n: Any) -> Any:
+    if j + 3 * STEP < n:
+        prefetch_session(tables, owners, indices, j + 3 * STEP)
+    if j + 2 * STEP < n:
+        t = table_of(tables, owners, j + 2 * STEP)
+        prefetch_rare(t, info_of(t, i64(load_le32(indices + (j + 2 * STEP) * 4))))
+    if j + STEP < n:
+        t = table_of(tables, owners, j + STEP)
+        retry = i64(rare_of(t, info_of(t, i64(load_le32(indices + (j + STEP) * 4)))).retry)
+        prefetch(pool_at(t.retry).address + retry * S_RETRY)
 
 
 @helper
@@ -78,18 +112,15 @@ def write_gaps(tables: Any, owners: Any, indices: Any, counts: Any, n: Any, colu
         tables: Address of the addresses of the shards' TABLE records.
         owners: Address of n shard numbers (u1).
         indices: Address of n record indices (u4).
-        counts: Address of n numbers of entries (u1).
+        counts: Address of n numbers of entries (u1), none of them 0: sessions without entries are left out.
         n: Number of sessions.
         columns: Address of the addresses of the columns, in the order of GAP_MEMBERS.
     """
     place = i64(0)
     for j in range(n):
-        if j + AHEAD < n and load_u8(counts + j + AHEAD) != 0:
-            prefetch_session(tables, owners, indices, j + AHEAD)
+        _prefetch_gaps(tables, owners, indices, j, n)
         size = i64(load_u8(counts + j))
-        if size == 0:
-            continue
-        t = table_at(load_le64(tables + i64(load_u8(owners + j)) * 8))
+        t = table_of(tables, owners, j)
         index = i64(load_le32(indices + j * 4))
         c = client_of(hot_of(t, index))
         node = i64(key_of(t, index).gap)
@@ -114,12 +145,9 @@ def write_marks(tables: Any, owners: Any, indices: Any, counts: Any, n: Any, col
     """
     place = i64(0)
     for j in range(n):
-        if j + AHEAD < n and load_u8(counts + j + AHEAD) != 0:
-            prefetch_session(tables, owners, indices, j + AHEAD)
+        _prefetch_marks(tables, owners, indices, j, n)
         size = i64(load_u8(counts + j))
-        if size == 0:
-            continue
-        t = table_at(load_le64(tables + i64(load_u8(owners + j)) * 8))
+        t = table_of(tables, owners, j)
         index = i64(load_le32(indices + j * 4))
         c = client_of(hot_of(t, index))
         place += size
@@ -142,12 +170,9 @@ def write_retries(tables: Any, owners: Any, indices: Any, counts: Any, n: Any, c
     """
     place = i64(0)
     for j in range(n):
-        if j + AHEAD < n and load_u8(counts + j + AHEAD) != 0:
-            prefetch_session(tables, owners, indices, j + AHEAD)
+        _prefetch_retries(tables, owners, indices, j, n)
         size = i64(load_u8(counts + j))
-        if size == 0:
-            continue
-        t = table_at(load_le64(tables + i64(load_u8(owners + j)) * 8))
+        t = table_of(tables, owners, j)
         index = i64(load_le32(indices + j * 4))
         c = client_of(hot_of(t, index))
         place += size

@@ -8,15 +8,13 @@ from lastack.kernels._jit import (
     helper,
     kernel,
     load_le32,
-    load_le64,
-    load_u8,
     put_i64,
     put_u8,
     put_u16,
     put_u32,
 )
 from lastack.kernels.decode_words import i64
-from lastack.kernels.entries import AHEAD, prefetch_session
+from lastack.kernels.fetch import prefetch_ahead, table_of
 from lastack.kernels.fingerprint import highest_ttl, ipid_kind, lowest_ttl, number_at
 from lastack.kernels.layout import (
     BEFORE_HI,
@@ -33,7 +31,6 @@ from lastack.kernels.layout import (
     RST_SEEN,
     RST_TWICE,
     SENDER_SILENT,
-    table_at,
 )
 from lastack.kernels.lifecycle import window_of
 from lastack.kernels.outcome import client_of
@@ -160,11 +157,8 @@ def write_evidence(tables: Any, owners: Any, indices: Any, counts: Any, n: Any, 
     """
     row = i64(0)
     for j in range(n):
-        if j + AHEAD < n and load_u8(counts + j + AHEAD) != 0:
-            prefetch_session(tables, owners, indices, j + AHEAD)
-        if load_u8(counts + j) == 0:
-            continue
-        t = table_at(load_le64(tables + i64(load_u8(owners + j)) * 8))
+        prefetch_ahead(tables, owners, indices, j, n)
+        t = table_of(tables, owners, j)
         index = i64(load_le32(indices + j * 4))
         h, k, i = hot_of(t, index), key_of(t, index), info_of(t, index)
         r = rare_of(t, i)

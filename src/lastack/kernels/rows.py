@@ -16,7 +16,6 @@ from lastack.kernels._jit import (
     kernel,
     load_le32,
     load_le64,
-    load_u8,
     put_i64,
     put_u8,
     put_u16,
@@ -24,8 +23,8 @@ from lastack.kernels._jit import (
     store_be64,
 )
 from lastack.kernels.decode_words import i64
-from lastack.kernels.entries import AHEAD, prefetch_session
 from lastack.kernels.evidence import has_evidence
+from lastack.kernels.fetch import prefetch_ahead, table_of
 from lastack.kernels.fingerprint import COUNTING
 from lastack.kernels.layout import (
     ANY_FIN_RST,
@@ -45,7 +44,6 @@ from lastack.kernels.layout import (
     RST_SEQ,
     SYN_SEEN,
     SYNACK_FIRST,
-    table_at,
 )
 from lastack.kernels.outcome import (
     O_STRAY,
@@ -358,9 +356,8 @@ def write_rows(tables: Any, owners: Any, indices: Any, n: Any, columns: Any, evi
     """
     touched = i64(0)
     for row in range(n):
-        if row + AHEAD < n:
-            prefetch_session(tables, owners, indices, row + AHEAD)
-        t = table_at(load_le64(tables + i64(load_u8(owners + row)) * 8))
+        prefetch_ahead(tables, owners, indices, row, n)
+        t = table_of(tables, owners, row)
         index = i64(load_le32(indices + row * 4))
         h, k, i = hot_of(t, index), key_of(t, index), info_of(t, index)
         r = rare_of(t, i)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from enum import IntEnum
 from typing import Any
 
 import pyarrow as pa
@@ -41,5 +42,22 @@ def session_schema() -> Any:
 def enum_values(field: Field) -> Any:
     """Return the Arrow dictionary of an enum field, indexed by the member's value."""
     assert field.enum is not None, f"{field.name} has no vocabulary"
-    names = {member.value: member.name for member in field.enum}
+    return enum_words(field.enum)
+
+
+@functools.cache
+def enum_words(vocabulary: type[IntEnum]) -> Any:
+    """Return the names of the members of an enum as an Arrow array, indexed by the member's value."""
+    names = {member.value: member.name for member in vocabulary}
     return pa.array([names[i] for i in range(len(names))], pa.string())
+
+
+def coded(codes: Any, words: Any) -> Any:
+    """Return a dictionary column over the memory of its codes.
+
+    Args:
+        codes: NumPy array, one place of a word for each row.
+        words: Arrow array.
+    """
+    kind = pa.dictionary(pa.from_numpy_dtype(codes.dtype), pa.string())
+    return pa.DictionaryArray.from_buffers(kind, len(codes), [None, pa.py_buffer(codes)], words)

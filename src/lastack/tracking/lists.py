@@ -11,10 +11,11 @@ import pyarrow as pa
 from lastack.kernels.entries import write_gaps, write_marks, write_retries
 from lastack.kernels.evidence import write_evidence
 from lastack.kernels.layout import NEVER
-from lastack.model.arrow import arrow_type, enum_values
+from lastack.model.arrow import arrow_type, coded, enum_values
 from lastack.model.fields import Field
 
-#: By field, what writes its entries: (tables, owners, indices, counts, n, columns), all addresses but n.
+#: By field, what writes its entries: (tables, owners, indices, counts, n, columns) of rows that have any; all addresses
+#: but n.
 _WRITERS: dict[str, Callable[..., Any]] = {
     "gaps": write_gaps,
     "marks": write_marks,
@@ -38,8 +39,12 @@ def entries(field: Field, counts: Any, sessions: tuple[Any, Any, Any] | None) ->
     if total:
         assert sessions is not None, "entries come from written rows"
         addresses = np.array([column.ctypes.data for column in columns], np.uint64)
-        tables, owners, indices = (a.ctypes.data for a in sessions)
-        _WRITERS[field.name](tables, owners, indices, counts.ctypes.data, len(counts), addresses.ctypes.data)
+        rows = np.flatnonzero(counts)
+        some = [np.take(a, rows) for a in (*sessions[1:], counts)]
+        owners, indices, sizes = (a.ctypes.data for a in some)
+        _WRITERS[field.name](
+            sessions[0].ctypes.data, owners, indices, sizes, len(rows), addresses.ctypes.data
+        )
     kind = arrow_type(field)
     members = [_member(m, values) for m, values in zip(field.members, columns, strict=True)]
     items = pa.StructArray.from_arrays(members, fields=list(kind.value_type))
@@ -55,7 +60,7 @@ def _room(member: Field, total: int) -> Any:
 
 def _member(member: Field, values: Any) -> Any:
     if member.enum is not None:
-        return pa.DictionaryArray.from_arrays(pa.array(values), enum_values(member), safe=False)
+        return coded(values, enum_values(member))
     if member.type == "bool":
         return pa.array(values.astype(np.bool_))
     return pa.array(values, mask=values == NEVER) if member.nullable else pa.array(values)

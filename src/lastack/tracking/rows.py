@@ -13,7 +13,7 @@ import pyarrow as pa
 from lastack.kernels.layout import LETTERS
 from lastack.kernels.row_columns import ABSENT_I16, ABSENT_I32, COLUMNS, DERIVED, G_ODD, GROUP_OF
 from lastack.kernels.rows import write_rows
-from lastack.model.arrow import arrow_type, enum_values, session_schema
+from lastack.model.arrow import arrow_type, coded, enum_values, session_schema
 from lastack.model.fields import BY_NAME, FIELDS, Field
 from lastack.tracking.lists import entries
 
@@ -59,6 +59,9 @@ def history_text(packed: int, more: int = 0) -> str:
     return letters
 
 
+_history = functools.lru_cache(maxsize=1 << 14)(history_text)
+
+
 def _bitmap(valid: Any) -> Any:
     return pa.py_buffer(np.packbits(valid, bitorder="little"))
 
@@ -73,20 +76,16 @@ def _plain(field: Field, values: Any) -> Any:
     return pa.Array.from_buffers(kind, len(values), [bitmap, pa.py_buffer(values)], missing)
 
 
-def _coded(codes: Any, words: Any) -> Any:
-    return pa.DictionaryArray.from_arrays(
-        pa.array(codes) if isinstance(codes, np.ndarray) else codes, words, safe=False
-    )
-
-
 def _histories(packed: Any, more: Any) -> Any:
-    if more is not None and more.any():
-        texts = [history_text(int(a), int(b)) for a, b in zip(packed, more, strict=True)]
-        return pa.array(texts, pa.string()).dictionary_encode()
     # a hash table, not a sort: histories are few and rows are many
-    coded = pa.array(packed).dictionary_encode()
-    words = pa.array([history_text(code) for code in coded.dictionary.to_pylist()], pa.string())
-    return pa.DictionaryArray.from_arrays(coded.indices, words, safe=False)
+    found = pa.array(packed).dictionary_encode()
+    codes, words = found.indices.to_numpy(), [_history(code) for code in found.dictionary.to_pylist()]
+    if more is not None and more.any():
+        codes, places = codes.copy(), {word: place for place, word in enumerate(words)}
+        for row in np.flatnonzero(more):
+            codes[row] = places.setdefault(_history(int(packed[row]), int(more[row])), len(places))
+        words = list(places)
+    return coded(codes, pa.array(words, pa.string()))
 
 
 class RowMemory:
@@ -191,7 +190,7 @@ class RowBuffer:
     def _column(self, field: Field, sensors: Any) -> Any:
         name = field.name
         if name == "sensor" and len(sensors) == 1:
-            return _coded(_constant(_NO_CODE, self._n), sensors)
+            return pa.DictionaryArray.from_arrays(_constant(_NO_CODE, self._n), sensors, safe=False)
         if name not in COLUMNS or (name in GROUP_OF and not GROUP_OF[name][0] & self._touched):
             return _constant(name, self._n)
         more = self._columns["history_more"] if self._touched & G_ODD else None
@@ -203,9 +202,9 @@ def _made(field: Field, columns: Mapping[str, Any], more: Any, sensors: Any, ses
     values = columns[field.name]
     match field.name:
         case "sensor":
-            return _coded(values.astype(np.int32), sensors)
+            return coded(values.astype(np.int32), sensors)
         case "close_order":
-            return _coded(values.astype(np.int32), _ORDER_TEXTS)
+            return coded(values.astype(np.int32), _ORDER_TEXTS)
         case "history":
             return _histories(values, more)
         case "cause_confidence":
@@ -215,7 +214,7 @@ def _made(field: Field, columns: Mapping[str, Any], more: Any, sensors: Any, ses
     if field.type == "address":
         return pa.Array.from_buffers(pa.binary(16), len(values), [None, pa.py_buffer(values)])
     if field.type == "enum":
-        return _coded(values, enum_values(field))
+        return coded(values, enum_values(field))
     return _plain(field, values)
 
 
@@ -231,11 +230,11 @@ def _constants(name: str, n: int) -> Any:
         return pa.array(np.zeros(n, np.int32))
     field = BY_NAME[name]
     if name == "app":
-        return _coded(np.zeros(n, np.int32), pa.array([UNCLASSIFIED], pa.string()))
+        return coded(np.zeros(n, np.int32), pa.array([UNCLASSIFIED], pa.string()))
     if field.type == "string" and field.nullable:
         return pa.nulls(n, arrow_type(field))
     if name in DERIVED:
-        return _coded(np.zeros(n, np.uint8), enum_values(field))
+        return coded(np.zeros(n, np.uint8), enum_values(field))
     values = np.full(n, GROUP_OF[name][1]).astype(COLUMNS[name])
     return _made(field, {name: values}, None, None, None)
 
