@@ -1,7 +1,7 @@
 """Compiles a kernel to an object file that runs without Numba; only in processes made for it (`cache.COMPILING`).
 
 Around Numba's function goes one of C's calling convention, described in `lastack.kernels.stored`. Neither has wrappers
-for Python nor counts references, which halves the time of compilation.
+for Python nor counts references, which halves the time of compilation; what is left of Numba's work halves it again.
 """
 
 from __future__ import annotations
@@ -76,6 +76,7 @@ def _compile(dispatcher: Any, name: str, kinds: tuple[Kind, ...]) -> Stored:
 
 
 def _compile_locked(dispatcher: Any, name: str, signature: tuple[Any, ...]) -> Stored:
+    is_lean = _make_lean(dispatcher.targetctx.codegen())
     dispatcher.compile(signature)
     made = dispatcher.overloads[signature]
     context, described = made.target_context, made.fndesc
@@ -87,6 +88,8 @@ def _compile_locked(dispatcher: Any, name: str, signature: tuple[Any, ...]) -> S
     symbol = "lastack." + name
     library.add_ir_module(_wrapper(context, described, signature, symbol, result))
     library.add_linking_library(made.library)
+    if is_lean:
+        return Stored(library.object_code(symbol), symbol, result)
     library.enable_object_caching()
     library.finalize()
     return Stored(library.serialize_using_object_code()[2][0], symbol, result)
@@ -136,6 +139,101 @@ def _value(context: Any, builder: Any, kind: Any, words: Any) -> Any:
 
 def _of_one(builder: Any, kind: Any, number: Any) -> Any:
     return builder.insert_value(kind(ir.Undefined), number, 0)
+
+
+# --- less of Numba's work -----------------------------------------------------------------------------------
+
+# Numba makes each helper ready to run: it optimises it together with all that it calls, and again as a part of each of
+# its callers. Here helpers stay as they were written until they are linked into a kernel, which is optimised once. The
+# linker may then know that nobody else calls them: more of them become pieces of their callers, and tracking with 1 M
+# sessions takes a fifth less time.
+
+#: Passes for what kernels do without: closures, contexts, parallel loops, expressions of arrays, literal arguments.
+_UNNEEDED = frozenset(
+    {
+        "WithLifting",
+        "InlineClosureLikes",
+        "RewriteDynamicRaises",
+        "MakeFunctionToJitFunction",
+        "InlineInlinables",
+        "FindLiterallyCalls",
+        "LiteralUnroll",
+        "LiteralPropagationSubPipelinePass",
+        "InlineOverloads",
+        "NopythonRewrites",
+        "NoPythonSupportedFeatureValidation",
+        "DumpParforDiagnostics",
+    }
+)
+
+
+def _make_lean(codegen: Any) -> bool:
+    """Spare this process what stored kernels do not need; False if this version of Numba cannot do without."""
+    if _Library is None:
+        return False
+    codegen._library_class = _Library
+    codegen.set_env = lambda *_: None  # Python objects of a function that runs in this process
+    _builder.define_nopython_pipeline = _short_pipeline
+    return True
+
+
+def _short_pipeline(state: Any, name: str = "nopython") -> Any:
+    passes = _whole_pipeline(state, name)
+    if state.func_id.modname.startswith("lastack."):  # Numba's own functions may need all of them
+        passes.passes = [each for each in passes.passes if each[0].__name__ not in _UNNEEDED]
+        passes.finalize()
+    return passes
+
+
+def _library_class() -> Any:
+    class Library(numba.core.codegen.JITCodeLibrary):  # type: ignore[misc]
+        """The code of one function as it was written, or of a kernel with all that it calls."""
+
+        def add_llvm_module(self, ll_module: Any) -> None:
+            self._final_module.link_in(ll_module)
+
+        def finalize(self) -> None:
+            self._finalized = True
+
+        def get_pointer_to_function(self, name: str) -> int:
+            return 0  # nothing runs in this process before it is linked
+
+        def object_code(self, symbol: str) -> bytes:
+            """Link all that a function needs, optimise it and return its object file."""
+            module, codegen = self._final_module, self._codegen
+            module.data_layout = codegen._data_layout
+            for library in self._needed({}):
+                if library is not self:
+                    module.link_in(library._final_module, preserve=True)
+            self._verify_declare_only_symbols()
+            for function in module.functions:
+                if not function.is_declaration and function.name != symbol:
+                    function.linkage = "internal"
+            options = llvm.create_pipeline_tuning_options(speed_level=int(numba.config.OPT))
+            # Kernels follow links: vectors make them a tenth larger, and no faster.
+            options.loop_vectorization = options.loop_interleaving = options.slp_vectorization = False
+            builder = llvm.create_pass_builder(codegen._tm, options)
+            builder.getModulePassManager().run(module, builder)
+            return bytes(codegen._tm.emit_object(module))
+
+        def _needed(self, found: dict[Any, None]) -> dict[Any, None]:
+            if self not in found:
+                found[self] = None
+                for library in self._linking_libraries:
+                    library._needed(found)
+            return found
+
+    return Library
+
+
+try:
+    import llvmlite.binding as llvm
+
+    _Library = _library_class()
+    _builder = numba.core.compiler.DefaultPassBuilder
+    _whole_pipeline = _builder.define_nopython_pipeline
+except AttributeError:  # none of it is promised
+    _Library = None
 
 
 def main() -> None:

@@ -111,6 +111,19 @@ def test_kernels__are_called_by_numba_where_storing_did_not_work(tmp_path):
     assert modes(tmp_path) == ["numba", "True"]
 
 
+OTHER_NUMBA = (
+    "import numba.core.codegen; del numba.core.codegen.JITCodeLibrary"
+    + ONE
+    + "from lastack.kernels import compiling; print(compiling._Library)"
+)
+
+
+def test_kernel__is_made_the_long_way_where_numba_is_another(tmp_path):
+    done = run(OTHER_NUMBA, tmp_path, LASTACK_KERNELS="compiling", NUMBA_OPT="2")
+    assert done.stdout.split() == ["compiling", "True", "None"], done.stderr
+    assert modes(tmp_path) == ["stored", "False"]
+
+
 def test_analysis__does_not_import_numba():
     script = (
         "import sys; from lastack.cli.main import run; code = run(['analyze', sys.argv[1]]);"
