@@ -28,7 +28,7 @@ from lastack.app.cluster_rows import rows_in_order
 from lastack.app.jobs import Engine, Outcome, Result, Task
 from lastack.app.options import Progress, ProgressState, RunSummary, TrackOptions, default_max_sessions
 from lastack.capture.series import CaptureFile, order_captures
-from lastack.kernels.ingest import SHARDS
+from lastack.kernels.sharding import SHARDS
 from lastack.model.errors import AccessError, InputError, LastackError, UsageError
 from lastack.store.s3 import S3Folder
 from lastack.tracking.rows import stray_packets

@@ -14,7 +14,8 @@ from lastack.app.cluster_fetch import opened
 from lastack.app.cluster_pieces import Piece
 from lastack.app.decoding import Decoder, Part, runner
 from lastack.app.sightings import Sightings
-from lastack.kernels.ingest import SHARDS, TALLY
+from lastack.kernels.ingest import TALLY
+from lastack.kernels.sharding import SHARDS
 from lastack.store.shuffle import SegmentWriter
 
 TALLY_FILE, SIGHTINGS_FILE = "tally.npy", "sightings.npy"

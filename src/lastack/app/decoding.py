@@ -15,7 +15,8 @@ import numpy as np
 from lastack.app.sightings import Sightings
 from lastack.capture.source import Capture
 from lastack.capture.window import Window
-from lastack.kernels.ingest import BLOCK, SHARDS, TALLY, ingest, ingest_lanes
+from lastack.kernels.ingest import TALLY, ingest, ingest_lanes
+from lastack.kernels.sharding import PLACES, SHARDS
 from lastack.kernels.walk_lanes import LANE
 from lastack.kernels.walk_state import WALK_END
 from lastack.model.batch import FRAME, SEGMENT
@@ -23,6 +24,7 @@ from lastack.tracking.memory import Reserve
 from lastack.tracking.tracker import Run
 
 _LEAST_RECORD = 48  # bytes of the smallest record that can hold a TCP segment
+_SLACK = 2048  # segments
 _FIRST_WINDOW = 4 << 20
 _LEAST_WINDOW, _MOST_WINDOW = 1 << 20, 320 << 20
 _PACKETS_PER_WINDOW = 1 << 19  # many, so that the part of the table that a shard needs stays in the cache
@@ -49,44 +51,50 @@ class Part:
     """Segments of one part of a window, an array for each shard.
 
     Attributes:
-        addresses: Of the arrays of the shards and, last, of scratch segments.
-        capacity: Segments that each array holds.
+        places: Where the next segment of each shard goes, a PLACES array of one.
         frames: Scratch.
-        filled: Segments of each shard.
         tally: What was counted, a TALLY array of one.
         before: Packets of the capture before this part.
     """
 
     def __init__(self) -> None:
-        self.capacity = 0
+        self._capacity = 0
         self._reserves: list[Reserve] = []
-        self.addresses = np.zeros(SHARDS + 1, np.uint64)
-        self._scratch = np.zeros(BLOCK, SEGMENT)
-        self.frames = np.zeros(BLOCK, FRAME)
-        self.filled = np.zeros(SHARDS, np.int64)
+        self._spare = np.zeros(1, SEGMENT)
+        self.places: Any = np.zeros(1, PLACES)
+        self.places["spare"] = self._spare.ctypes.data
+        self.frames = np.zeros(1, FRAME)
         self.tally: Any = np.zeros(1, TALLY)
         self.before = 0
 
     def make_room(self, size: int) -> None:
         """Hold what a stretch of so many bytes can contain."""
-        capacity = size // _LEAST_RECORD + 2 * BLOCK
-        if capacity > self.capacity:
+        capacity = size // _LEAST_RECORD + _SLACK
+        if capacity > self._capacity:
             # Rounded up: windows differ a little, and new memory for each larger one would be touched anew.
-            capacity = 1 << (capacity - 1).bit_length()
-            self._reserves = [Reserve(capacity * SEGMENT.itemsize) for _ in range(SHARDS)]
-            self.addresses[:-1] = [r.address for r in self._reserves]
-            self.addresses[-1] = self._scratch.ctypes.data
-            self.capacity = capacity
-        self.filled[:] = 0
+            self._capacity = 1 << (capacity - 1).bit_length()
+            self._reserves = [Reserve(self._capacity * SEGMENT.itemsize) for _ in range(SHARDS)]
+        starts = np.array([reserve.address for reserve in self._reserves], np.uint64)
+        self.places["next"] = starts
+        self.places["end"] = starts + np.uint64(self._capacity * SEGMENT.itemsize)
         self.tally[:] = 0
+
+    @property
+    def filled(self) -> list[int]:
+        """Segments of each shard."""
+        ends = self.places["next"][0].tolist()
+        return [
+            (end - reserve.address) // SEGMENT.itemsize
+            for end, reserve in zip(ends, self._reserves, strict=True)
+        ]
 
     def address(self, shard: int) -> int:
         """Return the address of a shard's segments."""
-        return int(self.addresses[shard])
+        return self._reserves[shard].address
 
     def segments(self, shard: int) -> Any:
         """Return the segments of a shard as an array, valid until the next stretch."""
-        size = int(self.filled[shard]) * SEGMENT.itemsize
+        size = self.filled[shard] * SEGMENT.itemsize
         return self._reserves[shard].array(np.uint8, size).view(SEGMENT)
 
     def decode(self, window: Window, start: int, end: int, state: Any, interfaces: Any, sensor: int) -> None:
@@ -98,9 +106,7 @@ class Part:
             state,
             interfaces,
             self.frames,
-            self.addresses,
-            self.filled,
-            self.capacity,
+            self.places,
             sensor << 48,
             self.tally[0],
         )
@@ -110,8 +116,7 @@ def decode_lanes(
     parts: list[Part], lanes: Any, window: Window, state: Any, interfaces: Any, sensor: int
 ) -> None:
     """Walk and decode one stretch of a window for each part, in lock step; `lanes` say where they begin and stop."""
-    shards = np.concatenate([part.addresses for part in parts])
-    filled = np.zeros(len(parts) * SHARDS, np.int64)
+    places = np.concatenate([part.places for part in parts])
     tallies = np.zeros(len(parts), TALLY)
     ingest_lanes(
         window.base,
@@ -120,15 +125,13 @@ def decode_lanes(
         state,
         interfaces,
         parts[0].frames,
-        shards,
-        filled,
-        min(part.capacity for part in parts),
+        places,
         sensor << 48,
         tallies,
     )
-    for part, count, tally in zip(parts, filled.reshape(-1, SHARDS), tallies, strict=True):
-        part.filled[:] = count
-        part.tally[0] = tally
+    for k, part in enumerate(parts):
+        part.places[0] = places[k]
+        part.tally[0] = tallies[k]
 
 
 class Decoder:

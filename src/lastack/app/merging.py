@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from lastack.app.decoding import Decoder, Part
-from lastack.kernels.ingest import SHARDS, scatter
+from lastack.kernels.sharding import SHARDS, scatter
 from lastack.model.batch import SEGMENT
 from lastack.tracking.memory import RAW, Reserve
 

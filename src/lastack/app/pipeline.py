@@ -29,7 +29,7 @@ from lastack.diagnosis.around import Around, around_rows
 from lastack.diagnosis.crowd import Crowd
 from lastack.diagnosis.engine import diagnose
 from lastack.diagnosis.links import Links
-from lastack.kernels.ingest import SHARDS
+from lastack.kernels.sharding import SHARDS
 from lastack.query.classify import Classifier
 from lastack.tracking.rows import stray_packets
 from lastack.tracking.tracker import Run, Tracker

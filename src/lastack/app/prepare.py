@@ -156,7 +156,7 @@ def _use_the_rest() -> None:
 
 def _use_live() -> None:
     from lastack.kernels.decode import decode_many
-    from lastack.kernels.ingest import SHARDS, scatter
+    from lastack.kernels.sharding import SHARDS, scatter
     from lastack.model.batch import FRAME, SEGMENT
     from lastack.tracking.standing import Standing, Timeouts, open_sessions, sweep
     from lastack.tracking.tracker import Tracker

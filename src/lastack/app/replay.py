@@ -25,8 +25,8 @@ from lastack.app.options import (
 from lastack.capture.series import CaptureOrder, order_captures
 from lastack.capture.source import Capture, open_capture
 from lastack.firewall.table import PHASE_CODE, Box, Ct
-from lastack.kernels.ingest import SHARDS
 from lastack.kernels.layout import CLIENT_HI
+from lastack.kernels.sharding import SHARDS
 from lastack.model.batch import SEGMENT
 from lastack.replay.evaluate import Lane, fate_of, split_lanes
 from lastack.replay.events import Broken, LifeSpans, Replayed

@@ -19,7 +19,7 @@ from lastack.app.merging import Stream
 from lastack.app.options import Progress, ProgressState, default_threads
 from lastack.capture.series import CaptureFile, order_captures
 from lastack.capture.source import Capture, open_capture
-from lastack.kernels.ingest import SHARDS
+from lastack.kernels.sharding import SHARDS
 from lastack.model.batch import META_ICMP, SEGMENT
 from lastack.model.errors import InputError
 from lastack.tracking.placing import PACKET_BITS, Placed, place

@@ -24,7 +24,7 @@ from lastack.app.watch_options import WatchOptions
 from lastack.app.watch_source import PipeSource, Source
 from lastack.diagnosis.around import Around
 from lastack.diagnosis.crowd import Crowd
-from lastack.kernels.ingest import SHARDS
+from lastack.kernels.sharding import SHARDS
 from lastack.model.errors import LastackError
 from lastack.model.units import NS_PER_S
 from lastack.store.manifest import Run

@@ -13,7 +13,8 @@ from lastack.app.decoding import Decoder, Part, runner
 from lastack.capture.live import LiveCapture
 from lastack.capture.source import Capture, open_capture
 from lastack.kernels.decode import decode_many
-from lastack.kernels.ingest import MAX_LINK, SHARDS, TALLY, scatter
+from lastack.kernels.ingest import MAX_LINK, TALLY
+from lastack.kernels.sharding import SHARDS, scatter
 from lastack.model.batch import META_ICMP, SEGMENT
 from lastack.tracking.memory import Reserve
 

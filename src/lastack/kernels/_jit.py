@@ -169,6 +169,8 @@ if PLAIN:
     def prefetch(address: int) -> None:
         """Do nothing: there is no cache to warm in interpreted mode."""
 
+    prefetch_read = prefetch
+
 else:
 
     def record_at(dtype: np.dtype[Any]) -> Any:
@@ -242,16 +244,20 @@ else:
     load_le32 = _loader(32, False, types.uint32, "Return the little-endian 32-bit number at an address.")
     load_le64 = _loader(64, False, types.uint64, "Return the little-endian 64-bit number at an address.")
 
-    @intrinsic
-    def prefetch(typingctx: Any, address: Any) -> Any:
-        """Ask for the cache line at an address, to be written soon."""
+    def _prefetcher(write: int, doc: str) -> Any:
+        def typer(typingctx: Any, address: Any) -> Any:
+            def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+                i32, pointer = ir.IntType(32), ir.IntType(8).as_pointer()
+                kind = ir.FunctionType(ir.VoidType(), [pointer, i32, i32, i32])
+                function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+                hints = [ir.Constant(i32, n) for n in (write, 3, 1)]
+                builder.call(function, [builder.inttoptr(args[0], pointer), *hints])
+                return context.get_dummy_value()
 
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            i32, pointer = ir.IntType(32), ir.IntType(8).as_pointer()
-            kind = ir.FunctionType(ir.VoidType(), [pointer, i32, i32, i32])
-            function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-            hints = [ir.Constant(i32, n) for n in (1, 3, 1)]
-            builder.call(function, [builder.inttoptr(args[0], pointer), *hints])
-            return context.get_dummy_value()
+            return types.void(types.uint64), codegen
 
-        return types.void(types.uint64), codegen
+        typer.__doc__ = doc
+        return intrinsic(typer)
+
+    prefetch = _prefetcher(1, "Ask for the cache line at an address, to be written soon.")
+    prefetch_read = _prefetcher(0, "Ask for the cache line at an address, which may not be writable.")

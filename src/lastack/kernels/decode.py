@@ -11,10 +11,24 @@ from typing import Any
 
 from lastack.kernels._jit import kernel
 from lastack.kernels.decode_rare import decode_rare
-from lastack.kernels.decode_tcp import TCP_HEADER, set_key, window_scale
-from lastack.kernels.decode_words import be16_at, be32_at, be64_at, hot, i64, part, u8_at, u64
+from lastack.kernels.decode_tcp import TCP_HEADER, order_ends, put_key, window_scale
+from lastack.kernels.decode_words import (
+    BAD_HEADER,
+    ICMP_ERROR,
+    NOT_IP,
+    NOT_TCP,
+    be16_at,
+    be32_at,
+    be64_at,
+    hot,
+    i64,
+    le32_at,
+    part,
+    u8_at,
+    u64,
+)
+from lastack.kernels.flowhash import flow_hash
 from lastack.model.batch import META_HAS_IPID, META_ICMP, NO_WSCALE, SYN
-from lastack.model.enums import Drop
 from lastack.wire import layers
 
 _EN10MB, _SLL, _SLL2 = 1, 113, 276
@@ -26,13 +40,12 @@ _HOP_BY_HOP, _ICMP, _IGMP, _TCP, _UDP, _ICMPV6 = 0, 1, 2, 6, 17, 58
 _V4_MAPPED = 0xFFFF00000000
 _V4_TCP = 40  # an IPv4 header without options and a TCP header without
 _V6_TCP = 60
-_UNDECIDED = -1
-_NOT_IP, _NOT_TCP, _BAD_HEADER = int(Drop.not_ip), int(Drop.not_tcp), int(Drop.bad_header)
-_ICMP_ERROR = int(Drop.icmp_error)
+_FRAGMENT_PROTOCOL = 0xFF00FF1F  # of bytes 6 to 9 of an IPv4 header, least significant first
+UNDECIDED = -100  #: not one of the common kinds: `decode_rare` knows
 
 
 @part
-def other_protocol(address: int, at: int, protocol: int, seg: Any) -> int:
+def other_protocol(address: int, at: int, protocol: int) -> int:
     """Return why at least 8 bytes of an IP payload hold no TCP; undecided if they may be a tunnel or quote TCP."""
     if protocol == _UDP:
         source = be16_at(address, at)
@@ -51,63 +64,88 @@ def other_protocol(address: int, at: int, protocol: int, seg: Any) -> int:
             or source == layers.TEREDO_PORT
             or source == layers.L2TP_PORT
         )
-        return _UNDECIDED if tunnel else _NOT_TCP
+        return UNDECIDED if tunnel else NOT_TCP
     kind = u8_at(address, at)
     if (protocol == _ICMP and (kind == 0 or kind == 8)) or (protocol == _ICMPV6 and kind >= 128):
-        seg.meta = 0  # quotes nothing
-        return _ICMP_ERROR
-    return _NOT_TCP if protocol == _IGMP else _UNDECIDED
+        return ICMP_ERROR  # quotes nothing
+    return NOT_TCP if protocol == _IGMP else UNDECIDED
 
 
 @part
-def chatter(ethertype: int, address: int, at: int, left: int, seg: Any) -> int:
-    """Return the drop reason of what every LAN says all the time, else undecided.
+def no_plain_tcp(ethertype: int, address: int, at: int, left: int) -> int:
+    """Return why there is no TCP behind an Ethernet type, else undecided: there may be, but not in the plain way.
 
-    Without this, the first spanning tree, IGMP or MLD packet would have the general decoder compiled.
+    Without what is said here of the chatter of a LAN, the first spanning tree, IGMP or MLD packet would have the
+    general decoder compiled.
     """
     if ethertype == _ARP or ethertype == _LLDP or ethertype == _EAPOL:
-        return _NOT_IP
+        return NOT_IP
     if ethertype <= _MAX_LENGTH_FIELD and left >= 3:
         saps = be16_at(address, at)
-        return _UNDECIDED if saps == _SNAP or saps == _NLPID or saps == _IP_SAP else _NOT_IP
-    if ethertype == layers.IPV4 and left >= 24:
+        return UNDECIDED if saps == _SNAP or saps == _NLPID or saps == _IP_SAP else NOT_IP
+    if ethertype == layers.IPV4 and left >= 24 and be16_at(address, at + 6) & 0x1FFF == 0:
+        protocol = u8_at(address, at + 9)
+        if u8_at(address, at) == 0x45 and left >= 28 and be16_at(address, at + 2) >= 28:
+            return UNDECIDED if protocol == _TCP else other_protocol(address, at + 20, protocol)
         # IGMP has a router alert option (RFC 3376, 4).
-        plain = u8_at(address, at) == 0x46 and be16_at(address, at + 6) & 0x1FFF == 0
-        if plain and be16_at(address, at + 2) >= 24 and u8_at(address, at + 9) == _IGMP:
-            return _NOT_TCP
-    if ethertype == layers.IPV6 and left >= 56 and be16_at(address, at + 40) == _ICMPV6 << 8:
-        # MLD has it in a hop-by-hop header of 8 bytes (RFC 3810, 5).
-        if u8_at(address, at) >> 4 == 6 and u8_at(address, at + 6) == 0 and u8_at(address, at + 48) >= 128:
-            seg.meta = 0
-            return _ICMP_ERROR
-    return _UNDECIDED
+        if u8_at(address, at) == 0x46 and be16_at(address, at + 2) >= 24 and protocol == _IGMP:
+            return NOT_TCP
+    if ethertype == layers.IPV6 and left >= 48 and u8_at(address, at) >> 4 == 6:
+        protocol = u8_at(address, at + 6)
+        if protocol == _HOP_BY_HOP:
+            # MLD has a router alert in 8 bytes of it (RFC 3810, 5).
+            mld = left >= 56 and be16_at(address, at + 40) == _ICMPV6 << 8 and u8_at(address, at + 48) >= 128
+            return ICMP_ERROR if mld else UNDECIDED
+        return UNDECIDED if protocol == _TCP else other_protocol(address, at + 40, protocol)
+    return UNDECIDED
+
+
+@part
+def start_of_ip(address: int, caplen: int, link: int) -> int:
+    """Return offset << 16 | Ethernet type of what a frame of a common link type other than Ethernet holds, else 0."""
+    if link == _SLL2 and caplen >= 40:
+        return 20 << 16 | be16_at(address, 0)
+    if link == _SLL and caplen >= 36:
+        return 16 << 16 | be16_at(address, 14)
+    if (link == _RAW or link == _RAW_BSD or link == _IPV4 or link == _IPV6) and caplen >= 20:
+        version = u8_at(address, 0) >> 4
+        if (link == _IPV4 and version != 4) or (link == _IPV6 and version != 6):
+            return 0
+        return layers.IPV4 if version == 4 else layers.IPV6
+    return 0
 
 
 @hot
-def decode_common(address: int, caplen: int, wirelen: int, link: int, seg: Any) -> int:
-    """Return what `decode_frame` returns for a frame of the common kinds, else undecided."""
-    if link == _EN10MB and caplen >= 34:
+def decode_common(address: int, caplen: int, wirelen: int, link: int, place: Any, target: Any) -> int:
+    """Return the wrapping (`Encap`) of a frame of the common kinds and fill its segment.
+
+    Else the answer is negative: minus the drop reason, or undecided. An ICMP error among these quotes nothing.
+
+    Args:
+        address: Address of the frame's first byte, unsigned.
+        caplen: Bytes captured.
+        wirelen: Bytes on the wire.
+        link: Link type number of the capture file.
+        place: Called with `target` and the hash of the session once it is sure that there is a segment; returns the
+            SEGMENT to fill. A segment that is written once, where it stays, costs a third less than one that is copied.
+        target: For `place`.
+    """
+    if link == _EN10MB:
+        if caplen < 34:
+            return UNDECIDED
         ethertype = be16_at(address, 12)
         at = i64(14)
-    elif link == _SLL2 and caplen >= 40:
-        ethertype = be16_at(address, 0)
-        at = i64(20)
-    elif link == _SLL and caplen >= 36:
-        ethertype = be16_at(address, 14)
-        at = i64(16)
-    elif (link == _RAW or link == _RAW_BSD or link == _IPV4 or link == _IPV6) and caplen >= 20:
-        version = u8_at(address, 0) >> 4
-        if (link == _IPV4 and version != 4) or (link == _IPV6 and version != 6):
-            return _UNDECIDED
-        ethertype = i64(layers.IPV4) if version == 4 else i64(layers.IPV6)
-        at = i64(0)
     else:
-        return _UNDECIDED
+        start = start_of_ip(address, caplen, link)
+        if start == 0:
+            return UNDECIDED
+        ethertype = start & 0xFFFF
+        at = start >> 16
     # An IP length may claim more than the frame had on the wire; a damaged file, more captured than on the wire.
     # Found here and not where the payload is computed: there it would cost four times as much.
     frame_end = max(wirelen, caplen)
     vlan = i64(0)
-    tags = i64(0)  # also the value of Encap: none, vlan, qinq
+    tags: int = i64(0)  # also the value of Encap: none, vlan, qinq
     if ethertype == _TAG or ethertype == _SERVICE_TAG:
         vlan = be16_at(address, at) & 0xFFF
         ethertype = be16_at(address, at + 2)
@@ -120,52 +158,56 @@ def decode_common(address: int, caplen: int, wirelen: int, link: int, seg: Any) 
             tags = i64(2)
     left = caplen - at
     if ethertype == layers.IPV4:
-        if left < 28:
-            return chatter(ethertype, address, at, left, seg)
+        tcp = at + 20
         total = be16_at(address, at + 2)
-        if (u8_at(address, at) ^ 0x45) | (be16_at(address, at + 6) & 0x1FFF) or total < 28:
-            return chatter(ethertype, address, at, left, seg)
-        protocol = u8_at(address, at + 9)
-        if protocol != _TCP:
-            return other_protocol(address, at + 20, protocol, seg)
-        if left < _V4_TCP or total < _V4_TCP:
-            return _UNDECIDED
-        src0 = u64(0)
-        dst0 = u64(0)
-        src1 = u64(be32_at(address, at + 12)) | u64(_V4_MAPPED)
-        dst1 = u64(be32_at(address, at + 16)) | u64(_V4_MAPPED)
+        # Fragment offset 0 and protocol 6 in one comparison.
+        plain = left >= _V4_TCP and (le32_at(address, at + 6) & _FRAGMENT_PROTOCOL) == _TCP << 24
+        if not plain or u8_at(address, at) != 0x45 or total < _V4_TCP:
+            return no_plain_tcp(ethertype, address, at, left)
+        header = u8_at(address, tcp + 12) >> 4 << 2
+        if header < TCP_HEADER:
+            return BAD_HEADER
+        # Address << 16 | port of both ends in one word each: what `order_ends` does, in half the steps.
+        both = be64_at(address, at + 12)
+        ports = u64(be32_at(address, tcp))
+        sender = (both >> u64(32) << u64(16)) | (ports >> u64(16))
+        receiver = ((both & u64(0xFFFFFFFF)) << u64(16)) | (ports & u64(0xFFFF))
+        from_hi = i64(sender > receiver)
+        change = (sender ^ receiver) & (u64(0) - u64(from_hi))
+        lo = sender ^ change
+        hi = receiver ^ change
+        lo1 = (lo >> u64(16)) | u64(_V4_MAPPED)
+        hi1 = (hi >> u64(16)) | u64(_V4_MAPPED)
+        lo_hi = ((lo & u64(0xFFFF)) << u64(16)) | (hi & u64(0xFFFF))
+        h = flow_hash(u64(0), lo1, u64(0), hi1, lo_hi)
+        seg = place(target, h)
+        put_key(seg, u64(0), lo1, u64(0), hi1, i64(lo_hi), META_HAS_IPID | from_hi, h)
         seg.ipid = be16_at(address, at + 4)
         seg.ttl = u8_at(address, at + 8)
-        meta = i64(META_HAS_IPID)
-        tcp = at + 20
         wire_end = min(at + total, frame_end)
     elif ethertype == layers.IPV6:
-        if left < 48:
-            return _UNDECIDED
-        if u8_at(address, at) >> 4 != 6:
-            return _UNDECIDED
-        protocol = u8_at(address, at + 6)
-        if protocol == _HOP_BY_HOP:
-            return chatter(ethertype, address, at, left, seg)
-        if protocol != _TCP:
-            return other_protocol(address, at + 40, protocol, seg)
+        if left < _V6_TCP or u8_at(address, at) >> 4 != 6 or u8_at(address, at + 6) != _TCP:
+            return no_plain_tcp(ethertype, address, at, left)
         length = be16_at(address, at + 4)
-        if left < _V6_TCP or length < TCP_HEADER:
-            return _UNDECIDED
+        if length < TCP_HEADER:
+            return UNDECIDED
+        tcp = at + 40
+        header = u8_at(address, tcp + 12) >> 4 << 2
+        if header < TCP_HEADER:
+            return BAD_HEADER
         src0 = be64_at(address, at + 8)
         src1 = be64_at(address, at + 16)
         dst0 = be64_at(address, at + 24)
         dst1 = be64_at(address, at + 32)
+        lo0, lo1, hi0, hi1, ordered, from_hi = order_ends(src0, src1, dst0, dst1, be32_at(address, tcp))
+        h = flow_hash(lo0, lo1, hi0, hi1, u64(ordered))
+        seg = place(target, h)
+        put_key(seg, lo0, lo1, hi0, hi1, ordered, from_hi, h)
         seg.ipid = 0
         seg.ttl = u8_at(address, at + 7)
-        meta = i64(0)
-        tcp = at + 40
         wire_end = min(tcp + length, frame_end)
     else:
-        return chatter(ethertype, address, at, left, seg)
-    header = u8_at(address, tcp + 12) >> 4 << 2
-    if header < TCP_HEADER:
-        return _BAD_HEADER
+        return no_plain_tcp(ethertype, address, at, left)
     flags = u8_at(address, tcp + 13)
     seg.seq = be32_at(address, tcp + 4)
     seg.ack = be32_at(address, tcp + 8)
@@ -177,8 +219,13 @@ def decode_common(address: int, caplen: int, wirelen: int, link: int, seg: Any) 
     seg.wscale = NO_WSCALE
     if flags & SYN:
         seg.wscale = window_scale(address, tcp + TCP_HEADER, min(tcp + header, caplen, wire_end))
-    set_key(seg, src0, src1, dst0, dst1, be32_at(address, tcp), meta)
-    return 0
+    return tags
+
+
+@hot
+def _at_once(target: Any, h: int) -> Any:
+    """Return the segment that the caller wants filled."""
+    return target
 
 
 @hot
@@ -195,10 +242,14 @@ def decode_frame(address: Any, caplen: Any, wirelen: Any, link: Any, seg: Any) -
         link: Link type number of the capture file.
         seg: A record of `lastack.model.batch.SEGMENT`; also the scratch pad.
     """
-    reason = decode_common(address, caplen, wirelen, link, seg)
-    if reason == _UNDECIDED:
-        reason = decode_rare(address, caplen, wirelen, link, seg)
-    return reason
+    result = decode_common(address, caplen, wirelen, link, _at_once, seg)
+    if result >= 0:
+        return 0
+    if result == UNDECIDED:
+        return decode_rare(address, caplen, wirelen, link, seg)
+    if result == ICMP_ERROR:
+        seg.meta = 0
+    return -result
 
 
 @kernel
@@ -220,6 +271,6 @@ def decode_many(base: int, frames: Any, segments: Any, counts: Any) -> int:
         address = u64(base) + u64(frame.offset)
         reason = decode_frame(address, i64(frame.caplen), i64(frame.wirelen), i64(frame.link), seg)
         counts[reason] += 1
-        if reason == 0 or (reason == _ICMP_ERROR and i64(seg.meta) & META_ICMP):
+        if reason == 0 or (reason == -ICMP_ERROR and i64(seg.meta) & META_ICMP):
             made += 1
     return made

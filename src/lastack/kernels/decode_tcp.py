@@ -16,10 +16,11 @@ _OPT_END, _OPT_NOP, _OPT_WSCALE = 0, 1, 3
 
 
 @hot
-def set_key(seg: Any, src0: int, src1: int, dst0: int, dst1: int, ports: int, meta: int) -> None:
-    """Fill the ends, hash, shard and meta of a segment; `ports` is source << 16 | destination.
+def order_ends(src0: int, src1: int, dst0: int, dst1: int, ports: int) -> tuple[int, int, int, int, int, int]:
+    """Return the ends in order as (lo0, lo1, hi0, hi1, ports of both), and 1 if the sender is the higher one.
 
-    The direction of a packet is a coin toss to the branch predictor, so the ends are exchanged under a mask.
+    `ports` is source << 16 | destination. The direction of a packet is a coin toss to the branch predictor, so the
+    ends are exchanged under a mask.
     """
     swapped = (ports & 0xFFFF) << 16 | ports >> 16
     above1 = (src1 > dst1) | ((src1 == dst1) & (ports > swapped))
@@ -27,20 +28,28 @@ def set_key(seg: Any, src0: int, src1: int, dst0: int, dst1: int, ports: int, me
     mask = u64(0) - u64(from_hi)
     change0 = (src0 ^ dst0) & mask
     change1 = (src1 ^ dst1) & mask
-    lo0 = src0 ^ change0
-    lo1 = src1 ^ change1
-    hi0 = dst0 ^ change0
-    hi1 = dst1 ^ change1
     lo_hi = ports ^ ((ports ^ swapped) & -from_hi)
+    return src0 ^ change0, src1 ^ change1, dst0 ^ change0, dst1 ^ change1, lo_hi, from_hi
+
+
+@hot
+def put_key(seg: Any, lo0: int, lo1: int, hi0: int, hi1: int, ports: int, meta: int, h: int) -> None:
+    """Fill the ends, hash, shard and meta of a segment; `h` is the `flow_hash` of the ends."""
     seg.lo0 = lo0
     seg.lo1 = lo1
     seg.hi0 = hi0
     seg.hi1 = hi1
-    seg.ports = lo_hi
-    seg.meta = meta | from_hi
-    h = flow_hash(lo0, lo1, hi0, hi1, u64(lo_hi))
+    seg.ports = ports
+    seg.meta = meta
     seg.hash = i64(h & u64(0xFFFFFFFF))
     seg.shard = i64(h >> u64(56))
+
+
+@hot
+def set_key(seg: Any, src0: int, src1: int, dst0: int, dst1: int, ports: int, meta: int) -> None:
+    """Fill the ends, hash, shard and meta of a segment; `ports` is source << 16 | destination."""
+    lo0, lo1, hi0, hi1, lo_hi, from_hi = order_ends(src0, src1, dst0, dst1, ports)
+    put_key(seg, lo0, lo1, hi0, hi1, lo_hi, meta | from_hi, flow_hash(lo0, lo1, hi0, hi1, u64(lo_hi)))
 
 
 assert META_FROM_HI == 1, "`from_hi` is used as this bit"

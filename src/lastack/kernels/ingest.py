@@ -1,4 +1,8 @@
-"""From bytes of a capture to segments, split by shard: walk, decode and scatter in cache-sized blocks."""
+"""From bytes of a capture to segments, split by shard: each record is walked, decoded and placed in one go.
+
+So the processor fetches the next records while it decodes this one. Walking a block of records first, then decoding
+it, then copying the segments to their shards cost nearly twice as much.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from lastack.kernels._jit import helper, kernel, load_le64, store_u64
-from lastack.kernels.decode import decode_frame
-from lastack.kernels.decode_words import i64, u64
-from lastack.kernels.layout import S_SEGMENT, segment_at
-from lastack.kernels.walk import walk
-from lastack.kernels.walk_lanes import walk_lanes
+from lastack.kernels._jit import kernel
+from lastack.kernels.decode import UNDECIDED, decode_common
+from lastack.kernels.decode_rare import decode_rare
+from lastack.kernels.decode_words import hot, i64, part, segment_at, u64
+from lastack.kernels.sharding import PLACES, copy_into_shard, into_shard, places_at, room_in
+from lastack.kernels.walk import packet_at, rules_of
+from lastack.kernels.walk_lanes import packet_in_lane
 from lastack.kernels.walk_state import WALK_MORE
 from lastack.model.batch import META_ICMP
 from lastack.model.enums import Drop
 
-BLOCK = 1024  #: frames that are walked before they are decoded
-SHARDS = 8  #: the flow table is always split in so many parts, whatever the number of threads
-SHARD_SHIFT = 5  # of the top hash byte
 MAX_LINK = 512
+_S_PLACES = PLACES.itemsize
 _ICMP_ERROR = int(Drop.icmp_error)
 
 #: What one call of `ingest` counted.
@@ -38,71 +41,58 @@ TALLY = np.dtype(
 )  # fmt: skip
 
 
-@helper
-def copy_segment(source: Any, target: Any) -> Any:
-    """Copy one SEGMENT."""
-    for offset in range(0, S_SEGMENT, 8):
-        store_u64(target + np.uint64(offset), load_le64(source + np.uint64(offset)))
+@part
+def _odd_frame(
+    result: int,
+    address: int,
+    caplen: int,
+    wirelen: int,
+    link: int,
+    ts_ns: int,
+    origin: int,
+    places: int,
+    tally: Any,
+) -> None:
+    """Count a frame of which `decode_common` made no segment, after asking the general decoder if it is undecided."""
+    reason = -result
+    if result == UNDECIDED:
+        spare = u64(places_at(places).spare)
+        seg = segment_at(spare)
+        seg.meta = 0
+        reason = i64(decode_rare(address, caplen, wirelen, link, seg))
+        if reason == 0 or (reason == _ICMP_ERROR and (i64(seg.meta) & META_ICMP) != 0):
+            seg.ts_ns = ts_ns
+            seg.origin = origin
+            copy_into_shard(places, spare)
+            if reason == 0:
+                tally["encaps"][i64(seg.encap)] += 1
+    tally["drops"][reason] += 1
 
 
-@helper
-def _decode_block(
-    base: Any, frames: Any, first: Any, n: Any, number: Any, origin: Any, block: Any, tally: Any
-) -> Any:
-    """Decode n frames into a block of SEGMENTs and count them; return how many segments there are.
-
-    The block is copied to the shards only when it is whole: copying each segment at once would read wide what was
-    just written narrow, which the processor cannot forward.
-    """
-    filled = i64(0)
-    earliest, latest = tally["first_ns"], tally["last_ns"]
-    previous, backwards = tally["previous_ns"], i64(0)
-    if tally["packets"] == 0 and n > 0:
-        earliest = latest = previous = frames[first]["ts_ns"]
-        tally["head_ns"] = previous
-    link, links = i64(-1), i64(0)
-    for j in range(n):
-        f = frames[first + j]
-        ts_ns = f["ts_ns"]
-        earliest = min(earliest, ts_ns)
-        latest = max(latest, ts_ns)
-        if ts_ns < previous:
-            backwards += 1
-        previous = ts_ns
-        if i64(f["link"]) != link:
-            if links:
-                tally["links"][min(link, MAX_LINK - 1)] += links
-            link, links = i64(f["link"]), i64(0)
-        links += 1
-        g = segment_at(block + filled * S_SEGMENT)
-        g.meta = 0
-        reason = i64(decode_frame(u64(base + f["offset"]), i64(f["caplen"]), i64(f["wirelen"]), link, g))
-        tally["drops"][reason] += 1
-        if reason == 0:
-            tally["encaps"][i64(g.encap)] += 1
-        elif reason != _ICMP_ERROR or (i64(g.meta) & META_ICMP) == 0:
-            continue
-        g.ts_ns = ts_ns
-        g.origin = origin + number + j
-        filled += 1
-    if links:
-        tally["links"][min(link, MAX_LINK - 1)] += links
-    tally["packets"] += n
-    tally["first_ns"], tally["last_ns"] = earliest, latest
-    tally["previous_ns"] = previous
-    tally["backwards"] += backwards
-    return filled
-
-
-@helper
-def _split(block: Any, n: Any, shards: Any, filled: Any, lane: Any) -> Any:
-    """Copy the segments of a block to the arrays of the shards of a lane."""
-    for j in range(n):
-        source = u64(block + j * S_SEGMENT)
-        s = i64(segment_at(source).shard) >> SHARD_SHIFT
-        there = lane * SHARDS + s
-        copy_segment(source, shards[lane * (SHARDS + 1) + s] + u64(filled[there] * S_SEGMENT))
-        filled[there] += 1
+@hot
+def _take(base: Any, frame: Any, origin: Any, places: Any, tally: Any) -> None:
+    """Count a frame and place its segment, if it holds one."""
+    ts_ns = i64(frame["ts_ns"])
+    if tally["packets"] == 0:
+        tally["first_ns"] = tally["last_ns"] = tally["head_ns"] = tally["previous_ns"] = ts_ns
+    tally["packets"] += 1
+    if ts_ns < tally["previous_ns"]:
+        tally["backwards"] += 1
+        tally["first_ns"] = min(tally["first_ns"], ts_ns)
+    if ts_ns > tally["last_ns"]:
+        tally["last_ns"] = ts_ns
+    tally["previous_ns"] = ts_ns
+    link = i64(frame["link"])
+    tally["links"][min(link, MAX_LINK - 1)] += 1
+    address = u64(base + u64(frame["offset"]))
+    caplen = i64(frame["caplen"])
+    wirelen = i64(frame["wirelen"])
+    encap = decode_common(address, caplen, wirelen, link, into_shard, (places, ts_ns, origin))
+    if encap >= 0:
+        tally["drops"][0] += 1
+        tally["encaps"][encap] += 1
+    else:
+        _odd_frame(encap, address, caplen, wirelen, link, ts_ns, origin, places, tally)
 
 
 @kernel
@@ -113,9 +103,7 @@ def ingest(
     state: Any,
     interfaces: Any,
     frames: Any,
-    shards: Any,
-    filled: Any,
-    capacity: Any,
+    places: Any,
     origin: Any,
     tally: Any,
 ) -> Any:
@@ -124,31 +112,41 @@ def ingest(
     Stops where the walk must (`state.status`) or when an array could overflow (status WALK_MORE).
 
     Args:
-        base: Address of offset 0.
+        base: Address of offset 0, uint64.
         position: First offset.
         end: Offset after the last byte.
         state: WALK_STATE record.
         interfaces: INTERFACE array.
-        frames: Scratch array of BLOCK FRAMEs.
-        shards: Addresses of SHARDS segment arrays and, last, of a scratch array of BLOCK SEGMENTs.
-        filled: Segments in each, continued.
-        capacity: Segments that each holds.
+        frames: Scratch array of one FRAME.
+        places: PLACES array of one, moved on.
         origin: Sensor << 48; the packet number of the walk is added.
         tally: TALLY record, continued.
     """
-    while True:
-        for s in range(SHARDS):
-            if filled[s] + BLOCK > capacity:
-                state["status"] = WALK_MORE
-                return
-        number = i64(state["packets"])
-        n = walk(base, position, end, state, interfaces, frames)
-        block = i64(shards[SHARDS])
-        n = _decode_block(base, frames, 0, n, number + 1, origin, block, tally)
-        _split(block, n, shards, filled, i64(0))
-        position = i64(state["next"])
-        if state["status"] != WALK_MORE:
-            return
+    rules = rules_of(state, interfaces)
+    there = np.uint64(places.ctypes.data)
+    frame = frames[0]
+    number = i64(state["packets"])
+    n = 0
+    status = WALK_MORE
+    while status == WALK_MORE:
+        room = i64(room_in(there))
+        if room == 0:
+            break
+        while room > 0:
+            room -= 1
+            after = packet_at(base, position, end, state, rules, frame)
+            if after < 0:
+                status = -after
+                break
+            position = after
+            n += 1
+            _take(base, frame, u64(origin + number + n), there, tally)
+    if status == WALK_MORE or rules.is_pcap:
+        state["next"] = position
+    state["status"] = status
+    state["packets"] += np.uint64(n)
+    if n > 0:
+        state["last_ns"] = tally["previous_ns"]
 
 
 @kernel
@@ -159,51 +157,35 @@ def ingest_lanes(
     state: Any,
     interfaces: Any,
     frames: Any,
-    shards: Any,
-    filled: Any,
-    capacity: Any,
+    places: Any,
     origin: Any,
     tallies: Any,
 ) -> Any:
     """Walk several stretches in lock step and decode them: what `ingest` does, faster for large packets.
 
     Args:
-        base: Address of offset 0.
+        base: Address of offset 0, uint64.
         lanes: LANE array of the stretches.
         end: Offset after the last byte.
         state: WALK_STATE record, for counters.
         interfaces: INTERFACE array.
-        frames: Scratch array of BLOCK FRAMEs.
-        shards: For each lane, one after the other, addresses of SHARDS segment arrays and of a scratch array of BLOCK
-            SEGMENTs.
-        filled: For each lane, one after the other, segments in each array.
-        capacity: Segments that each array holds, enough for the longest stretch.
+        frames: Scratch array of one FRAME.
+        places: PLACES array, one for each lane, with room for all segments of the longest stretch; moved on.
         origin: Sensor << 48; packets are counted in each lane from 1.
         tallies: TALLY array, one for each lane.
     """
-    room = len(frames) // len(lanes)
-    while walk_lanes(base, lanes, end, state, interfaces, frames) > 0:
-        for lane in range(len(lanes)):
-            tally = tallies[lane]
-            block = i64(shards[lane * (SHARDS + 1) + SHARDS])
-            n = i64(lanes[lane]["count"])
-            n = _decode_block(base, frames, lane * room, n, i64(tally["packets"]) + 1, origin, block, tally)
-            _split(block, n, shards, filled, i64(lane))
-
-
-@kernel
-def scatter(segments: Any, order: Any, n: Any, shards: Any, filled: Any) -> Any:
-    """Copy segments in a given order to the arrays of their shards.
-
-    Args:
-        segments: Address of SEGMENTs.
-        order: Array of n places among them.
-        n: How many.
-        shards: Addresses of the SHARDS arrays.
-        filled: Segments in each, continued.
-    """
-    for j in range(n):
-        source = segments + np.uint64(i64(order[j]) * S_SEGMENT)
-        s = i64(segment_at(source).shard) >> SHARD_SHIFT
-        copy_segment(source, shards[s] + np.uint64(filled[s] * S_SEGMENT))
-        filled[s] += 1
+    rules = rules_of(state, interfaces)
+    frame = frames[0]
+    there = np.uint64(places.ctypes.data)
+    taken = -1
+    total = 0
+    while taken != 0:
+        taken = 0
+        for k in range(len(lanes)):
+            if packet_in_lane(base, lanes[k], end, state, rules, frame):
+                tally = tallies[k]
+                number = i64(tally["packets"]) + 1
+                _take(base, frame, u64(origin + number), there + u64(k * _S_PLACES), tally)
+                taken += 1
+        total += taken
+    state["packets"] += np.uint64(total)

@@ -17,8 +17,8 @@ from lastack.firewall.table import PHASE_CODE, Box, Ct
 from lastack.firewall.words import Phase
 from lastack.kernels.expiry_layout import FATE, LACKING, NEVER_NS
 from lastack.kernels.expiry_replay import ADOPT, BOX_MORE, DONE, ORIGIN_ADD, STATUS, TOLD, replay
-from lastack.kernels.ingest import SHARDS
 from lastack.kernels.layout import NO_LIMIT_NS
+from lastack.kernels.sharding import SHARDS
 from lastack.model.errors import UsageError
 from lastack.replay.outcome import Fate, Life, Why, harm_of
 from lastack.tracking.memory import Reserve

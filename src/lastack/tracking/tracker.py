@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from lastack.kernels.ingest import SHARDS
 from lastack.kernels.layout import NO_LIMIT_NS
+from lastack.kernels.sharding import SHARDS
 from lastack.tracking.attempt import Attempts
 from lastack.tracking.attempts import attempts_on, both_ways, half_open
 from lastack.tracking.merge import merged

@@ -83,7 +83,7 @@ ONE = """
 import sys
 import lastack.app, numpy as np
 from lastack.kernels import cache
-from lastack.kernels.ingest import SHARDS, scatter
+from lastack.kernels.sharding import SHARDS, scatter
 scatter(np.uint64(0), np.zeros(1, np.int64), 0, np.zeros(SHARDS, np.uint64), np.zeros(SHARDS, np.int64))
 print(cache.mode(), 'numba' in sys.modules)
 """
