@@ -80,6 +80,7 @@ class _Run:
         self._threads = threads
         self._executor = executor
         self._run: Run = runner(executor)
+        self._share: Run = lambda jobs: shared(jobs, self._run, threads)
         self._links = Links()
         self._classify = Classifier(options.classes) if options.classes is not None else None
         self._tracker = Tracker(options.max_sessions or default_max_sessions(), options.idle_timeout_ns)
@@ -159,8 +160,8 @@ class _Run:
         self._ending = self._tracker.live + self._summary.sessions
         # What left before was judged by itself; it still shows that both directions were seen.
         seen = self._tracker.both_ways() or self._summary.sessions > 0
-        around = Around(Crowd.of_tables(self._tracker.tables(), self._run), seen)
-        jobs = (_Judged(job, around) for job in self._tracker.flush(self._run))
+        around = Around(Crowd.of_tables(self._tracker.tables(), self._share), seen)
+        jobs = (_Judged(job, around) for job in self._tracker.flush(self._share))
         for batch in in_order(jobs, self._executor, self._threads):
             self._emit(batch)
             self._tell()

@@ -136,10 +136,11 @@ def _use_the_rest() -> None:
     from lastack.app.decoding import Decoder, runner
     from lastack.capture.source import open_capture
     from lastack.capture.writer import PcapWriter
-    from lastack.tracking import lists
+    from lastack.tracking import crowds, lists
     from lastack.tracking.tracker import Tracker
 
     lists.prepare()
+    crowds.prepare()
     run = runner(None)
     tracker = Tracker(64)
     for job in tracker.flush(run):

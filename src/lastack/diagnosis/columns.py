@@ -82,14 +82,23 @@ class Columns:
             elif column.null_count == 0:
                 self._kept[key] = np.ones(self.n, bool)
             else:
-                self._kept[key] = valid_at(column, np.arange(self.n) if self._rows is None else self._rows)
+                self._kept[key] = valid_at(column, self.rows)
         return self._kept[key]
 
     def address(self, name: str) -> Any:
         """Return an address column as 16 bytes a row (dtype S16)."""
+        return self._some(self.whole(name))
+
+    def whole(self, name: str) -> Any:
+        """Return a column without absent values for all rows of the batch: numbers, or addresses as dtype S16."""
         column = self._whole(name)
-        raw = np.frombuffer(column.buffers()[1], "S16")[column.offset : column.offset + len(column)]
-        return self._some(raw)
+        kind = "S16" if pa.types.is_fixed_size_binary(column.type) else column.type.to_pandas_dtype()
+        return np.frombuffer(column.buffers()[1], kind)[column.offset : column.offset + len(column)]
+
+    @property
+    def rows(self) -> Any:
+        """The rows of the batch that these columns have, as an index array."""
+        return np.arange(self.n) if self._rows is None else self._rows
 
     def evidence(self, member: str) -> Any:
         """Return a member of the evidence for each row; 0 (or False) where a row has none."""

@@ -8,9 +8,8 @@ the attempts alone: not on threads, shards or the order in which rows are writte
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Self
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +25,7 @@ CLIENTS = 10
 SHARE = 0.1
 _SAMPLE = 1 << 16  # attempts
 MINUTE_NS = 60 * NS_PER_S
+HALF_NS = MINUTE_NS // 2
 
 _ODD = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F), np.uint64(0x165667B19E3779F9))
 
@@ -54,21 +54,25 @@ def _places(servers: Any, start_ns: Any, shift_ns: int) -> Any:
     return _mixed(servers, (start_ns + shift_ns) // MINUTE_NS)
 
 
-@dataclass(frozen=True, slots=True)
-class _HalfOpen:
-    """Half-open attempts as hashes of their server and client, and their times."""
-
-    servers: Any
-    clients: Any
-    start_ns: Any
-
-
 #: Runs functions and returns their results in order.
 Run = Callable[[list[Callable[[], Any]]], list[Any]]
 
 
 def _in_turn(jobs: list[Callable[[], Any]]) -> list[Any]:
     return [job() for job in jobs]
+
+
+class _Counts(Protocol):
+    """What must be counted to find crowds; `shift` is that from which minutes are counted."""
+
+    def half_open(self, shift: int) -> tuple[Any, Any]:
+        """Return places of half-open attempts, and how many there were at each."""
+
+    def clients(self, shift: int, places: Any) -> Any:
+        """Return how many different clients some places had, or `CLIENTS` if more."""
+
+    def attempts(self, places: Mapping[int, Any]) -> dict[int, Any]:
+        """Return how many attempts there were at some places, by shift."""
 
 
 class Crowd:
@@ -80,16 +84,10 @@ class Crowd:
     """
 
     def __init__(self, half_open: Attempts, attempts: Callable[[Any], Attempts]) -> None:
-        everyone: list[tuple[Any, Any]] = []
-
-        def tried(places: Any, shift_ns: int) -> Any:
-            if not everyone:
-                found = attempts(np.unique(half_open.server_port))
-                everyone.append((_servers(found), found.start_ns))
-            return _counted(places, _places(*everyone[0], shift_ns))
-
-        hashed = _HalfOpen(_servers(half_open), _address(half_open.client_ip), half_open.start_ns)
-        self._places = _crowded(hashed, tried)
+        self._places: dict[int, Any] = {}
+        if len(half_open) >= CROWD:
+            self._places = _crowded(_OfAttempts(half_open, attempts))
+        self._halves: tuple[Any, Any] | None = None
 
     @classmethod
     def of_tables(cls, tables: Sequence[tuple[Any, Any]], run: Run = _in_turn) -> Self:
@@ -100,13 +98,14 @@ class Crowd:
             run: Runs functions, at the same time if it can, and returns their results in order.
         """
         # Imported late: a question to a dataset must not load the compiler.
-        from lastack.tracking.attempts import count_attempts, half_open_hashes
-
-        def tried(places: Any, shift_ns: int) -> Any:
-            return count_attempts(tables, places, shift_ns, MINUTE_NS, run)
+        from lastack.tracking.crowds import indexed
 
         crowd = cls.__new__(cls)
-        crowd._places = _crowded(_HalfOpen(*half_open_hashes(tables, run)), tried)
+        counts = _OfTables(tables, run)
+        crowd._places = _crowded(counts)
+        halves = [half for shift, places in crowd._places.items() for half in counts.halves(shift, places)]
+        every = np.unique(np.concatenate([*halves, np.empty(0, np.uint64)]))
+        crowd._halves = (every, indexed(every))
         return crowd
 
     def holds(self, attempts: Attempts) -> Any:
@@ -117,30 +116,126 @@ class Crowd:
             found |= _in(_places(servers, attempts.start_ns, shift), crowded)
         return found
 
+    def holds_rows(self, cols: Columns) -> Any:
+        """Return which rows are attempts made in a crowd."""
+        if self._halves is None:
+            return self.holds(attempts_of(cols))
+        from lastack.tracking.crowds import at_places
 
-def _crowded(half_open: _HalfOpen, tried: Callable[[Any, int], Any]) -> dict[int, Any]:
+        server, port, start = (cols.whole(name) for name in ("server_ip", "server_port", "start_ns"))
+        return at_places(server, port, start, cols.rows, *self._halves, HALF_NS)
+
+
+def _crowded(counts: _Counts) -> dict[int, Any]:
     """Return the crowded places, by the shift from which their minutes are counted."""
-    found: dict[int, Any] = {}
-    if len(half_open.start_ns) < CROWD:
-        return found
-    for shift in (0, MINUTE_NS // 2):
-        # a hash table, not a sort: in a flood millions of attempts have few places
-        coded = pa.array(_places(half_open.servers, half_open.start_ns, shift)).dictionary_encode()
-        places, inverse = coded.dictionary.to_numpy(), coded.indices.to_numpy()
-        counts = np.bincount(inverse, minlength=len(places))
-        crowded = counts >= CROWD
-        if crowded.any():
-            crowded &= _many_clients(half_open.clients, inverse, crowded)
-        if crowded.any():
-            places, counts = places[crowded], counts[crowded]
-            enough = counts >= SHARE * tried(places, shift)
-            found[shift] = places[enough]
-    return found
+    found: dict[int, tuple[Any, Any]] = {}
+    for shift in (0, HALF_NS):
+        places, half_open = counts.half_open(shift)
+        many = half_open >= CROWD
+        places, half_open = places[many], half_open[many]
+        if len(places):
+            many = counts.clients(shift, places) >= CLIENTS
+            found[shift] = (places[many], half_open[many])
+    found = {shift: (places, half_open) for shift, (places, half_open) in found.items() if len(places)}
+    if not found:
+        return {}
+    tried = counts.attempts({shift: places for shift, (places, _) in found.items()})
+    return {shift: places[half >= SHARE * tried[shift]] for shift, (places, half) in found.items()}
+
+
+class _OfAttempts:
+    """Counts of attempts that are at hand as columns."""
+
+    def __init__(self, half_open: Attempts, attempts: Callable[[Any], Attempts]) -> None:
+        self._half_open = half_open
+        self._tried = attempts
+        self._servers, self._clients = _servers(half_open), _address(half_open.client_ip)
+        self._at: dict[int, tuple[Any, Any]] = {}
+
+    def half_open(self, shift: int) -> tuple[Any, Any]:
+        """Return places and how many half-open attempts each has."""
+        places, inverse = _coded(_places(self._servers, self._half_open.start_ns, shift))
+        self._at[shift] = places, inverse
+        return places, np.bincount(inverse, minlength=len(places))
+
+    def clients(self, shift: int, places: Any) -> Any:
+        """Return how many clients some places had: of a part of the attempts, if that shows enough."""
+        known, inverse = self._at[shift]
+        at = np.full(len(known), len(places), np.int64)
+        at[_index_in(known, places)] = np.arange(len(places))
+        inverse = at[inverse]
+        some = _clients(self._clients[:_SAMPLE], inverse[:_SAMPLE], len(places))
+        if (some >= CLIENTS).all() or len(inverse) <= _SAMPLE:
+            return some
+        return _clients(self._clients, inverse, len(places))
+
+    def attempts(self, places: Mapping[int, Any]) -> dict[int, Any]:
+        """Return how many attempts there were at some places."""
+        found = self._tried(np.unique(self._half_open.server_port))
+        servers = _servers(found)
+        return {
+            shift: _counted(some, _places(servers, found.start_ns, shift)) for shift, some in places.items()
+        }
+
+
+class _OfTables:
+    """Counts of attempts in a flow table: by half minutes, of which every minute has two."""
+
+    def __init__(self, tables: Sequence[tuple[Any, Any]], run: Run) -> None:
+        from lastack.tracking.crowds import count_half_open
+
+        self._tables, self._run = tables, run
+        self._servers, self._halves, self._half_open = count_half_open(tables, HALF_NS, run)
+        self._made: dict[int, tuple[Any, Any, Any]] = {}
+
+    def half_open(self, shift: int) -> tuple[Any, Any]:
+        """Return places and how many half-open attempts each has."""
+        minutes = (self._halves + shift // HALF_NS) >> 1
+        places, inverse = _coded(_mixed(self._servers, minutes))
+        last = np.zeros(len(places), np.int64)
+        last[inverse] = np.arange(len(inverse))
+        self._made[shift] = places, self._servers[last], minutes[last]
+        return places, np.bincount(inverse, self._half_open, len(places)).astype(np.int64)
+
+    def clients(self, shift: int, places: Any) -> Any:
+        """Return how many clients some places had, `CLIENTS` if more."""
+        from lastack.tracking.crowds import count_clients
+
+        return count_clients(self._tables, places, shift, MINUTE_NS, CLIENTS, self._run)
+
+    def attempts(self, places: Mapping[int, Any]) -> dict[int, Any]:
+        """Return how many attempts there were at some places."""
+        from lastack.tracking.crowds import count_attempts
+
+        halves = {shift: self.halves(shift, some) for shift, some in places.items()}
+        every = np.unique(np.concatenate([half for both in halves.values() for half in both]))
+        tried = count_attempts(self._tables, every, HALF_NS, self._run)
+        return {
+            shift: sum(tried[np.searchsorted(every, half)] for half in both) for shift, both in halves.items()
+        }
+
+    def halves(self, shift: int, places: Any) -> tuple[Any, Any]:
+        """Return the two halves of some places, as places by half minutes."""
+        known, servers, minutes = self._made[shift]
+        at = _index_in(known, places)
+        first = 2 * minutes[at] - shift // HALF_NS
+        return _mixed(servers[at], first), _mixed(servers[at], first + 1)
+
+
+def _coded(places: Any) -> tuple[Any, Any]:
+    """Return the different places, and which of them each is: a hash table, not a sort, for they are few."""
+    coded = pa.array(places).dictionary_encode()
+    return coded.dictionary.to_numpy().copy(), coded.indices.to_numpy()
 
 
 def _in(wanted: Any, places: Any) -> Any:
     """Return which of some places are among a few."""
     return pc.is_in(pa.array(wanted), value_set=pa.array(places)).to_numpy(zero_copy_only=False)
+
+
+def _index_in(all_of_them: Any, some: Any) -> Any:
+    """Return where each of some places is among all of them."""
+    return pc.index_in(pa.array(some), value_set=pa.array(all_of_them)).to_numpy()
 
 
 def _counted(places: Any, all_of_them: Any) -> Any:
@@ -149,28 +244,14 @@ def _counted(places: Any, all_of_them: Any) -> Any:
     return np.bincount(at, minlength=len(places))
 
 
-def _many_clients(clients: Any, inverse: Any, crowded: Any) -> Any:
-    """Return at which places there are at least CLIENTS different client addresses.
-
-    A part of the attempts is looked at first: if it has enough, so has the whole.
-    """
-    some = np.flatnonzero(crowded[inverse[:_SAMPLE]])
-    enough = _clients(clients, inverse, some, len(crowded)) >= CLIENTS
-    if (enough | ~crowded).all() or len(inverse) <= _SAMPLE:
-        return enough
-    rest = np.flatnonzero((crowded & ~enough)[inverse])
-    return enough | (_clients(clients, inverse, rest, len(crowded)) >= CLIENTS)
-
-
-def _clients(clients: Any, inverse: Any, chosen: Any, count: int) -> Any:
-    """Return the number of different client addresses at each place, of the chosen attempts."""
-    pairs = np.empty((len(chosen), 2), np.uint64)
-    pairs[:, 0], pairs[:, 1] = inverse[chosen], clients[chosen]
-    order = np.lexsort((pairs[:, 1], pairs[:, 0]))
-    place, address = pairs[order, 0], pairs[order, 1]
+def _clients(clients: Any, places: Any, count: int) -> Any:
+    """Return the number of different client addresses at each of the first places; others are left out."""
+    chosen = np.flatnonzero(places < count)
+    order = np.lexsort((clients[chosen], places[chosen]))
+    place, address = places[chosen][order], clients[chosen][order]
     other = np.ones(len(order), bool)
     other[1:] = (place[1:] != place[:-1]) | (address[1:] != address[:-1])
-    return np.bincount(place[other].astype(np.int64), minlength=count)
+    return np.bincount(place[other], minlength=count)
 
 
 def attempts_of(cols: Columns) -> Attempts:

@@ -1,4 +1,4 @@
-"""Half-open attempts of a flow table as hashes, and how many attempts there were at a few places; one pass each.
+"""Half-open attempts of a flow table, their clients, and all attempts, counted by place; a pass over the records each.
 
 The hashes are those of `lastack.diagnosis.crowd`, which makes them of rows: both must give the same numbers.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lastack.kernels._jit import helper, kernel
+from lastack.kernels._jit import helper, kernel, load_be64, load_le16, load_le64
 from lastack.kernels.decode_words import i64, u64
 from lastack.kernels.layout import (
     CLIENT_HI,
@@ -45,51 +45,164 @@ def _server(k: Any, client_high: Any) -> Any:
     return _stir(_stir(u64(0), _address(k.hi0, k.hi1), _ODD0), ports & 0xFFFF, _ODD1)
 
 
+@helper
+def _client(k: Any, high: Any) -> Any:
+    return _address(k.hi0, k.hi1) if high else _address(k.lo0, k.lo1)
+
+
+@helper
+def _is_half_open(bits: Any) -> Any:
+    """Return whether an attempt has SYN and SYN-ACK, and nobody established or reset it."""
+    if (bits & (ESTABLISHED | 3 * RST_SEEN)) != 0 or (bits & (3 * SYN_SEEN)) == 0:
+        return False
+    return (bits & (3 * SYNACK_SEEN)) != 0
+
+
+@helper
+def _place(server: Any, minute: Any) -> Any:
+    return _stir(_stir(u64(0), server, _ODD0), minute, _ODD1)
+
+
 @kernel
-def gather_half_open(hot: Any, key: Any, n: Any, servers: Any, clients: Any, starts: Any) -> Any:
-    """Return how many of n records are attempts with SYN and SYN-ACK that nobody established or reset.
+def index_places(places: Any, slots: Any) -> Any:
+    """Make a hash table over places: index + 1 at `place & (len - 1)` or after it, 0 is empty.
+
+    Args:
+        places: Hashes, all different (u8 array).
+        slots: Zeros, a power of two of them and more than there are places (u4 array).
+    """
+    mask = len(slots) - 1
+    for j in range(len(places)):
+        at = i64(u64(places[j]) & u64(mask))
+        while slots[at] != 0:
+            at = (at + 1) & mask
+        slots[at] = j + 1
+    return 0
+
+
+@kernel
+def count_half_open(
+    hot: Any,
+    key: Any,
+    n: Any,
+    slots: Any,
+    places: Any,
+    servers: Any,
+    minutes: Any,
+    counts: Any,
+    minute_ns: Any,
+) -> Any:
+    """Count the half-open attempts among n records by place, a server in a minute; return the number of places.
 
     Args:
         hot: Address of the HOT records.
         key: Address of the KEY records.
         n: Records.
-        servers: Takes the hash of server address and port of each (u8 array, room for n).
-        clients: Takes the hash of the client's address (u8 array).
-        starts: Takes the time of the first packet (i8 array).
+        slots: Zeros for a hash table, as `index_places` (u4 array, more than n).
+        places: Takes the hash of each place (u8 array, room for n).
+        servers: Takes the hash of its server's address and port (u8 array).
+        minutes: Takes its minute (i8 array).
+        counts: Zeros; takes the number of half-open attempts (i8 array).
+        minute_ns: Length of what is a minute here.
     """
-    made = 0
+    mask = len(slots) - 1
+    used = 0
+    minute, from_ns = i64(0), i64(_NEVER)
     for index in range(n):
         bits = i64(hot_at(hot + index * S_HOT).bits)
-        if (
-            (bits & (ESTABLISHED | 3 * RST_SEEN)) != 0
-            or (bits & (3 * SYN_SEEN)) == 0
-            or (bits & (3 * SYNACK_SEEN)) == 0
-        ):
+        if not _is_half_open(bits):
             continue
         k = key_at(key + index * S_KEY)
-        high = (bits & CLIENT_HI) != 0
-        servers[made] = _server(k, high)
-        clients[made] = _address(k.hi0, k.hi1) if high else _address(k.lo0, k.lo1)
-        starts[made] = k.start_ns
-        made += 1
-    return made
+        if k.start_ns < from_ns or k.start_ns >= from_ns + minute_ns:
+            # records begin in the order of time, nearly: a division for each would take as long as the rest
+            minute = k.start_ns // minute_ns
+            from_ns = minute * minute_ns
+        server = _server(k, (bits & CLIENT_HI) != 0)
+        place = _place(server, minute)
+        at = i64(place & u64(mask))
+        while slots[at] != 0 and places[i64(slots[at]) - 1] != place:
+            at = (at + 1) & mask
+        if slots[at] == 0:
+            places[used] = place
+            servers[used] = server
+            minutes[used] = minute
+            used += 1
+            slots[at] = used
+        counts[i64(slots[at]) - 1] += 1
+    return used
 
 
 @kernel
-def count_attempts(
-    hot: Any, key: Any, n: Any, places: Any, slots: Any, counts: Any, shift_ns: Any, minute_ns: Any
+def gather_clients(
+    hot: Any,
+    key: Any,
+    n: Any,
+    slots: Any,
+    places: Any,
+    clients: Any,
+    numbers: Any,
+    shift_ns: Any,
+    minute_ns: Any,
 ) -> Any:
+    """Gather different clients of the half-open attempts at some places, until each place has enough.
+
+    Args:
+        hot: Address of the HOT records.
+        key: Address of the KEY records.
+        n: Records.
+        slots: Hash table over the places, see `index_places` (u4 array).
+        places: Hashes of the places (u8 array).
+        clients: Takes hashes of clients, the same room for each place (u8 array).
+        numbers: Zeros; takes the number of clients of each place (i8 array).
+        shift_ns: Minutes are counted from this on.
+        minute_ns: Length of a minute.
+    """
+    mask = len(slots) - 1
+    room = len(clients) // len(places)
+    wanting = len(places)
+    for index in range(n):
+        bits = i64(hot_at(hot + index * S_HOT).bits)
+        if not _is_half_open(bits):
+            continue
+        k = key_at(key + index * S_KEY)
+        high = (bits & CLIENT_HI) != 0
+        place = _place(_server(k, high), (k.start_ns + shift_ns) // minute_ns)
+        at = i64(place & u64(mask))
+        while slots[at] != 0 and places[i64(slots[at]) - 1] != place:
+            at = (at + 1) & mask
+        if slots[at] == 0:
+            continue
+        found = i64(slots[at]) - 1
+        number = i64(numbers[found])
+        if number == room:
+            continue
+        client = _client(k, high)
+        known = False
+        for j in range(number):
+            known = known or clients[found * room + j] == client
+        if known:
+            continue
+        clients[found * room + number] = client
+        numbers[found] = number + 1
+        if number + 1 == room:
+            wanting -= 1
+            if wanting == 0:
+                break
+    return 0
+
+
+@kernel
+def count_attempts(hot: Any, key: Any, n: Any, slots: Any, places: Any, counts: Any, minute_ns: Any) -> Any:
     """Count the attempts (sessions with a SYN) at some places, each a server in a minute.
 
     Args:
         hot: Address of the HOT records.
         key: Address of the KEY records.
         n: Records.
+        slots: Hash table over the places, see `index_places` (u4 array).
         places: Hashes of the places (u8 array).
-        slots: Hash table over them: index + 1 at `place & (len - 1)` or after it, 0 is empty (i8 array).
         counts: Added to, one for each place (i8 array).
-        shift_ns: Minutes are counted from this on.
-        minute_ns: Length of a minute.
+        minute_ns: Length of what is a minute here.
     """
     mask = len(slots) - 1
     minute, from_ns = i64(0), i64(_NEVER)
@@ -98,16 +211,57 @@ def count_attempts(
         if (bits & (3 * SYN_SEEN)) == 0:
             continue
         k = key_at(key + index * S_KEY)
-        server = _server(k, (bits & CLIENT_HI) != 0)
         if k.start_ns < from_ns or k.start_ns >= from_ns + minute_ns:
-            # records begin in the order of time, nearly: a division for each would take as long as the rest
-            minute = (k.start_ns + shift_ns) // minute_ns
-            from_ns = minute * minute_ns - shift_ns
-        place = _stir(_stir(u64(0), server, _ODD0), minute, _ODD1)
+            minute = k.start_ns // minute_ns
+            from_ns = minute * minute_ns
+        place = _place(_server(k, (bits & CLIENT_HI) != 0), minute)
         at = i64(place & u64(mask))
         while slots[at] != 0:
-            if places[slots[at] - 1] == place:
-                counts[slots[at] - 1] += 1
+            if places[i64(slots[at]) - 1] == place:
+                counts[i64(slots[at]) - 1] += 1
+                break
+            at = (at + 1) & mask
+    return 0
+
+
+@kernel
+def mark_places(
+    addresses: Any,
+    ports: Any,
+    starts: Any,
+    rows: Any,
+    slots: Any,
+    places: Any,
+    minute_ns: Any,
+    found: Any,
+) -> Any:
+    """Mark which rows are at some places.
+
+    Args:
+        addresses: Address of the server addresses of rows (16 bytes each).
+        ports: Address of the server ports (u2).
+        starts: Address of the start times (i8).
+        rows: Which rows (i8 array).
+        slots: Hash table over the places, see `index_places` (u4 array).
+        places: Hashes of the places (u8 array).
+        minute_ns: Length of what is a minute here.
+        found: Set to 1 for each row that is at one (u1 array).
+    """
+    mask = len(slots) - 1
+    minute, from_ns = i64(0), i64(_NEVER)
+    for j in range(len(rows)):
+        row = i64(rows[j])
+        at_ns = i64(load_le64(starts + row * 8))
+        if at_ns < from_ns or at_ns >= from_ns + minute_ns:
+            minute = at_ns // minute_ns
+            from_ns = minute * minute_ns
+        server = _address(load_be64(addresses + row * 16), load_be64(addresses + row * 16 + 8))
+        server = _stir(_stir(u64(0), server, _ODD0), i64(load_le16(ports + row * 2)), _ODD1)
+        place = _place(server, minute)
+        at = i64(place & u64(mask))
+        while slots[at] != 0:
+            if places[i64(slots[at]) - 1] == place:
+                found[j] = 1
                 break
             at = (at + 1) & mask
     return 0

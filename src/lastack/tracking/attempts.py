@@ -5,17 +5,13 @@ A pass over one word of each record; the addresses of the few half-open ones are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
-from lastack.kernels import crowds
 from lastack.kernels.layout import CLIENT_HI, DETACHED, ESTABLISHED, RST_SEEN, SYN_SEEN, SYNACK_SEEN
 from lastack.tracking.attempt import Attempts
-
-#: Runs functions and returns their results in order.
-Run = Callable[[list[Callable[[], Any]]], list[Any]]
 
 _STRETCH = 1 << 18  # records looked at together
 
@@ -35,73 +31,6 @@ def half_open(tables: Iterable[tuple[Any, Any]]) -> Attempts:
         return found
 
     return _gather(tables, pick)
-
-
-def half_open_hashes(tables: Iterable[tuple[Any, Any]], run: Run) -> tuple[Any, Any, Any]:
-    """Return the attempts of `half_open` as hashes: server with port, client, and time of the first packet in ns.
-
-    Args:
-        tables: (HOT, KEY) records of each shard.
-        run: Runs functions, at the same time if it can, and returns their results in order.
-    """
-    parts = run([_Gather(hot, key) for hot, key in tables])
-    servers, clients, starts = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return servers, clients, starts
-
-
-def count_attempts(
-    tables: Iterable[tuple[Any, Any]], places: Any, shift_ns: int, minute_ns: int, run: Run
-) -> Any:
-    """Return how many sessions began with a SYN at some places.
-
-    Args:
-        tables: (HOT, KEY) records of each shard.
-        places: Hash of server and minute of each place.
-        shift_ns: Minutes are counted from this on.
-        minute_ns: Length of a minute.
-        run: Runs functions, at the same time if it can, and returns their results in order.
-    """
-    slots = np.zeros(1 << max(4, int(len(places) * 2).bit_length()), np.int64)
-    for index, place in enumerate(places):
-        at = int(place) & (len(slots) - 1)
-        while slots[at]:
-            at = (at + 1) & (len(slots) - 1)
-        slots[at] = index + 1
-    places = np.ascontiguousarray(places, np.uint64)
-    counts = run([_Count(hot, key, places, slots, shift_ns, minute_ns) for hot, key in tables])
-    return np.sum(counts, axis=0, dtype=np.int64)
-
-
-class _Gather:
-    """The half-open attempts of one shard as hashes: a function without arguments."""
-
-    def __init__(self, hot: Any, key: Any) -> None:
-        self._hot, self._key = hot, key
-
-    def __call__(self) -> tuple[Any, Any, Any]:
-        n = len(self._hot)
-        servers, clients, starts = np.empty(n, np.uint64), np.empty(n, np.uint64), np.empty(n, np.int64)
-        made = int(
-            crowds.gather_half_open(self._hot.ctypes.data, self._key.ctypes.data, n, servers, clients, starts)
-        )
-        return servers[:made], clients[:made], starts[:made]
-
-
-class _Count:
-    """The attempts of one shard at some places: a function without arguments."""
-
-    def __init__(self, hot: Any, key: Any, places: Any, *arguments: Any) -> None:
-        self._hot, self._key, self._places = hot, key, places
-        self._arguments = arguments
-
-    def __call__(self) -> Any:
-        slots, shift_ns, minute_ns = self._arguments
-        counts = np.zeros(len(self._places), np.int64)
-        crowds.count_attempts(
-            self._hot.ctypes.data, self._key.ctypes.data, len(self._hot), self._places, slots, counts, shift_ns,
-            minute_ns,
-        )  # fmt: skip
-        return counts
 
 
 def attempts_on(tables: Iterable[tuple[Any, Any]], ports: Any) -> Attempts:

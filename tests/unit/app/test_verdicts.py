@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.matrix.cases import CAPTURES, cases
 from tests.matrix.judge import Addresses
@@ -50,10 +51,12 @@ def test_repeated_syns__are_unanswered_anywhere() -> None:
 
 @pytest.mark.parametrize("name", ["syn_flood", "syn_scan", "many_on_one_server"])
 def test_crowds__of_the_table_are_those_of_its_attempts(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from lastack.diagnosis.crowd import Crowd, Run
+    from lastack.diagnosis.columns import Columns
+    from lastack.diagnosis.crowd import Crowd, Run, attempts_of
     from lastack.tracking.attempts import attempts_on, half_open
 
     seen = []
+    crowds = []
     of_tables = Crowd.of_tables
 
     def both(tables: list[tuple[object, object]], run: Run) -> Crowd:
@@ -62,11 +65,16 @@ def test_crowds__of_the_table_are_those_of_its_attempts(name: str, monkeypatch: 
             Crowd(half_open(tables), lambda ports: attempts_on(tables, ports)),
         )
         seen.append((one._places, other._places))
+        crowds.append(one)
         return one
 
     monkeypatch.setattr(Crowd, "of_tables", both)
-    lastack.track(CAPTURES / f"{name}.pcap")
+    table = lastack.track(CAPTURES / f"{name}.pcap").table
     assert len(seen) == 1
+    cols = Columns(table, np.arange(table.num_rows)[::-1])
+    held = crowds[0].holds(attempts_of(cols))
+    assert held.any() == (name == "syn_flood")
+    assert (crowds[0].holds_rows(cols) == held).all()
     one, other = seen[0]
     assert one.keys() == other.keys()
     assert (name == "syn_flood") == bool(one)

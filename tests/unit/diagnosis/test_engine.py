@@ -10,12 +10,11 @@ import pytest
 from tests.unit.diagnosis.rows import batch_of_table, everything, table_of
 
 from lastack.diagnosis.around import Around
-from lastack.diagnosis.columns import codes_of
+from lastack.diagnosis.columns import Columns, codes_of
 from lastack.diagnosis.crowd import Crowd
 from lastack.diagnosis.engine import _HALF_OPEN, _is_half_open, _odd, diagnose, judge
 from lastack.diagnosis.translate import translate
 from lastack.model.enums import Actor, Cause, Harm
-from lastack.tracking.attempt import Attempts
 
 VERDICT = {"cause", "cause_confidence", "actor", "harm"}
 
@@ -49,9 +48,9 @@ def test_rules__few_say_of_half_open_attempts_what_all_say(crowded: bool) -> Non
 class _Everywhere:
     """A crowd that is everywhere."""
 
-    def holds(self, attempts: Attempts) -> Any:
+    def holds_rows(self, cols: Columns) -> Any:
         """Say yes."""
-        return np.ones(len(attempts), bool)
+        return np.ones(cols.n, bool)
 
 
 def test_diagnose__is_the_same_again() -> None:

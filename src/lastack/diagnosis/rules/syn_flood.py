@@ -6,7 +6,7 @@ import numpy as np
 
 from lastack.diagnosis.case import Case
 from lastack.diagnosis.columns import Columns
-from lastack.diagnosis.crowd import CLIENTS, CROWD, attempts_of
+from lastack.diagnosis.crowd import CLIENTS, CROWD
 from lastack.diagnosis.facts import is_code
 from lastack.diagnosis.rule import ATTEMPT, Claim, Rule, Story, claim
 from lastack.diagnosis.rules.half_open_client_gone import explain as explain_one
@@ -20,7 +20,7 @@ def check(cols: Columns) -> Claim:
     crowd = cols.around.crowd if cols.around is not None else None
     if crowd is None or not half_open.any():
         return claim(np.zeros(cols.n, bool), 0)
-    return claim(half_open & crowd.holds(attempts_of(cols)), 80, Actor.client, Harm.open_failed)
+    return claim(half_open & crowd.holds_rows(cols), 80, Actor.client, Harm.open_failed)
 
 
 def explain(case: Case) -> Story:

@@ -1,0 +1,185 @@
+"""Attempts of a flow table counted by place (a server in a minute), shard by shard, without a copy of any of them.
+
+Places, servers and clients are hashes; `lastack.diagnosis.crowd` makes the same ones of rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from lastack.kernels import crowds, layout
+from lastack.tracking.memory import Reserve
+
+#: Runs functions and returns their results in order.
+Run = Callable[[list[Callable[[], Any]]], list[Any]]
+_FEW = 16  # slots of a hash table, at least
+
+
+def count_half_open(tables: Sequence[tuple[Any, Any]], minute_ns: int, run: Run) -> tuple[Any, Any, Any]:
+    """Return servers, minutes and numbers of the attempts with SYN and SYN-ACK that nobody established or reset.
+
+    Args:
+        tables: (HOT, KEY) records of each shard.
+        minute_ns: Length of what is a minute here.
+        run: Runs functions, at the same time if it can, and returns their results in order.
+    """
+    parts = run([_HalfOpen(hot, key, minute_ns) for hot, key in tables])
+    servers, minutes, counts = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return servers, minutes, counts
+
+
+def count_clients(
+    tables: Sequence[tuple[Any, Any]], places: Any, shift_ns: int, minute_ns: int, most: int, run: Run
+) -> Any:
+    """Return how many different clients the half-open attempts at some places have; those beyond some are not counted.
+
+    Args:
+        tables: (HOT, KEY) records of each shard.
+        places: Hashes of the places.
+        shift_ns: Minutes are counted from this on.
+        minute_ns: Length of a minute.
+        most: Number of clients that is enough.
+        run: Runs functions, at the same time if it can, and returns their results in order.
+    """
+    found = np.zeros(len(places), np.int64)
+    missing = np.arange(len(places))
+    at, clients = np.empty(0, np.int64), np.empty(0, np.uint64)
+    # In a flood, one shard has enough of them after a few records, and the others need not be asked.
+    for some in (tables[:1], tables[1:]):
+        asked = places[missing]
+        slots = indexed(asked)
+        parts = run([_Clients(hot, key, slots, asked, most, shift_ns, minute_ns) for hot, key in some])
+        at = np.concatenate([at, *(missing[place] for place, _ in parts)])
+        clients = np.concatenate([clients, *(client for _, client in parts)])
+        order = np.lexsort((clients, at))
+        at, clients = at[order], clients[order]
+        other = np.ones(len(at), bool)
+        other[1:] = (at[1:] != at[:-1]) | (clients[1:] != clients[:-1])
+        found = np.minimum(np.bincount(at[other], minlength=len(places)), most)
+        missing = np.flatnonzero(found < most)
+        if not len(missing):
+            break
+    return found
+
+
+def count_attempts(tables: Sequence[tuple[Any, Any]], places: Any, minute_ns: int, run: Run) -> Any:
+    """Return how many sessions began with a SYN at some places.
+
+    Args:
+        tables: (HOT, KEY) records of each shard.
+        places: Hashes of the places, all different.
+        minute_ns: Length of what is a minute here.
+        run: Runs functions, at the same time if it can, and returns their results in order.
+    """
+    slots = indexed(places)
+    counts = run([_Attempts(hot, key, slots, places, minute_ns) for hot, key in tables])
+    return np.sum(counts, axis=0, dtype=np.int64)
+
+
+def indexed(places: Any) -> Any:
+    """Return a hash table over places, as `lastack.kernels.crowds.index_places` makes it."""
+    slots = np.zeros(max(_FEW, 1 << (2 * len(places)).bit_length()), np.uint32)
+    crowds.index_places(places, slots)
+    return slots
+
+
+def at_places(
+    addresses: Any, ports: Any, starts: Any, rows: Any, places: Any, slots: Any, minute_ns: int
+) -> Any:
+    """Return which of some rows are at some places, bool.
+
+    Args:
+        addresses: Server addresses of all rows, 16 bytes each.
+        ports: Server ports, uint16.
+        starts: Start times, int64.
+        rows: Which rows, as an index array.
+        places: Hashes of the places.
+        slots: Their hash table (`indexed`).
+        minute_ns: Length of what is a minute here.
+    """
+    found = np.zeros(len(rows), np.uint8)
+    rows = np.array(rows, np.int64)  # a kernel is compiled for contiguous arrays that can be written
+    crowds.mark_places(
+        addresses.ctypes.data, ports.ctypes.data, starts.ctypes.data, rows, slots, places, minute_ns, found
+    )
+    return found.view(bool)
+
+
+class _HalfOpen:
+    """The half-open attempts of one shard, counted by place: a function without arguments."""
+
+    def __init__(self, hot: Any, key: Any, minute_ns: int) -> None:
+        self._hot, self._key, self._minute_ns = hot, key, minute_ns
+
+    def __call__(self) -> tuple[Any, Any, Any]:
+        n = len(self._hot)
+        # as many places as attempts may come, but few do: reserved memory costs nothing until it is touched
+        slots = Reserve(4 << (2 * n).bit_length()).array(np.uint32, 1 << (2 * n).bit_length())
+        places, servers = (Reserve(n * 8).array(np.uint64, n) for _ in range(2))
+        minutes, counts = (Reserve(n * 8).array(np.int64, n) for _ in range(2))
+        used = int(
+            crowds.count_half_open(
+                self._hot.ctypes.data,
+                self._key.ctypes.data,
+                n,
+                slots,
+                places,
+                servers,
+                minutes,
+                counts,
+                self._minute_ns,
+            )
+        )
+        return servers[:used].copy(), minutes[:used].copy(), counts[:used].copy()
+
+
+class _Clients:
+    """Different clients at some places in one shard, as place and client: a function without arguments."""
+
+    def __init__(self, hot: Any, key: Any, slots: Any, places: Any, most: int, *times: int) -> None:
+        self._hot, self._key, self._slots, self._places = hot, key, slots, places
+        self._most, self._times = most, times
+
+    def __call__(self) -> tuple[Any, Any]:
+        clients = np.empty(len(self._places) * self._most, np.uint64)
+        numbers = np.zeros(len(self._places), np.int64)
+        crowds.gather_clients(
+            self._hot.ctypes.data, self._key.ctypes.data, len(self._hot), self._slots, self._places, clients,
+            numbers, *self._times,
+        )  # fmt: skip
+        taken = np.arange(self._most) < numbers[:, None]
+        return np.nonzero(taken)[0], clients.reshape(-1, self._most)[taken]
+
+
+class _Attempts:
+    """The attempts of one shard at some places: a function without arguments."""
+
+    def __init__(self, hot: Any, key: Any, slots: Any, places: Any, minute_ns: int) -> None:
+        self._hot, self._key, self._slots, self._places, self._minute_ns = hot, key, slots, places, minute_ns
+
+    def __call__(self) -> Any:
+        counts = np.zeros(len(self._places), np.int64)
+        crowds.count_attempts(
+            self._hot.ctypes.data, self._key.ctypes.data, len(self._hot), self._slots, self._places, counts,
+            self._minute_ns,
+        )  # fmt: skip
+        return counts
+
+
+def prepare() -> None:
+    """Compile what counts, or load it, so that no run has to wait for it."""
+    nothing = (np.empty(0, layout.HOT), np.empty(0, layout.KEY))
+    one = np.zeros(1, np.uint64)
+    tables = [nothing, nothing]
+
+    def run(jobs: list[Callable[[], Any]]) -> list[Any]:
+        return [job() for job in jobs]
+
+    count_half_open(tables, 1, run)
+    count_clients(tables, one, 0, 1, 1, run)
+    count_attempts(tables, one, 1, run)
+    no_numbers = np.empty(0, np.int64)
+    at_places(np.empty(0, "S16"), np.empty(0, np.uint16), no_numbers, no_numbers, one, indexed(one), 1)
