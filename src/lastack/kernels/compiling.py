@@ -174,7 +174,26 @@ def _make_lean(codegen: Any) -> bool:
     codegen._library_class = _Library
     codegen.set_env = lambda *_: None  # Python objects of a function that runs in this process
     _builder.define_nopython_pipeline = _short_pipeline
+    _Function.get_call_type = _remembered_type
+    _Dispatcher.get_call_type = _type_without_literals
     return True
+
+
+def _remembered_type(function: Any, context: Any, arguments: Any, named: Any) -> Any:
+    """Return the types of a call of one of Numba's functions: what is added to what is asked some thousand times."""
+    key = function, *arguments
+    found = None if named else _types_of_calls.get(key)
+    if found is None:
+        found = _type_of_call(function, context, arguments, named)
+        if not named:
+            _types_of_calls[key] = found
+    return found
+
+
+def _type_without_literals(dispatcher: Any, context: Any, arguments: Any, named: Any) -> Any:
+    """Return the types of a call of a helper, which is not to be compiled anew for each constant."""
+    plain = tuple(map(types.unliteral, arguments))
+    return _type_of_helper(dispatcher, context, plain, named)
 
 
 def _short_pipeline(state: Any, name: str = "nopython") -> Any:
@@ -232,6 +251,9 @@ try:
     _Library = _library_class()
     _builder = numba.core.compiler.DefaultPassBuilder
     _whole_pipeline = _builder.define_nopython_pipeline
+    _Function, _Dispatcher = types.BaseFunction, types.Dispatcher
+    _type_of_call, _type_of_helper = _Function.get_call_type, _Dispatcher.get_call_type
+    _types_of_calls: dict[Any, Any] = {}
 except AttributeError:  # none of it is promised
     _Library = None
 
