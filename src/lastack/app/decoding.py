@@ -28,6 +28,7 @@ _SLACK = 2048  # segments
 _FIRST_WINDOW = 4 << 20
 _LEAST_WINDOW, _MOST_WINDOW = 1 << 20, 320 << 20
 _PACKETS_PER_WINDOW = 1 << 19  # many, so that the part of the table that a shard needs stays in the cache
+_WORTH_HUGE = 16 << 20  # bytes of a stretch whose segments take large pages
 _WORTH_SPLITTING = 512 << 10
 _LANES = 8
 _WORTH_LANES = 300  # bytes of an average record: with smaller ones the processor sees the next record coming
@@ -50,6 +51,10 @@ def runner(executor: Executor | None) -> Run:
 class Part:
     """Segments of one part of a window, an array for each shard.
 
+    Args:
+        huge: Take large pages for the segments of large stretches: a fifth of the time for the first touch, but up to
+            2 MB more for each shard.
+
     Attributes:
         places: Where the next segment of each shard goes, a PLACES array of one.
         frames: Scratch.
@@ -57,7 +62,8 @@ class Part:
         before: Packets of the capture before this part.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, huge: bool = False) -> None:
+        self._huge = huge
         self._capacity = 0
         self._reserves: list[Reserve] = []
         self._spare = np.zeros(1, SEGMENT)
@@ -74,6 +80,9 @@ class Part:
             # Rounded up: windows differ a little, and new memory for each larger one would be touched anew.
             self._capacity = 1 << (capacity - 1).bit_length()
             self._reserves = [Reserve(self._capacity * SEGMENT.itemsize) for _ in range(SHARDS)]
+            if self._huge and size >= _WORTH_HUGE:
+                for reserve in self._reserves:
+                    reserve.use_huge_pages()
         starts = np.array([reserve.address for reserve in self._reserves], np.uint64)
         self.places["next"] = starts
         self.places["end"] = starts + np.uint64(self._capacity * SEGMENT.itemsize)
@@ -167,7 +176,7 @@ class Decoder:
         self._sightings = sightings
         self._threads = parts
         self._parts = held if held is not None else []
-        self._parts.extend(Part() for _ in range(parts - len(self._parts)))
+        self._parts.extend(Part(huge=True) for _ in range(parts - len(self._parts)))
         self._record_bytes = 0
         self._latest_ns: int | None = None  # time of the packet before the next part
 
