@@ -8,9 +8,9 @@ import numpy as np
 
 from lastack.kernels._jit import helper, kernel
 from lastack.kernels.decode_words import hot, i64
-from lastack.kernels.walk_pcap import pcap_record, walk_pcap
+from lastack.kernels.walk_pcap import pcap_record, plain_record, walk_pcap
 from lastack.kernels.walk_pcapng import pcapng_packet, walk_pcapng
-from lastack.kernels.walk_state import KIND_PCAP
+from lastack.kernels.walk_state import KIND_PCAP, SWAP_NEVER
 
 
 @helper
@@ -25,6 +25,7 @@ class Rules(NamedTuple):
     """What of a WALK_STATE stays the same through a walk, read from memory once."""
 
     is_pcap: Any
+    is_plain: Any  # pcap whose records go the fast way
     big_endian: Any
     header: Any
     swap: Any
@@ -41,6 +42,7 @@ def rules_of(state: Any, interfaces: Any) -> Rules:
     big_endian = state["big_endian"] != 0
     return Rules(
         state["kind"] == KIND_PCAP,
+        state["kind"] == KIND_PCAP and not big_endian and state["swap_lengths"] == SWAP_NEVER,
         big_endian,
         np.int64(state["header"]),
         np.int64(state["swap_lengths"]),
@@ -66,6 +68,9 @@ def packet_at(base: Any, position: Any, end: Any, state: Any, rules: Any, frame:
         rules: Rules of the state.
         frame: FRAME record.
     """
+    if rules.is_plain:
+        frame["link"] = rules.link
+        return plain_record(base, position, end, rules.header, rules.limit, rules.tick_ns, frame)
     if rules.is_pcap:
         frame["link"] = rules.link
         return pcap_record(
