@@ -1,18 +1,19 @@
 """Preparing the compiled kernels: once for each version, Python and processor, on two processors at the same time.
 
-Numba compiles on first use. Left to itself it would do so in one thread; here two child processes compile half of the
-kernels each, by using them once, and keep the machine code (`lastack.kernels.stored`). The general decoder (tunnels,
-wireless, odd headers) is left out: it is compiled when a capture first needs it.
+Numba compiles on first use. Left to itself it would do so in one thread; here child processes take steps from one list,
+each of which compiles some kernels by using them once, and keep the machine code (`lastack.kernels.stored`). The
+general decoder (tunnels, wireless, odd headers) is left out: it is compiled when a capture first needs it.
 """
 
 from __future__ import annotations
 
 import os
+import selectors
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from lastack.kernels import cache
 from lastack.model.errors import LastackError
 
 _TIMEOUT_S = 300
+_MOST_CHILDREN = 3  # a fourth would have nothing to do before the longest step is done
 _one_at_a_time = threading.Lock()
 
 
@@ -30,7 +32,7 @@ def ensure(notice: Callable[[str], None] | None = None) -> None:
     Args:
         notice: Told when there is work to do, before it begins.
     """
-    if not cache.is_prepared() and _compile(("tracking", "rest"), notice):
+    if not cache.is_prepared() and _compile(("track", "rows", "ingest", "crowds", "lists", "evict"), notice):
         cache.mark()
 
 
@@ -82,77 +84,110 @@ def ensure_live(notice: Callable[[str], None] | None = None) -> None:
     """
     told = cache.is_prepared()
     ensure(notice)
-    if not cache.is_prepared(cache.LIVE) and _compile(("live", "general"), notice if told else None):
+    if not cache.is_prepared(cache.LIVE) and _compile(("general", "live"), notice if told else None):
         cache.mark(cache.LIVE)
-    _use_tracking()
-    _use_live()
-    _use_general()
+    for use in (_use_track, _use_evict, _use_live, _use_general):
+        use()
 
 
-def _compile(parts: tuple[str, ...], notice: Callable[[str], None] | None) -> bool:
-    """Compile parts, each in a child process, and return whether all went well."""
+def _compile(steps: tuple[str, ...], notice: Callable[[str], None] | None) -> bool:
+    """Let child processes take steps, the longest first, and return whether all went well."""
     if notice is not None:
         notice("Preparing the compiled parts of LastACK: once, for some seconds.")
-    commands = [[sys.executable, "-m", "lastack.app.prepare", part] for part in parts]
-    children = []
-    try:
-        for command in commands:
-            children.append(
-                subprocess.Popen(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    env=_environment(),
-                )
-            )
-        done = [child.wait(_TIMEOUT_S) == 0 for child in children]
-    except (OSError, subprocess.TimeoutExpired):
-        done = [False]
-    finally:
-        for child in children:
-            if child.poll() is None:
-                child.kill()
-                child.wait()
-    return all(done)
+    left = list(reversed(steps))
+    with ExitStack() as stack, suppress(OSError):
+        answers = stack.enter_context(selectors.DefaultSelector())
+        for _ in range(min(len(steps), _MOST_CHILDREN, _processors())):
+            child = stack.enter_context(_child())
+            stack.callback(child.kill)  # what it made is kept already: nobody waits for its end
+            answers.register(child.stdout, selectors.EVENT_READ, child)
+            child.stdin.write(f"{left.pop()}\n".encode())
+        while answers.get_map():
+            ready = answers.select(_TIMEOUT_S)
+            if not ready:
+                return False
+            for key, _ in ready:
+                child = key.data
+                if not child.stdout.read(1):
+                    return False
+                if left:
+                    child.stdin.write(f"{left.pop()}\n".encode())
+                else:
+                    answers.unregister(child.stdout)
+        return True
+    return False
 
 
-def _use_tracking() -> None:
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _child() -> Any:
+    """Return a process that does the steps that it reads, and answers each with one byte."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "lastack.app.prepare"],
+        bufsize=0,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=_environment(),
+    )
+
+
+def _use_track() -> None:
     from lastack.model.batch import SEGMENT
     from lastack.tracking.shard import Shard
 
-    segments = np.zeros(1, SEGMENT)
-    shard = Shard(64, 1)
-    shard.feed(segments.ctypes.data, 0, 1)
-    shard.evict()
-    shard.sorted_finished()
-    shard.free_finished()
+    Shard(64, 1).feed(np.zeros(1, SEGMENT).ctypes.data, 0, 1)
 
 
-def _use_the_rest() -> None:
+def _use_rows() -> None:
+    from lastack.app.decoding import runner
+    from lastack.tracking.tracker import Tracker
+
+    tracker = Tracker(64)
+    for job in tracker.flush(runner(None)):
+        job()
+    tracker.rows(np.zeros(1, np.uint8), np.zeros(1, np.uint32))
+
+
+def _use_ingest() -> None:
     import tempfile
     from pathlib import Path
 
     from lastack.app.decoding import Decoder, runner
     from lastack.capture.source import open_capture
     from lastack.capture.writer import PcapWriter
-    from lastack.tracking import crowds, lists
-    from lastack.tracking.tracker import Tracker
 
-    lists.prepare()
-    crowds.prepare()
-    run = runner(None)
-    tracker = Tracker(64)
-    for job in tracker.flush(run):
-        job()
-    tracker.rows(np.zeros(1, np.uint8), np.zeros(1, np.uint32))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "empty.pcap"
         with PcapWriter(path) as writer:
             writer.write(0, bytes(12) + b"\x08\x06" + bytes(46))  # ARP: does not need the general decoder
         with open_capture(path) as capture:
-            for _ in Decoder(capture, 0, 1, run).batches():
+            for _ in Decoder(capture, 0, 1, runner(None)).batches():
                 pass
+
+
+def _use_crowds() -> None:
+    from lastack.tracking import crowds
+
+    crowds.prepare()
+
+
+def _use_lists() -> None:
+    from lastack.tracking import lists
+
+    lists.prepare()
+
+
+def _use_evict() -> None:
+    from lastack.kernels.evict import leave
+    from lastack.tracking.shard import Shard
+
+    shard = Shard(64, 1)
+    leave(shard.address, shard.standing()[0].ctypes.data, 0)
+    shard.sorted_finished()
+    shard.free_finished()
 
 
 def _use_live() -> None:
@@ -197,9 +232,13 @@ def _use_inline() -> None:
     warm_up(_box())
 
 
-_PARTS = {
-    "tracking": _use_tracking,
-    "rest": _use_the_rest,
+_STEPS = {
+    "track": _use_track,
+    "rows": _use_rows,
+    "ingest": _use_ingest,
+    "crowds": _use_crowds,
+    "lists": _use_lists,
+    "evict": _use_evict,
     "live": _use_live,
     "general": _use_general,
     "replay": _use_replay,
@@ -210,4 +249,7 @@ if __name__ == "__main__":
     import gc
 
     gc.disable()  # the compiler makes millions of small objects and lets few of them go
-    _PARTS[sys.argv[1]]()
+    for name in sys.stdin:
+        _STEPS[name.strip()]()
+        sys.stdout.write(".")
+        sys.stdout.flush()
