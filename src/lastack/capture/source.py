@@ -82,12 +82,14 @@ class Capture:
         header: File header of a classic pcap, else None.
         state: WALK_STATE array of one, for the walker.
         stream_bytes: Bytes of the (decompressed) stream that windows have reached.
+        drop: Lets go of the bytes between two offsets of the last window; any thread may call it.
     """
 
     def __init__(self, raw: RawBytes, problems: Problems, compression: str | None, storage: Storage) -> None:
         self._raw = raw
         self._problems = problems
         self._storage = storage
+        self.drop = storage.drop
         self._sections = Sections(problems)
         self.name = raw.name
         self.compression = compression
