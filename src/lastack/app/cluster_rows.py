@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from lastack.app.cluster_reduce import EARLY, ROWS, read_batches
-from lastack.kernels.evict import merge_runs
 from lastack.model.arrow import session_schema
 from lastack.store.s3 import S3Folder, root_of
+from lastack.tracking.merge import merged, run_of_columns, stretches
 from lastack.tracking.tracker import ROWS_PER_BATCH
 
 
@@ -38,16 +38,9 @@ def _in_order(judged: Sequence[Path]) -> Iterator[Any]:
         yield from read_batches(place / EARLY)
     paths = [place / ROWS for place in judged]
     runs = [_order_of(path) for path in paths]
-    lengths = np.array([len(starts) for starts, _ in runs], np.int64)
-    total = int(lengths.sum())
-    owners, places = np.empty(total, np.uint8), np.empty(total, np.uint32)
-    starts, origins = (np.array([run[n].ctypes.data for run in runs], np.uint64) for n in (0, 1))
-    numbers = np.zeros(len(runs), np.uint64)
-    heads, ahead = np.zeros(len(runs), np.int64), np.zeros(len(runs), np.int64)
-    merge_runs(starts, origins, numbers, heads, lengths, ahead, owners, places)
     streams = [_Stream(path) for path in paths]
-    for first in range(0, total, ROWS_PER_BATCH):
-        some = owners[first : first + ROWS_PER_BATCH]
+    for part in stretches([run_of_columns(*run) for run in runs], ROWS_PER_BATCH):
+        some, _ = merged(part)
         counts = np.bincount(some, minlength=len(streams))
         taken = [part for stream, n in zip(streams, counts, strict=True) for part in stream.take(int(n))]
         # Rows of a shard keep their order, so that sorting by shard says where each of them was put.

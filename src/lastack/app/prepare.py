@@ -143,9 +143,12 @@ def _use_track() -> None:
 
 def _use_rows() -> None:
     from lastack.app.decoding import runner
+    from lastack.tracking import merge
     from lastack.tracking.tracker import Tracker
 
+    merge.prepare()
     tracker = Tracker(64)
+    tracker.shards[0].sorted_run()
     for job in tracker.flush(runner(None)):
         job()
     tracker.rows(np.zeros(1, np.uint8), np.zeros(1, np.uint32))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lastack.kernels._jit import helper, kernel, load_le32, load_le64, store_u8, store_u32, store_u64
-from lastack.kernels.decode_words import i64, u64
+from lastack.kernels._jit import helper, kernel, load_le32, store_u8, store_u32, store_u64
+from lastack.kernels.decode_words import i64
 from lastack.kernels.flowhash import flow_hash
 from lastack.kernels.flowtable import remove
 from lastack.kernels.layout import DETACHED, ESTABLISHED, MASK32, SHADOW, table_at
@@ -13,7 +13,6 @@ from lastack.kernels.lifecycle import is_over
 from lastack.kernels.pool import free_session, hot_of, info_of, key_of, rare_of
 from lastack.kernels.track import finish
 
-_FOREVER = (1 << 63) - 1
 OVER, EMBRYONIC, IDLE = 0, 1, 2  #: order in which sessions are evicted
 
 
@@ -71,47 +70,6 @@ def list_all(table: Any, indices: Any, starts: Any, origins: Any) -> Any:
             store_u64(origins + n * 8, i64(i.origin))
             n += 1
     return n
-
-
-@kernel
-def merge_runs(
-    starts: Any, origins: Any, numbers: Any, heads: Any, stops: Any, ahead: Any, owners: Any, places: Any
-) -> Any:
-    """Merge stretches of sorted runs of (start, origin) into one order: for each place the run and what is there.
-
-    Args:
-        starts: Addresses of the runs' start times (i8).
-        origins: Addresses of the runs' origins (u8).
-        numbers: Addresses of what to answer for each position of a run (u4); 0 for the position itself.
-        heads: Position in each run where its stretch begins; moved (i8 array).
-        stops: Position in each run after its stretch (i8 array).
-        ahead: Scratch (i8 array, one for each run); kernels allocate nothing.
-        owners: Answer (u1 array): number of the run.
-        places: Answer (u4 array): position in the run, or the number given for it.
-    """
-    for run in range(len(heads)):
-        ahead[run] = _FOREVER
-        if heads[run] < stops[run]:
-            ahead[run] = i64(load_le64(starts[run] + u64(heads[run] * 8)))
-    for j in range(len(owners)):
-        best = -1
-        best_start = i64(_FOREVER)
-        for run in range(len(heads)):
-            start = ahead[run]
-            if start < best_start:
-                best, best_start = run, start
-            elif start == best_start and heads[run] < stops[run]:
-                origin = i64(load_le64(origins[run] + u64(heads[run] * 8)))
-                if best < 0 or origin < i64(load_le64(origins[best] + u64(heads[best] * 8))):
-                    best = run
-        head = heads[best]
-        owners[j] = best
-        places[j] = head if numbers[best] == 0 else i64(load_le32(numbers[best] + u64(head * 4)))
-        heads[best] = head + 1
-        if head + 1 < stops[best]:
-            ahead[best] = i64(load_le64(starts[best] + u64(head * 8 + 8)))
-        else:
-            ahead[best] = _FOREVER
 
 
 @helper

@@ -1,56 +1,88 @@
-"""One order of the sessions of all shards, each of which is in order already."""
+"""One order of the sessions of all shards, each of which is in order already: cut into stretches, merged apart."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from lastack.kernels.evict import merge_runs
-
-_PIECES = 4
-_WORTH_CUTTING = 1 << 18  # sessions
-
-_Run = Callable[[list[Callable[[], Any]]], list[Any]]
+from lastack.kernels.layout import INFO, KEY
+from lastack.kernels.merging import RUN, cut_runs, merge_runs
 
 
-def merged(listed: Sequence[tuple[Any, Any, Any]], run: _Run) -> tuple[Any, Any]:
-    """Return the shard and the record index of every session, in order of (start time, first packet).
+def _place_of(dtype: Any, name: str) -> int:
+    """Return the bytes before a field of a record."""
+    return int(dtype.fields[name][1])
+
+
+_START, _ORIGIN = _place_of(KEY, "start_ns"), _place_of(INFO, "origin")
+
+
+def run_of_columns(starts: Any, origins: Any, numbers: Any = None) -> Any:
+    """Return a RUN of items whose start times and origins are columns; they must be kept as long as it.
 
     Args:
-        listed: Record indices, start times and origins of each shard, in that order.
-        run: Runs functions, at the same time if it can, and returns their results in order.
+        starts: Start times, int64.
+        origins: Origins, 64 bits.
+        numbers: What to answer for each, uint32; None for its place.
     """
-    lengths = np.array([len(indices) for indices, _, _ in listed], np.int64)
-    total = int(lengths.sum())
-    owners, indices = np.empty(total, np.uint8), np.empty(total, np.uint32)
-    numbers, starts, origins = (np.array([x[n].ctypes.data for x in listed], np.uint64) for n in range(3))
-    cuts = [np.zeros(len(listed), np.int64), *_cuts([x[1] for x in listed], total), lengths]
-    jobs: list[Callable[[], Any]] = []
-    for heads, stops in itertools.pairwise(cuts):
-        some = slice(int(heads.sum()), int(stops.sum()))
-        ahead = np.zeros(len(listed), np.int64)
-        jobs.append(_Merge(starts, origins, numbers, heads.copy(), stops, ahead, owners[some], indices[some]))
-    run(jobs)
-    return owners, indices
+    run = np.zeros(1, RUN)
+    run["starts"], run["start_step"] = starts.ctypes.data, 8
+    run["origins"], run["origin_step"] = origins.ctypes.data, 8
+    run["numbers"] = 0 if numbers is None else numbers.ctypes.data
+    run["stop"] = len(starts)
+    return run
 
 
-def _cuts(starts: list[Any], total: int) -> list[Any]:
-    """Return positions in all runs where the merge can be cut: what starts at the same time stays together."""
-    if total < _WORTH_CUTTING:
-        return []
-    longest = max(starts, key=len)
-    times = [longest[len(longest) * piece // _PIECES] for piece in range(1, _PIECES)]
-    return [np.array([np.searchsorted(some, time) for some in starts], np.int64) for time in times]
+def run_of_records(key: int, info: int, records: int) -> Any:
+    """Return a RUN of all sessions of a shard whose records are in order; it answers with record indices.
+
+    Args:
+        key: Address of the KEY records.
+        info: Address of the INFO records.
+        records: Highest index in use.
+    """
+    run = np.zeros(1, RUN)
+    run["starts"], run["start_step"] = key + _START, KEY.itemsize
+    run["origins"], run["origin_step"] = info + _ORIGIN, INFO.itemsize
+    run["head"], run["stop"] = 1, records + 1
+    return run
 
 
-class _Merge:
-    """One piece to merge: a function without arguments."""
+def stretches(runs: Sequence[Any], most: int) -> Iterator[Any]:
+    """Yield parts of the runs that follow each other in one order, as RUN records; all but the last have as many items.
 
-    def __init__(self, *arguments: Any) -> None:
-        self._arguments = arguments
+    Args:
+        runs: RUN records.
+        most: Items of a part.
+    """
+    left = np.concatenate([*runs, np.zeros(0, RUN)])
+    while (total := int((left["stop"] - left["head"]).sum())) > 0:
+        part = left.copy()
+        if total > most:
+            cuts = np.zeros(len(left), np.int64)
+            cut_runs(left.ctypes.data, len(left), most, cuts.ctypes.data)
+            part["stop"] = left["head"] = cuts
+        else:
+            left["head"] = left["stop"]
+        yield part
 
-    def __call__(self) -> None:
-        merge_runs(*self._arguments)
+
+def merged(part: Any) -> tuple[Any, Any]:
+    """Return the run and the number of every item of a part, in order of (start time, origin).
+
+    Args:
+        part: RUN records, which are used up.
+    """
+    total = int((part["stop"] - part["head"]).sum())
+    owners, numbers = np.empty(total, np.uint8), np.empty(total, np.uint32)
+    merge_runs(part.ctypes.data, len(part), total, owners.ctypes.data, numbers.ctypes.data)
+    return owners, numbers
+
+
+def prepare() -> None:
+    """Compile what merges, or load it, so that no run has to wait for it."""
+    two = np.zeros(2, np.int64)
+    for part in stretches([run_of_columns(two, two)], 1):
+        merged(part)

@@ -8,8 +8,10 @@ import numpy as np
 
 from lastack.kernels import evict, layout
 from lastack.kernels.flowtable import rehash
+from lastack.kernels.merging import in_order
 from lastack.kernels.track import BATCH, track
 from lastack.tracking.memory import Reserve
+from lastack.tracking.merge import run_of_columns, run_of_records
 
 _FIRST_SLOTS = 1 << 10
 _EVICT_SHARE = 16  # of a full table leaves at once
@@ -61,6 +63,7 @@ class Shard:
         self.address = self.control.ctypes.data
         self._use_slots(np.zeros(_FIRST_SLOTS * 2, np.uint32))
         self._huge = False
+        self._sorted: Any = None
 
     def _reserve(self, size: int) -> int:
         reserve = Reserve(size)
@@ -167,18 +170,26 @@ class Shard:
         )
         return indices[np.lexsort((origins, starts))]
 
-    def sorted_all(self) -> tuple[Any, Any, Any]:
-        """Return indices, start times and origins of every session held, in order of (start time, first packet)."""
+    def in_order(self) -> Any:
+        """Return every session held as a RUN in order of (start time, first packet), see `lastack.kernels.merging`.
+
+        It answers with record indices. The shard must not be fed while the run is in use.
+        """
+        control = self.control[0]
+        # records are numbered as sessions begin: nothing is to be sorted unless times ran back or records were reused
+        if in_order(self.address):
+            return run_of_records(int(control["key"]), int(control["info"]), int(control["records"]))
+        return self.sorted_run()
+
+    def sorted_run(self) -> Any:
+        """Return what `in_order` does, of sessions whose records are in any order."""
         room = int(self.control["records"][0])
         indices = np.empty(room, np.uint32)
         starts, origins = np.empty(room, np.int64), np.empty(room, np.int64)
         n = evict.list_all(self.address, indices.ctypes.data, starts.ctypes.data, origins.ctypes.data)
-        indices, starts, origins = indices[:n], starts[:n], origins[:n]
-        # records are numbered as sessions begin: nothing is to be sorted unless times ran back or records were reused
-        if (starts[1:] < starts[:-1]).any() or (origins[1:] < origins[:-1]).any():
-            order = np.lexsort((origins, starts))
-            indices, starts, origins = indices[order], starts[order], origins[order]
-        return indices, starts, origins
+        order = np.lexsort((origins[:n], starts[:n]))
+        self._sorted = starts[order], origins[order], indices[order]
+        return run_of_columns(*self._sorted)
 
     def lost(self) -> dict[str, int]:
         """Return what did not fit: entries of gap profiles, of marks, of retries and of hole lists."""

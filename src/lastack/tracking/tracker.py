@@ -16,7 +16,7 @@ from lastack.kernels.layout import NO_LIMIT_NS
 from lastack.kernels.sharding import SHARDS
 from lastack.tracking.attempt import Attempts
 from lastack.tracking.attempts import attempts_on, both_ways, half_open
-from lastack.tracking.merge import merged
+from lastack.tracking.merge import merged, stretches
 from lastack.tracking.rows import RowBuffer, RowMemory
 from lastack.tracking.shard import Shard
 
@@ -88,10 +88,8 @@ class Tracker:
         Args:
             run: Runs functions, at the same time if it can, and returns their results in order.
         """
-        owners, indices = merged(run([shard.sorted_all for shard in self.shards]), run)
-        for first in range(0, len(owners), ROWS_PER_BATCH):
-            some = slice(first, first + ROWS_PER_BATCH)
-            yield _Rows(self, owners[some], indices[some])
+        for part in stretches(run([shard.in_order for shard in self.shards]), ROWS_PER_BATCH):
+            yield _Rows(self, part)
 
     def rows(self, owners: Any, indices: Any) -> Any:
         """Return the record batch of some sessions, given their shards and record indices."""
@@ -137,10 +135,9 @@ class Tracker:
 class _Rows:
     """One record batch to be made: some sessions in order."""
 
-    def __init__(self, tracker: Tracker, owners: Any, indices: Any) -> None:
+    def __init__(self, tracker: Tracker, part: Any) -> None:
         self._tracker = tracker
-        self._owners = owners
-        self._indices = indices
+        self._part = part
 
     def __call__(self) -> Any:
-        return self._tracker.rows(self._owners, self._indices)
+        return self._tracker.rows(*merged(self._part))
