@@ -17,7 +17,6 @@ from lastack.query.overview import Overview
 from lastack.query.survey import COLUMNS, TOP, Survey
 from lastack.store.manifest import Run
 from lastack.store.s3 import S3Folder
-from lastack.store.writer import DatasetWriter
 
 #: Tracks captures: `app.sessions.track` here, or a run on other processes and machines.
 TrackFunction = Callable[[Sequence[str], TrackOptions, Sink, Progress | None], RunSummary]
@@ -110,6 +109,8 @@ def _track(
 
     if keep is None:
         return run_of(tracker(captures, options, look, progress))
+    from lastack.store.writer import DatasetWriter  # loads what reads and writes Parquet
+
     with DatasetWriter(keep.path, keep.mode) as writer:
 
         def look_and_keep(batch: Any) -> None:

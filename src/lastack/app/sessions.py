@@ -19,7 +19,6 @@ from lastack.store.manifest import NAME, Run, is_dataset
 from lastack.store.place import is_database, is_url, place_of
 from lastack.store.s3 import root_of
 from lastack.store.stored import Folders, Stored
-from lastack.store.writer import DatasetWriter
 
 Sink = Callable[[Any], None]
 
@@ -223,6 +222,8 @@ def _sorted(
     options: TrackOptions,
     progress: Progress | None,
 ) -> None:
+    from lastack.store.writer import DatasetWriter  # loads what reads and writes Parquet
+
     with tempfile.TemporaryDirectory(prefix="lastack-sort-") as folder:
         path = Path(folder) / "rows"
         with DatasetWriter(path) as writer:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import importlib.util
 import os
 import platform
 import sys
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -47,7 +47,20 @@ def _processor() -> str:
 
 
 def _compiler() -> list[str]:
-    return [metadata.version(name) for name in ("numba", "llvmlite", "numpy")]
+    """Return what names the versions of the packages that make the code."""
+    return [version for name in ("numba", "llvmlite", "numpy") for version in _versions(name)]
+
+
+def _versions(package: str) -> list[str]:
+    found = importlib.util.find_spec(package)
+    if found is not None and found.origin is not None:
+        # the names of folders such as numba-0.61.0.dist-info say it without the parsers of e-mail that metadata loads
+        folders = Path(found.origin).parent.parent.glob(f"{package}-*.*-info")
+        if names := sorted(folder.name for folder in folders):
+            return names
+    from importlib import metadata
+
+    return [metadata.version(package)]
 
 
 def folder() -> Path:
