@@ -268,7 +268,7 @@ def _told(box: Box, lane: Lane, indices: Any, captures: list[str]) -> list[Broke
     buffer = RowBuffer(len(indices))
     buffer.write(np.array([lane.shard.address], np.uint64), np.zeros(len(indices), np.uint8), indices)
     rows = buffer.batch(captures).select(list(FIELDS)).to_pylist()
-    hot, _ = lane.shard.records()
+    hot = lane.shard.records()["hot"]
     fates = lane.fates()
     broken = []
     for index, row in zip(indices, rows, strict=True):

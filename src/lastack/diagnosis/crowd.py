@@ -90,11 +90,11 @@ class Crowd:
         self._halves: tuple[Any, Any] | None = None
 
     @classmethod
-    def of_tables(cls, tables: Sequence[tuple[Any, Any]], run: Run = _in_turn) -> Self:
+    def of_tables(cls, tables: Sequence[Any], run: Run = _in_turn) -> Self:
         """Return the crowds among the sessions of a flow table.
 
         Args:
-            tables: (HOT, KEY) records of each shard.
+            tables: SESSION records of each shard.
             run: Runs functions, at the same time if it can, and returns their results in order.
         """
         # Imported late: a question to a dataset must not load the compiler.
@@ -181,7 +181,7 @@ class _OfAttempts:
 class _OfTables:
     """Counts of attempts in a flow table: by half minutes, of which every minute has two."""
 
-    def __init__(self, tables: Sequence[tuple[Any, Any]], run: Run) -> None:
+    def __init__(self, tables: Sequence[Any], run: Run) -> None:
         from lastack.tracking.crowds import count_half_open
 
         self._tables, self._run = tables, run

@@ -13,10 +13,10 @@ from lastack.kernels.layout import (
     CLIENT_HI,
     ESTABLISHED,
     RST_SEEN,
-    S_HOT,
-    S_KEY,
+    S_SESSION,
     SYN_SEEN,
     SYNACK_SEEN,
+    TO_KEY,
     hot_at,
     key_at,
 )
@@ -82,8 +82,7 @@ def index_places(places: Any, slots: Any) -> Any:
 
 @kernel
 def count_half_open(
-    hot: Any,
-    key: Any,
+    sessions: Any,
     n: Any,
     slots: Any,
     places: Any,
@@ -95,8 +94,7 @@ def count_half_open(
     """Count the half-open attempts among n records by place, a server in a minute; return the number of places.
 
     Args:
-        hot: Address of the HOT records.
-        key: Address of the KEY records.
+        sessions: Address of the SESSION records.
         n: Records.
         slots: Zeros for a hash table, as `index_places` (u4 array, more than n).
         places: Takes the hash of each place (u8 array, room for n).
@@ -109,10 +107,10 @@ def count_half_open(
     used = 0
     minute, from_ns = i64(0), i64(_NEVER)
     for index in range(n):
-        bits = i64(hot_at(hot + index * S_HOT).bits)
+        bits = i64(hot_at(sessions + index * S_SESSION).bits)
         if not _is_half_open(bits):
             continue
-        k = key_at(key + index * S_KEY)
+        k = key_at(sessions + index * S_SESSION + TO_KEY)
         if k.start_ns < from_ns or k.start_ns >= from_ns + minute_ns:
             # records begin in the order of time, nearly: a division for each would take as long as the rest
             minute = k.start_ns // minute_ns
@@ -134,8 +132,7 @@ def count_half_open(
 
 @kernel
 def gather_clients(
-    hot: Any,
-    key: Any,
+    sessions: Any,
     n: Any,
     slots: Any,
     places: Any,
@@ -147,8 +144,7 @@ def gather_clients(
     """Gather different clients of the half-open attempts at some places, until each place has enough.
 
     Args:
-        hot: Address of the HOT records.
-        key: Address of the KEY records.
+        sessions: Address of the SESSION records.
         n: Records.
         slots: Hash table over the places, see `index_places` (u4 array).
         places: Hashes of the places (u8 array).
@@ -161,10 +157,10 @@ def gather_clients(
     room = len(clients) // len(places)
     wanting = len(places)
     for index in range(n):
-        bits = i64(hot_at(hot + index * S_HOT).bits)
+        bits = i64(hot_at(sessions + index * S_SESSION).bits)
         if not _is_half_open(bits):
             continue
-        k = key_at(key + index * S_KEY)
+        k = key_at(sessions + index * S_SESSION + TO_KEY)
         high = (bits & CLIENT_HI) != 0
         place = _place(_server(k, high), (k.start_ns + shift_ns) // minute_ns)
         at = i64(place & u64(mask))
@@ -192,12 +188,11 @@ def gather_clients(
 
 
 @kernel
-def count_attempts(hot: Any, key: Any, n: Any, slots: Any, places: Any, counts: Any, minute_ns: Any) -> Any:
+def count_attempts(sessions: Any, n: Any, slots: Any, places: Any, counts: Any, minute_ns: Any) -> Any:
     """Count the attempts (sessions with a SYN) at some places, each a server in a minute.
 
     Args:
-        hot: Address of the HOT records.
-        key: Address of the KEY records.
+        sessions: Address of the SESSION records.
         n: Records.
         slots: Hash table over the places, see `index_places` (u4 array).
         places: Hashes of the places (u8 array).
@@ -207,10 +202,10 @@ def count_attempts(hot: Any, key: Any, n: Any, slots: Any, places: Any, counts: 
     mask = len(slots) - 1
     minute, from_ns = i64(0), i64(_NEVER)
     for index in range(n):
-        bits = i64(hot_at(hot + index * S_HOT).bits)
+        bits = i64(hot_at(sessions + index * S_SESSION).bits)
         if (bits & (3 * SYN_SEEN)) == 0:
             continue
-        k = key_at(key + index * S_KEY)
+        k = key_at(sessions + index * S_SESSION + TO_KEY)
         if k.start_ns < from_ns or k.start_ns >= from_ns + minute_ns:
             minute = k.start_ns // minute_ns
             from_ns = minute * minute_ns

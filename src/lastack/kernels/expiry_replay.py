@@ -31,11 +31,11 @@ from lastack.kernels.expiry_layout import FULL, HAD, LACKING, S_FATE, S_LIFE, fa
 from lastack.kernels.flowtable import find
 from lastack.kernels.layout import (
     CLIENT_HI,
-    S_HOT,
-    S_KEY,
     S_SEGMENT,
+    S_SESSION,
     SYN_SEEN,
     SYNACK_SEEN,
+    TO_KEY,
     segment_at,
     table_at,
 )
@@ -144,8 +144,9 @@ def _prefetch_session(t: Any, g: Any) -> Any:
         if index == 0:
             return
         if i64(load_le32(slot + 4)) == tag:
-            prefetch(t.hot + index * S_HOT)
-            prefetch(t.key + index * S_KEY)
+            session = t.sessions + index * S_SESSION
+            prefetch(session)
+            prefetch(session + TO_KEY)
             return
         place = (place + 1) & t.mask
 

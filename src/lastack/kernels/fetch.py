@@ -14,11 +14,11 @@ from lastack.kernels.layout import (
     S_AFTER,
     S_CLOSE,
     S_GAP,
-    S_HOT,
-    S_INFO,
-    S_KEY,
     S_PROOF,
     S_RARE,
+    S_SESSION,
+    TO_INFO,
+    TO_KEY,
     pool_at,
     table_at,
 )
@@ -40,9 +40,10 @@ def prefetch_session(tables: Any, owners: Any, indices: Any, j: Any) -> Any:
     """Ask for the records that every session has, of row j."""
     t = table_of(tables, owners, j)
     index = i64(load_le32(indices + j * 4))
-    prefetch(t.hot + index * S_HOT)
-    prefetch(t.key + index * S_KEY)
-    prefetch(t.info + index * S_INFO)
+    session = t.sessions + index * S_SESSION
+    prefetch(session)
+    prefetch(session + TO_KEY)
+    prefetch(session + TO_INFO)
 
 
 @helper

@@ -50,6 +50,20 @@ def number_at(i: Any, place: Any) -> Any:
 
 
 @helper
+def _next_order(n: Any, orderly: Any, zero: Any) -> Any:
+    """Return the nibble of KEY.steps that follows another."""
+    if n == 0:
+        return i64(1)
+    if orderly and n <= COUNTING:
+        return n + 1
+    if n == 1:
+        return i64(_TWO_ZEROS) if zero else i64(_TWO_DISORDERLY)
+    if zero and (n == _TWO_ZEROS or n == _ZEROS):
+        return i64(_ZEROS)
+    return i64(NOT_COUNTING)
+
+
+@helper
 def note_ipid(k: Any, d: Any, g: Any) -> Any:
     """Remember the IP-ID of a packet without SYN that comes before any RST."""
     # Linux sends its SYN-ACK with 0 and counts from there (net/ipv4/ip_output.c, ip_build_and_send_pkt)
@@ -60,16 +74,7 @@ def note_ipid(k: Any, d: Any, g: Any) -> Any:
         step = (ipid - i64(k.ipid[d])) & 0xFFFF
         orderly = 0 < step <= _LARGEST_STEP
         if n != NOT_COUNTING and not (n == COUNTING and orderly):
-            zero = step == 0 and ipid == 0
-            following = NOT_COUNTING
-            if n == 0:
-                following = 1
-            elif orderly and n <= COUNTING:
-                following = n + 1
-            elif n == 1:
-                following = _TWO_ZEROS if zero else _TWO_DISORDERLY
-            elif zero and (n == _TWO_ZEROS or n == _ZEROS):
-                following = _ZEROS
+            following = _next_order(n, orderly, step == 0 and ipid == 0)
             k.steps = (steps & ~(7 << (4 * d))) | (following << (4 * d))
         k.ipid[d] = ipid
 

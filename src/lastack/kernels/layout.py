@@ -56,9 +56,13 @@ INFO = np.dtype(
         ("vlan", "u2"),       # encapsulation << 12 | VLAN id
         ("wscale", "u1"),     # two nibbles, 15 without the option
         ("verdict", "u1"),    # RST_SEQ and the bits below it
+        ("pad", "u8"),
     ]
 )  # fmt: skip
-assert INFO.itemsize == 56
+assert INFO.itemsize == 64
+
+#: What every session has, side by side, so that a look-up touches one page and not three.
+SESSION = np.dtype([("hot", HOT), ("key", KEY), ("info", INFO)])
 
 CLOSE = np.dtype(
     [
@@ -213,7 +217,7 @@ POOL = np.dtype(
 TABLE = np.dtype(
     [
         ("slots", "i8"), ("mask", "i8"), ("filled", "i8"),
-        ("hot", "i8"), ("key", "i8"), ("info", "i8"),
+        ("sessions", "i8"),     # address of the SESSION records
         ("records", "i8"),      # highest index ever used
         ("free", "i8"),         # freed records, linked through HOT.packets[0]
         ("capacity", "i8"),
@@ -332,12 +336,7 @@ pool_at = record_at(POOL)
 table_at = record_at(TABLE)
 segment_at = record_at(SEGMENT)
 
-S_HOT, S_KEY, S_INFO, S_CLOSE, S_RARE = (
-    HOT.itemsize,
-    KEY.itemsize,
-    INFO.itemsize,
-    CLOSE.itemsize,
-    RARE.itemsize,
-)
+S_SESSION, S_CLOSE, S_RARE = SESSION.itemsize, CLOSE.itemsize, RARE.itemsize
+TO_KEY, TO_INFO = HOT.itemsize, HOT.itemsize + KEY.itemsize  # from the start of a SESSION
 S_PROOF, S_AFTER, S_MARK, S_RETRY = PROOF.itemsize, AFTER.itemsize, MARK.itemsize, RETRY.itemsize
 S_GAP, S_NODE, S_SEGMENT = GAP.itemsize, NODE.itemsize, SEGMENT.itemsize

@@ -11,14 +11,14 @@ from lastack.kernels.layout import (
     S_AFTER,
     S_CLOSE,
     S_GAP,
-    S_HOT,
-    S_INFO,
-    S_KEY,
     S_MARK,
     S_NODE,
     S_PROOF,
     S_RARE,
     S_RETRY,
+    S_SESSION,
+    TO_INFO,
+    TO_KEY,
     after_at,
     close_at,
     gap_at,
@@ -72,19 +72,19 @@ def give_back(pool_address: Any, index: Any) -> Any:
 @helper
 def hot_of(t: Any, index: Any) -> Any:
     """Return the HOT record of a session."""
-    return hot_at(t.hot + index * S_HOT)
+    return hot_at(t.sessions + index * S_SESSION)
 
 
 @helper
 def key_of(t: Any, index: Any) -> Any:
     """Return the KEY record of a session."""
-    return key_at(t.key + index * S_KEY)
+    return key_at(t.sessions + index * S_SESSION + TO_KEY)
 
 
 @helper
 def info_of(t: Any, index: Any) -> Any:
     """Return the INFO record of a session."""
-    return info_at(t.info + index * S_INFO)
+    return info_at(t.sessions + index * S_SESSION + TO_INFO)
 
 
 @helper
@@ -192,9 +192,7 @@ def free_session(t: Any, index: Any) -> Any:
             give_back(t.retry, retry)
             retry = following
         give_back(t.rare, i64(i.rare))
-    clear(t.hot + index * S_HOT, S_HOT)
-    clear(t.key + index * S_KEY, S_KEY)
-    clear(t.info + index * S_INFO, S_INFO)
+    clear(t.sessions + index * S_SESSION, S_SESSION)
     hot_of(t, index).packets[0] = t.free
     hot_of(t, index).bits = DETACHED
     t.free = index

@@ -27,14 +27,16 @@ from lastack.kernels.layout import (
     NEVER,
     QUOTED_HI,
     S_CLOSE,
-    S_HOT,
-    S_INFO,
-    S_KEY,
     S_SEGMENT,
+    S_SESSION,
     SEQ_SENT,
     SHADOW,
     SYN_SEEN,
     SYNACK_SEEN,
+    TO_INFO,
+    TO_KEY,
+    hot_at,
+    key_at,
     pool_at,
     segment_at,
     table_at,
@@ -46,7 +48,7 @@ from lastack.kernels.sessionid import session_id
 from lastack.kernels.update import full_step, quiet_step
 from lastack.model.batch import ACK, FIN, META_FROM_HI, META_ICMP, RST, SYN
 
-BATCH = 256
+BATCH = 128
 ICMP_TOO_BIG = 3 << 8 | 4  # IPv4: fragmentation needed (RFC 1191), which harms no session
 QUOTE_REACH = 1 << 30
 
@@ -273,45 +275,45 @@ def track(table: Any, segments: Any, start: Any, n: Any) -> Any:
         n: Index after the last one.
     """
     t = table_at(table)
+    # none of these changes before Python grows the table
+    slots, mask, sessions, found = i64(t.slots), i64(t.mask), i64(t.sessions), i64(t.found)
+    closings = i64(pool_at(t.close).address)
     position = i64(start)
     while position < n:
         size = min(i64(BATCH), n - position)
         base = segments + position * S_SEGMENT
         for j in range(size):
             g = segment_at(base + j * S_SEGMENT)
-            prefetch(t.slots + ((i64(g.hash) & t.mask) * 8))
+            prefetch(slots + (i64(g.hash) & mask) * 8)
         for j in range(size):
             g = segment_at(base + j * S_SEGMENT)
             tag = i64(g.hash)
-            place = tag & t.mask
+            place = tag & mask
             index = i64(0)
             while True:
-                slot = t.slots + place * 8
+                slot = slots + place * 8
                 index = i64(load_le32(slot))
                 if index == 0 or i64(load_le32(slot + 4)) == tag:
                     break
-                place = (place + 1) & t.mask
-            store_u32(t.found + j * 4, index)
-            if index != 0:
-                prefetch(t.hot + index * S_HOT)
-                prefetch(t.key + index * S_KEY)
+                place = (place + 1) & mask
+            store_u32(found + j * 4, index)
+            session = sessions + index * S_SESSION
+            prefetch(session)
+            prefetch(session + TO_KEY)
+        for j in range(size):
+            # no branch: what it would wait for is on its way; records and items 0 are there, and are nobody's
+            g = segment_at(base + j * S_SEGMENT)
+            session = sessions + i64(load_le32(found + j * 4)) * S_SESSION
+            letter = (LETTER_D if g.payload > 0 else LETTER_A) << (i64(g.meta) & META_FROM_HI)
+            odd = (i64(hot_at(session).bits) & (letter | ANY_FIN_RST)) ^ letter
+            odd |= i64(g.tcp_flags) & (SYN | FIN | RST)
+            prefetch(session + (TO_INFO if odd != 0 else 0))
+            closing = closings + i64(key_at(session + TO_KEY).close) * S_CLOSE
+            prefetch(closing)
+            prefetch(closing + S_CLOSE - 1)
         for j in range(size):
             g = segment_at(base + j * S_SEGMENT)
-            index = i64(load_le32(t.found + j * 4))
-            if index != 0:
-                flags = i64(hot_of(t, index).bits)
-                letter = (LETTER_D if g.payload > 0 else LETTER_A) << (i64(g.meta) & META_FROM_HI)
-                if i64(g.tcp_flags) & (SYN | FIN | RST) or flags & (letter | ANY_FIN_RST) != letter:
-                    info = t.info + index * S_INFO
-                    prefetch(info)
-                    prefetch(info + S_INFO - 1)
-                    if flags & ANY_FIN_RST:
-                        closing = pool_at(t.close).address + i64(key_of(t, index).close) * S_CLOSE
-                        prefetch(closing)
-                        prefetch(closing + S_CLOSE - 1)
-        for j in range(size):
-            g = segment_at(base + j * S_SEGMENT)
-            index = i64(load_le32(t.found + j * 4))
+            index = i64(load_le32(found + j * 4))
             icmp = i64(g.meta) & META_ICMP
             if index != 0:
                 h, k = hot_of(t, index), key_of(t, index)

@@ -16,11 +16,11 @@ from lastack.tracking.attempt import Attempts
 _STRETCH = 1 << 18  # records looked at together
 
 
-def half_open(tables: Iterable[tuple[Any, Any]]) -> Attempts:
+def half_open(tables: Iterable[Any]) -> Attempts:
     """Return the sessions held with SYN and SYN-ACK that nobody established or reset.
 
     Args:
-        tables: (HOT, KEY) records of each shard.
+        tables: SESSION records of each shard.
     """
     wanted, unwanted = (SYN_SEEN, SYNACK_SEEN), ESTABLISHED | 3 * RST_SEEN
 
@@ -33,11 +33,11 @@ def half_open(tables: Iterable[tuple[Any, Any]]) -> Attempts:
     return _gather(tables, pick)
 
 
-def attempts_on(tables: Iterable[tuple[Any, Any]], ports: Any) -> Attempts:
+def attempts_on(tables: Iterable[Any], ports: Any) -> Attempts:
     """Return every session held that began with a SYN to one of some server ports.
 
     Args:
-        tables: (HOT, KEY) records of each shard.
+        tables: SESSION records of each shard.
         ports: Server ports.
     """
     wanted = np.zeros(1 << 16, bool)
@@ -51,9 +51,10 @@ def attempts_on(tables: Iterable[tuple[Any, Any]], ports: Any) -> Attempts:
     return _gather(tables, pick)
 
 
-def both_ways(tables: Iterable[tuple[Any, Any]]) -> bool:
+def both_ways(tables: Iterable[Any]) -> bool:
     """Return whether any session held has packets of both ends."""
-    for hot, _ in tables:
+    for sessions in tables:
+        hot = sessions["hot"]
         for first in range(0, len(hot), _STRETCH):
             packets = hot["packets"][first : first + _STRETCH]
             live = (
@@ -64,7 +65,7 @@ def both_ways(tables: Iterable[tuple[Any, Any]]) -> bool:
     return False
 
 
-def _gather(tables: Iterable[tuple[Any, Any]], pick: Any) -> Attempts:
+def _gather(tables: Iterable[Any], pick: Any) -> Attempts:
     parts = list(_parts(tables, pick))
     if not parts:
         nothing = np.empty(0, "S16")
@@ -72,8 +73,9 @@ def _gather(tables: Iterable[tuple[Any, Any]], pick: Any) -> Attempts:
     return Attempts(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
-def _parts(tables: Iterable[tuple[Any, Any]], pick: Any) -> Iterator[tuple[Any, Any, Any, Any]]:
-    for hot, key in tables:
+def _parts(tables: Iterable[Any], pick: Any) -> Iterator[tuple[Any, Any, Any, Any]]:
+    for sessions in tables:
+        hot, key = sessions["hot"], sessions["key"]
         for first in range(0, len(hot), _STRETCH):
             bits, keys = hot["bits"][first : first + _STRETCH], key[first : first + _STRETCH]
             found = np.flatnonzero(pick(bits, keys))

@@ -18,26 +18,26 @@ Run = Callable[[list[Callable[[], Any]]], list[Any]]
 _FEW = 16  # slots of a hash table, at least
 
 
-def count_half_open(tables: Sequence[tuple[Any, Any]], minute_ns: int, run: Run) -> tuple[Any, Any, Any]:
+def count_half_open(tables: Sequence[Any], minute_ns: int, run: Run) -> tuple[Any, Any, Any]:
     """Return servers, minutes and numbers of the attempts with SYN and SYN-ACK that nobody established or reset.
 
     Args:
-        tables: (HOT, KEY) records of each shard.
+        tables: SESSION records of each shard.
         minute_ns: Length of what is a minute here.
         run: Runs functions, at the same time if it can, and returns their results in order.
     """
-    parts = run([_HalfOpen(hot, key, minute_ns) for hot, key in tables])
+    parts = run([_HalfOpen(sessions, minute_ns) for sessions in tables])
     servers, minutes, counts = (np.concatenate(column) for column in zip(*parts, strict=True))
     return servers, minutes, counts
 
 
 def count_clients(
-    tables: Sequence[tuple[Any, Any]], places: Any, shift_ns: int, minute_ns: int, most: int, run: Run
+    tables: Sequence[Any], places: Any, shift_ns: int, minute_ns: int, most: int, run: Run
 ) -> Any:
     """Return how many different clients the half-open attempts at some places have; those beyond some are not counted.
 
     Args:
-        tables: (HOT, KEY) records of each shard.
+        tables: SESSION records of each shard.
         places: Hashes of the places.
         shift_ns: Minutes are counted from this on.
         minute_ns: Length of a minute.
@@ -51,7 +51,7 @@ def count_clients(
     for some in (tables[:1], tables[1:]):
         asked = places[missing]
         slots = indexed(asked)
-        parts = run([_Clients(hot, key, slots, asked, most, shift_ns, minute_ns) for hot, key in some])
+        parts = run([_Clients(sessions, slots, asked, most, shift_ns, minute_ns) for sessions in some])
         at = np.concatenate([at, *(missing[place] for place, _ in parts)])
         clients = np.concatenate([clients, *(client for _, client in parts)])
         order = np.lexsort((clients, at))
@@ -65,17 +65,17 @@ def count_clients(
     return found
 
 
-def count_attempts(tables: Sequence[tuple[Any, Any]], places: Any, minute_ns: int, run: Run) -> Any:
+def count_attempts(tables: Sequence[Any], places: Any, minute_ns: int, run: Run) -> Any:
     """Return how many sessions began with a SYN at some places.
 
     Args:
-        tables: (HOT, KEY) records of each shard.
+        tables: SESSION records of each shard.
         places: Hashes of the places, all different.
         minute_ns: Length of what is a minute here.
         run: Runs functions, at the same time if it can, and returns their results in order.
     """
     slots = indexed(places)
-    counts = run([_Attempts(hot, key, slots, places, minute_ns) for hot, key in tables])
+    counts = run([_Attempts(sessions, slots, places, minute_ns) for sessions in tables])
     return np.sum(counts, axis=0, dtype=np.int64)
 
 
@@ -111,19 +111,18 @@ def at_places(
 class _HalfOpen:
     """The half-open attempts of one shard, counted by place: a function without arguments."""
 
-    def __init__(self, hot: Any, key: Any, minute_ns: int) -> None:
-        self._hot, self._key, self._minute_ns = hot, key, minute_ns
+    def __init__(self, sessions: Any, minute_ns: int) -> None:
+        self._sessions, self._minute_ns = sessions, minute_ns
 
     def __call__(self) -> tuple[Any, Any, Any]:
-        n = len(self._hot)
+        n = len(self._sessions)
         # as many places as attempts may come, but few do: reserved memory costs nothing until it is touched
         slots = Reserve(4 << (2 * n).bit_length()).array(np.uint32, 1 << (2 * n).bit_length())
         places, servers = (Reserve(n * 8).array(np.uint64, n) for _ in range(2))
         minutes, counts = (Reserve(n * 8).array(np.int64, n) for _ in range(2))
         used = int(
             crowds.count_half_open(
-                self._hot.ctypes.data,
-                self._key.ctypes.data,
+                self._sessions.ctypes.data,
                 n,
                 slots,
                 places,
@@ -139,15 +138,15 @@ class _HalfOpen:
 class _Clients:
     """Different clients at some places in one shard, as place and client: a function without arguments."""
 
-    def __init__(self, hot: Any, key: Any, slots: Any, places: Any, most: int, *times: int) -> None:
-        self._hot, self._key, self._slots, self._places = hot, key, slots, places
+    def __init__(self, sessions: Any, slots: Any, places: Any, most: int, *times: int) -> None:
+        self._sessions, self._slots, self._places = sessions, slots, places
         self._most, self._times = most, times
 
     def __call__(self) -> tuple[Any, Any]:
         clients = np.empty(len(self._places) * self._most, np.uint64)
         numbers = np.zeros(len(self._places), np.int64)
         crowds.gather_clients(
-            self._hot.ctypes.data, self._key.ctypes.data, len(self._hot), self._slots, self._places, clients,
+            self._sessions.ctypes.data, len(self._sessions), self._slots, self._places, clients,
             numbers, *self._times,
         )  # fmt: skip
         taken = np.arange(self._most) < numbers[:, None]
@@ -157,13 +156,13 @@ class _Clients:
 class _Attempts:
     """The attempts of one shard at some places: a function without arguments."""
 
-    def __init__(self, hot: Any, key: Any, slots: Any, places: Any, minute_ns: int) -> None:
-        self._hot, self._key, self._slots, self._places, self._minute_ns = hot, key, slots, places, minute_ns
+    def __init__(self, sessions: Any, slots: Any, places: Any, minute_ns: int) -> None:
+        self._sessions, self._slots, self._places, self._minute_ns = sessions, slots, places, minute_ns
 
     def __call__(self) -> Any:
         counts = np.zeros(len(self._places), np.int64)
         crowds.count_attempts(
-            self._hot.ctypes.data, self._key.ctypes.data, len(self._hot), self._slots, self._places, counts,
+            self._sessions.ctypes.data, len(self._sessions), self._slots, self._places, counts,
             self._minute_ns,
         )  # fmt: skip
         return counts
@@ -171,7 +170,7 @@ class _Attempts:
 
 def prepare() -> None:
     """Compile what counts, or load it, so that no run has to wait for it."""
-    nothing = (np.empty(0, layout.HOT), np.empty(0, layout.KEY))
+    nothing = np.empty(0, layout.SESSION)
     one = np.zeros(1, np.uint64)
     tables = [nothing, nothing]
 

@@ -48,4 +48,5 @@ class Reserve:
 
     def array(self, dtype: Any, count: int = -1) -> Any:
         """Return the memory as an array."""
-        return self._bytes.view(dtype)[:count] if count >= 0 else self._bytes.view(dtype)
+        size = np.dtype(dtype).itemsize
+        return self._bytes[: (self.size // size if count < 0 else count) * size].view(dtype)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from lastack.kernels.layout import HOT, NO_LIMIT_NS, SHADOW
+from lastack.kernels.layout import NO_LIMIT_NS, SESSION, SHADOW
 from lastack.kernels.row_columns import COLUMNS, GROUP_OF
 from lastack.kernels.rows import write_rows
 from lastack.model.batch import FIN, META_ICMP, RST, SYN
@@ -49,8 +49,8 @@ class _Records:
         room = sum(alone for alone, _ in _stretches(segments, idle_ns)) + 16  # nothing else starts a session
         self._shard = Shard(room, NO_LIMIT_NS if idle_ns is None else idle_ns)
         control = self._shard.control[0]
-        held: Any = (ctypes.c_uint8 * ((room + 1) * HOT.itemsize)).from_address(int(control["hot"]))
-        self._hot: Any = np.frombuffer(held, HOT)  # record 0 is none
+        held: Any = (ctypes.c_uint8 * ((room + 1) * SESSION.itemsize)).from_address(int(control["sessions"]))
+        self._hot: Any = np.frombuffer(held, SESSION)["hot"]  # record 0 is none
         self._columns = {name: np.zeros(1, dtype) for name, dtype in COLUMNS.items()}
         self._addresses = np.array([array.ctypes.data for array in self._columns.values()], np.uint64)
         self._tables = np.array([self._shard.address], np.uint64)

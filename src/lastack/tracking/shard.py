@@ -14,6 +14,7 @@ from lastack.tracking.memory import Reserve
 from lastack.tracking.merge import run_of_columns, run_of_records
 
 _FIRST_SLOTS = 1 << 10
+_SLOT = 8  # bytes
 _EVICT_SHARE = 16  # of a full table leaves at once
 _HUGE_FROM = 4_000  # records: below, large pages would cost more memory than they save time
 _POOLS = {
@@ -41,8 +42,7 @@ class Shard:
         self._reserves: list[Reserve] = []
         self.control: Any = np.zeros(1, layout.TABLE)
         self._pools = {name: np.zeros(1, layout.POOL) for name in _POOLS}
-        for name, dtype in (("hot", layout.HOT), ("key", layout.KEY), ("info", layout.INFO)):
-            self.control[name] = self._reserve(capacity * dtype.itemsize)
+        self.control["sessions"] = self._reserve(capacity * layout.SESSION.itemsize)
         for name, dtype in _POOLS.items():
             items = int(capacity * _POOL_SHARE.get(name, 1.0))
             pool = self._pools[name]
@@ -61,7 +61,7 @@ class Shard:
         self.control["limit"] = limit
         self.control["idle_ns"] = idle_ns
         self.address = self.control.ctypes.data
-        self._use_slots(np.zeros(_FIRST_SLOTS * 2, np.uint32))
+        self._use_slots(_FIRST_SLOTS)
         self._huge = False
         self._sorted: Any = None
 
@@ -70,18 +70,19 @@ class Shard:
         self._reserves.append(reserve)
         return reserve.address
 
-    def _use_slots(self, slots: Any) -> None:
-        self._slots = slots
-        self.control["slots"] = slots.ctypes.data
-        self.control["mask"] = len(slots) // 2 - 1
+    def _use_slots(self, count: int) -> None:
+        self._slots = Reserve(count * _SLOT)
+        self._slots.use_huge_pages()
+        self.control["slots"] = self._slots.address
+        self.control["mask"] = count - 1
 
     def _grow(self) -> None:
         old, mask = self._slots, int(self.control["mask"][0])
-        self._use_slots(np.zeros(len(old) * 2, np.uint32))
-        rehash(old.ctypes.data, mask, self.control[0])
+        self._use_slots(2 * (mask + 1))
+        rehash(old.address, mask, self.control[0])
         if not self._huge and int(self.control["records"][0]) >= _HUGE_FROM:
             self._huge = True
-            for reserve in self._reserves[:4]:
+            for reserve in self._reserves[:2]:
                 reserve.use_huge_pages()
 
     def feed(self, segments: int, start: int, n: int) -> int:
@@ -101,16 +102,14 @@ class Shard:
         self._grow()
         return True
 
-    def records(self) -> tuple[Any, Any]:
-        """Return the HOT and KEY records as arrays that share the table's memory; free ones have no SYN."""
-        count = int(self.control["records"][0]) + 1
-        hot, key = self._reserves[:2]
-        return hot.array(layout.HOT, count), key.array(layout.KEY, count)
+    def records(self) -> Any:
+        """Return the SESSION records as an array that shares the table's memory; free ones have no SYN."""
+        return self._reserves[0].array(layout.SESSION, int(self.control["records"][0]) + 1)
 
     def closings(self, most: int) -> Any:
         """Return the CLOSE records up to a place, as an array that shares the table's memory."""
-        # behind HOT, KEY and INFO come the pools, in their order
-        reserve = self._reserves[3 + list(_POOLS).index("close")]
+        # behind the sessions come the pools, in their order
+        reserve = self._reserves[1 + list(_POOLS).index("close")]
         return reserve.array(np.uint8, (most + 1) * layout.CLOSE.itemsize).view(layout.CLOSE)
 
     @property

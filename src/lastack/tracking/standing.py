@@ -84,7 +84,8 @@ def sweep(shard: Shard, now_ns: int, timeouts: Timeouts, standing: Standing, ste
         steps: Settings of the clock within the longest timeout.
     """
     indices, classes, ends, _, _ = shard.standing()
-    hot, key = shard.records()
+    sessions = shard.records()
+    hot, key = sessions["hot"], sessions["key"]
     bits = hot["bits"][indices]
     fins = bits & BOTH_FINS
     half = (classes == evict.IDLE) & (fins != 0) & (fins != BOTH_FINS)
@@ -134,7 +135,7 @@ def open_sessions(shards: list[Shard], most: int) -> tuple[Any, Any]:
     for number, shard in enumerate(shards):
         indices, classes, _, begun, _ = shard.standing()
         alive = classes != evict.OVER
-        fins = shard.records()[0]["bits"][indices] & (3 * FIN_SEEN)
+        fins = shard.records()["hot"]["bits"][indices] & (3 * FIN_SEEN)
         owners.append(np.full(int(alive.sum()), number, np.uint8))
         places.append(indices[alive])
         ranks.append((fins == 0)[alive])

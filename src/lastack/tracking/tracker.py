@@ -101,8 +101,8 @@ class Tracker:
         """Return whether any session held has packets of both ends."""
         return both_ways(shard.records() for shard in self.shards)
 
-    def tables(self) -> list[tuple[Any, Any]]:
-        """Return the (HOT, KEY) records of each shard."""
+    def tables(self) -> list[Any]:
+        """Return the SESSION records of each shard."""
         return [shard.records() for shard in self.shards]
 
     def half_open(self) -> Attempts:

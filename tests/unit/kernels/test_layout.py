@@ -21,7 +21,7 @@ def test_layout__segments_hide_no_field_either() -> None:
 
 
 def test_layout__hot_and_key_are_one_cache_line_each() -> None:
-    assert layout.HOT.itemsize == layout.KEY.itemsize == 64
+    assert layout.HOT.itemsize == layout.KEY.itemsize == layout.INFO.itemsize == 64
 
 
 @pytest.mark.parametrize("name", RECORDS)
