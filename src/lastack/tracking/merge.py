@@ -7,16 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from lastack.kernels.layout import INFO, KEY
+from lastack.kernels.layout import SESSION
 from lastack.kernels.merging import RUN, cut_runs, merge_runs
 
 
-def _place_of(dtype: Any, name: str) -> int:
-    """Return the bytes before a field of a record."""
-    return int(dtype.fields[name][1])
+def _place_of(part: str, name: str) -> int:
+    """Return the bytes of a SESSION before a field."""
+    record, before = SESSION.fields[part][:2]
+    return int(before) + int(record.fields[name][1])
 
 
-_START, _ORIGIN = _place_of(KEY, "start_ns"), _place_of(INFO, "origin")
+_START, _ORIGIN = _place_of("key", "start_ns"), _place_of("info", "origin")
 
 
 def run_of_columns(starts: Any, origins: Any, numbers: Any = None) -> Any:
@@ -35,17 +36,16 @@ def run_of_columns(starts: Any, origins: Any, numbers: Any = None) -> Any:
     return run
 
 
-def run_of_records(key: int, info: int, records: int) -> Any:
+def run_of_records(sessions: int, records: int) -> Any:
     """Return a RUN of all sessions of a shard whose records are in order; it answers with record indices.
 
     Args:
-        key: Address of the KEY records.
-        info: Address of the INFO records.
+        sessions: Address of the SESSION records.
         records: Highest index in use.
     """
     run = np.zeros(1, RUN)
-    run["starts"], run["start_step"] = key + _START, KEY.itemsize
-    run["origins"], run["origin_step"] = info + _ORIGIN, INFO.itemsize
+    run["starts"], run["start_step"] = sessions + _START, SESSION.itemsize
+    run["origins"], run["origin_step"] = sessions + _ORIGIN, SESSION.itemsize
     run["head"], run["stop"] = 1, records + 1
     return run
 

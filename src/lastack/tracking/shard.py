@@ -177,7 +177,7 @@ class Shard:
         control = self.control[0]
         # records are numbered as sessions begin: nothing is to be sorted unless times ran back or records were reused
         if in_order(self.address):
-            return run_of_records(int(control["key"]), int(control["info"]), int(control["records"]))
+            return run_of_records(int(control["sessions"]), int(control["records"]))
         return self.sorted_run()
 
     def sorted_run(self) -> Any:
