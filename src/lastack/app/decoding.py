@@ -79,8 +79,8 @@ class Part:
         """Hold what a stretch of so many bytes can contain."""
         capacity = size // _LEAST_RECORD + _SLACK
         if capacity > self._capacity:
-            # Rounded up: windows differ a little, and new memory for each larger one would be touched anew.
-            self._capacity = 1 << (capacity - 1).bit_length()
+            # Twice that and more: windows grow, and new memory for each larger one would be touched anew.
+            self._capacity = 2 << (capacity - 1).bit_length()
             self._reserves = [Reserve(self._capacity * SEGMENT.itemsize) for _ in range(SHARDS)]
             if self._huge and size >= _WORTH_HUGE:
                 for reserve in self._reserves:
