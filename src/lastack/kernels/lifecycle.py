@@ -248,14 +248,19 @@ def take_rst(t: Any, h: Any, k: Any, i: Any, d: Any, g: Any, silence_ns: Any) ->
 
 
 @helper
+def scale_of(g: Any) -> Any:
+    """Return the window scale that a SYN or SYN-ACK offers, NO_SCALE without one."""
+    scale = i64(g.wscale)
+    return i64(NO_SCALE) if scale == NO_WSCALE else min(scale, LARGEST_SCALE)
+
+
+@helper
 def take_syn(t: Any, h: Any, i: Any, d: Any, g: Any, before: Any) -> Any:
     """Account for a SYN or SYN-ACK of a session it belongs to; `before` are the flags as the packet found them."""
     flags = i64(h.bits)
     o = 1 - d
     if (before & (ISN << d)) == 0:
-        scale = i64(g.wscale)
-        scale = NO_SCALE if scale == NO_WSCALE else min(scale, LARGEST_SCALE)
-        i.wscale = (i64(i.wscale) & (0xF0 if d == 0 else 0x0F)) | (scale << (4 * d))
+        i.wscale = (i64(i.wscale) & (0xF0 if d == 0 else 0x0F)) | (scale_of(g) << (4 * d))
     if i64(g.tcp_flags) & ACK:
         if (flags & RST_EFFECTIVE) != 0 and (flags & (SYNACK_SEEN << d)) == 0:
             r = need_rare(t, i)

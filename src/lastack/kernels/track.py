@@ -42,6 +42,7 @@ from lastack.kernels.layout import (
     table_at,
 )
 from lastack.kernels.lifecycle import acks_syn, is_over
+from lastack.kernels.opening import opening_step
 from lastack.kernels.pool import hot_of, info_of, key_of, need_rare, rare_of
 from lastack.kernels.sequence import ahead, between
 from lastack.kernels.sessionid import session_id
@@ -260,7 +261,9 @@ def _place(t: Any, g: Any, index: Any) -> Any:
                 challenging = d != client and (tcp & (SYN | FIN | RST | ACK)) == ACK and g.payload == 0
             else:
                 _end_shadow(t, h, i)
-    full_step(t, hot_of(t, index), key_of(t, index), info_of(t, index), d, g, challenging)
+    h, k, i = hot_of(t, index), key_of(t, index), info_of(t, index)
+    if challenging or not opening_step(t, h, k, i, d, g):
+        full_step(t, h, k, i, d, g, challenging)
     return True
 
 
