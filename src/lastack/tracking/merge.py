@@ -13,7 +13,8 @@ from lastack.kernels.merging import RUN, cut_runs, merge_runs
 
 def _place_of(part: str, name: str) -> int:
     """Return the bytes of a SESSION before a field."""
-    record, before = SESSION.fields[part][:2]
+    parts: Any = SESSION.fields
+    record, before = parts[part][:2]
     return int(before) + int(record.fields[name][1])
 
 
