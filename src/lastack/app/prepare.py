@@ -158,9 +158,10 @@ def _use_ingest() -> None:
     import tempfile
     from pathlib import Path
 
-    from lastack.app.decoding import Decoder, runner
+    from lastack.app.decoding import Decoder, Part, decode_lanes, runner
     from lastack.capture.source import open_capture
     from lastack.capture.writer import PcapWriter
+    from lastack.kernels.walk_lanes import LANE
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "empty.pcap"
@@ -169,6 +170,12 @@ def _use_ingest() -> None:
         with open_capture(path) as capture:
             for _ in Decoder(capture, 0, 1, runner(None)).batches():
                 pass
+        with open_capture(
+            path
+        ) as capture:  # what larger captures need takes little more now, and seconds later
+            for window in capture.windows():
+                capture.cuts(window, 2)
+                decode_lanes([Part()], np.zeros(1, LANE), window, capture.split(1)[0], capture.table, 0)
 
 
 def _use_crowds() -> None:
@@ -185,9 +192,11 @@ def _use_lists() -> None:
 
 def _use_evict() -> None:
     from lastack.kernels.evict import leave
+    from lastack.kernels.flowtable import rehash
     from lastack.tracking.shard import Shard
 
     shard = Shard(64, 1)
+    rehash(0, -1, shard.control[0])
     leave(shard.address, shard.standing()[0].ctypes.data, 0)
     shard.sorted_finished()
     shard.free_finished()
