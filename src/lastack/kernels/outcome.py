@@ -218,11 +218,24 @@ def states_of(t: Any, h: Any, k: Any, i: Any, c: Any, opening: Any) -> Any:
 
 
 @helper
+def top_of(history: Any) -> Any:
+    """Return the place in bits of the leading one of a history, above all its letters; 0 without any."""
+    top = i64(0)
+    if history >> np.uint64(32) != 0:
+        top += 32
+    if history >> np.uint64(top + 16) != 0:
+        top += 16
+    if history >> np.uint64(top + 8) != 0:
+        top += 8
+    if history >> np.uint64(top + 4) != 0:
+        top += 4
+    return top
+
+
+@helper
 def _first_letter(i: Any) -> Any:
-    history = i.history
-    while history >> np.uint64(8) != 0:
-        history >>= np.uint64(4)
-    return i64(history & np.uint64(15)) >> 1 if history > 1 else -1
+    top = top_of(np.uint64(i.history))
+    return i64(np.uint64(i.history) >> np.uint64(top - 4) & np.uint64(15)) >> 1 if top > 0 else -1
 
 
 @helper

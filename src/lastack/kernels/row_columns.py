@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lastack.kernels._jit import helper, put_i64, put_u8, put_u16, put_u32
+from lastack.kernels._jit import helper, load_le64, store_u8, store_u16, store_u32, store_u64
 from lastack.kernels.layout import NEVER
 from lastack.model.enums import RstSeq
 from lastack.model.fields import FIELDS
@@ -129,15 +129,16 @@ def open_group(columns: Any, touched: Any, group: Any, n: Any) -> Any:
 
 @helper
 def _fill(columns: Any, column: Any, n: Any, size: Any, value: Any) -> Any:
+    at = load_le64(columns + column * 8)  # once: the compiler cannot know that the stores leave it alone
     if size == 8:
         for row in range(n):
-            put_i64(columns, column, row, value)
+            store_u64(at + row * 8, value)
     elif size == 4:
         for row in range(n):
-            put_u32(columns, column, row, value)
+            store_u32(at + row * 4, value)
     elif size == 2:
         for row in range(n):
-            put_u16(columns, column, row, value)
+            store_u16(at + row * 2, value)
     else:
         for row in range(n):
-            put_u8(columns, column, row, value)
+            store_u8(at + row, value)

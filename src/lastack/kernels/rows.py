@@ -58,6 +58,7 @@ from lastack.kernels.outcome import (
     opening_of,
     phase_of,
     states_of,
+    top_of,
     unacked_of,
 )
 from lastack.kernels.pool import (
@@ -177,10 +178,7 @@ def _mirrored(history: Any, c: Any) -> Any:
     if c == 0 or history == 0:
         return history
     flip = np.uint64(0x1111111111111111)
-    top = np.uint64(0)
-    while history >> top > np.uint64(1):
-        top += np.uint64(4)
-    letters = (np.uint64(1) << top) - np.uint64(1)
+    letters = (np.uint64(1) << np.uint64(top_of(history))) - np.uint64(1)
     return history ^ (flip & letters)
 
 
