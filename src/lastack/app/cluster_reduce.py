@@ -73,8 +73,9 @@ def track_shard(
         nonlocal segments
         for some, origin_add in in_order(captures, shard, duplicates):
             segments += len(some)
-            for batch in tracker.feed(shard, some.ctypes.data, len(some), origin_add):
-                yield diagnose(batch, around_rows(batch))
+            for left in tracker.feed(shard, some.ctypes.data, len(some), origin_add):
+                for batch in left.parts():
+                    yield diagnose(batch, around_rows(batch))
 
     left = write_batches(folder / EARLY, early())
     seen = tracker.both_ways() or left > 0

@@ -136,15 +136,15 @@ class _Run:
         """Let every shard account for its segments; `pieces` gives (address, number, packets before) of a shard."""
         jobs = [_Feed(self._tracker, shard, pieces(shard)) for shard in range(SHARDS)]
         for batches in shared(jobs, self._run, self._threads):
-            for batch in batches:
-                self._emit(batch)
+            for batch, sizes in batches:
+                self._emit(batch, sizes)
         if self._options.follow:
             for batch in self._tracker.drain():
                 self._emit(diagnose(batch, around_rows(batch)))
         self._tell()
 
-    def _emit(self, batch: Any) -> None:
-        batch = self._links.resolve(batch)
+    def _emit(self, batch: Any, sizes: Sequence[int] = ()) -> None:
+        batch = self._links.resolve(batch, sizes)
         ledger = self._summary.ledger
         stray = stray_packets(batch)
         placed = int(
@@ -212,12 +212,13 @@ class _Feed:
         self._shard = shard
         self._pieces = pieces
 
-    def __call__(self) -> list[Any]:
-        batches: list[Any] = []
+    def __call__(self) -> list[tuple[Any, Sequence[int]]]:
+        batches: list[tuple[Any, Sequence[int]]] = []
         for address, n, before in self._pieces:
             if n:
-                rows = self._tracker.feed(self._shard, address, n, before)
-                batches.extend(diagnose(batch, around_rows(batch)) for batch in rows)
+                for left in self._tracker.feed(self._shard, address, n, before):
+                    batch = diagnose(left.batch, around_rows(left.batch, left.sizes))
+                    batches.append((batch, left.sizes))
         return batches
 
 

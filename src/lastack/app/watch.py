@@ -215,8 +215,9 @@ class Watch:
             for shard in range(SHARDS):
                 for address, count, before in self._source.pieces(shard):
                     if count:
-                        for batch in self._tracker.feed(shard, address, count, before):
-                            self._keeper.put(Left(batch, None, self._now()))
+                        for left in self._tracker.feed(shard, address, count, before):
+                            for batch in left.parts():
+                                self._keeper.put(Left(batch, None, self._now()))
         return packets
 
     def _now(self) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lastack.diagnosis.crowd import Crowd, crowd_of_rows
+from lastack.diagnosis.crowd import Crowds, crowd_of_rows, crowds_of_groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,10 +19,15 @@ class Around:
             and that nothing answers a SYN says nothing.
     """
 
-    crowd: Crowd | None = None
+    crowd: Crowds | None = None
     both_ways: bool = True
 
 
-def around_rows(batch: Any) -> Around:
-    """Return what is known of the run where rows leave before its end: what leaves together."""
-    return Around(crowd_of_rows(batch))
+def around_rows(batch: Any, sizes: Sequence[int] = ()) -> Around:
+    """Return what is known of the run where rows leave before its end: what leaves together.
+
+    Args:
+        batch: The rows.
+        sizes: How many of them left at a time, in order; nothing if all did.
+    """
+    return Around(crowd_of_rows(batch) if len(sizes) <= 1 else crowds_of_groups(batch, sizes))

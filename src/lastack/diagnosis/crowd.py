@@ -75,6 +75,13 @@ class _Counts(Protocol):
         """Return how many attempts there were at some places, by shift."""
 
 
+class Crowds(Protocol):
+    """Says which attempts were made in a crowd."""
+
+    def holds_rows(self, cols: Columns) -> Any:
+        """Return which rows are attempts made in a crowd."""
+
+
 class Crowd:
     """The crowded places of a run.
 
@@ -264,12 +271,55 @@ def attempts_of(cols: Columns) -> Attempts:
     )
 
 
+def _half_open_rows(cols: Columns) -> Any:
+    """Return which rows are half-open attempts without a RST."""
+    half_open = cols.code("opening") == Opening.half_open
+    return half_open & (cols.number("rst_clt") == 0) & (cols.number("rst_srv") == 0)
+
+
 def crowd_of_rows(batch: Any) -> Crowd:
     """Return the crowds among the rows of one record batch, for rows that leave before the end of the input."""
     cols = Columns(batch)
-    opening = cols.code("opening")
-    half_open = np.flatnonzero(
-        (opening == Opening.half_open) & (cols.number("rst_clt") == 0) & (cols.number("rst_srv") == 0)
-    )
+    half_open = np.flatnonzero(_half_open_rows(cols))
     tried = np.flatnonzero(cols.number("syn_clt") > 0)
     return Crowd(attempts_of(Columns(batch, half_open)), lambda _: attempts_of(Columns(batch, tried)))
+
+
+def crowds_of_groups(batch: Any, sizes: Sequence[int]) -> Crowds:
+    """Return the crowds among the rows of each of some groups that follow each other in a record batch.
+
+    Args:
+        batch: Rows.
+        sizes: How many rows each group has.
+    """
+    stops = np.cumsum(sizes)
+    starts = stops - sizes
+    before = np.concatenate([np.zeros(1, np.int64), np.cumsum(_half_open_rows(Columns(batch)))])
+    some = np.flatnonzero(before[stops] - before[starts] >= CROWD)
+    return _Groups(
+        [
+            (
+                int(starts[at]),
+                int(stops[at]),
+                crowd_of_rows(batch.slice(int(starts[at]), int(stops[at] - starts[at]))),
+            )
+            for at in some
+        ]
+    )
+
+
+class _Groups:
+    """Crowds of rows that left at different times; each counts for its own rows only."""
+
+    def __init__(self, groups: Sequence[tuple[int, int, Crowd]]) -> None:
+        self._groups = groups
+
+    def holds_rows(self, cols: Columns) -> Any:
+        """Return which rows are attempts made in a crowd."""
+        rows = cols.rows
+        found = np.zeros(cols.n, bool)
+        attempts = attempts_of(cols) if self._groups else None
+        for start, stop, crowd in self._groups:
+            assert attempts is not None
+            found |= (rows >= start) & (rows < stop) & crowd.holds(attempts)
+        return found

@@ -7,6 +7,7 @@ kept while rows go by, is enough, and the result does not depend on how they are
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,26 +26,34 @@ class Links:
     def __init__(self) -> None:
         self._ids: set[int] = set()
 
-    def resolve(self, batch: Any) -> Any:
+    def resolve(self, batch: Any, sizes: Sequence[int] = ()) -> Any:
         """Return a record batch of judged rows with the verdicts that need an earlier row; to be called in order.
 
         Args:
             batch: The next rows, in the order in which they are written.
+            sizes: How many of them left at a time, in order, if not all did: what leaves later is not known to a row.
         """
         cols = Columns(batch)
-        if not (self._remember(cols) or self._ids):
+        groups = np.repeat(np.arange(len(sizes)), sizes) if sizes else np.zeros(batch.num_rows, np.int64)
+        new = self._new(cols, groups)
+        if not (new or self._ids):
             return batch
         later = np.flatnonzero(cols.present("previous_id") & is_code(cols, "ending", Ending.never_opened))
-        if not len(later):
-            return batch
-        earlier = cols.number("previous_id")[later]
-        rows = later[[int(session) in self._ids for session in earlier]]
-        return rejudge(batch, rows, challenged=True) if len(rows) else batch
+        if len(later):
+            earlier = (int(session) for session in cols.number("previous_id")[later])
+            known = [
+                session in self._ids or new.get(session, len(groups)) <= group
+                for session, group in zip(earlier, groups[later], strict=True)
+            ]
+            later = later[known]
+        self._ids.update(new)
+        return rejudge(batch, later, challenged=True) if len(later) else batch
 
-    def _remember(self, cols: Columns) -> bool:
+    def _new(self, cols: Columns, groups: Any) -> dict[int, int]:
+        """Return the sessions that are to be remembered, and the group that each left in."""
         if not cols.any_evidence("challenge_packet"):
-            return False
+            return {}
         rows = np.flatnonzero(cols.evidence("challenge_packet") > 0)
-        room = MOST - len(self._ids)
-        self._ids.update(int(session) for session in cols.number("session_id")[rows[: max(room, 0)]])
-        return True
+        rows = rows[: max(MOST - len(self._ids), 0)]
+        found = zip(cols.number("session_id")[rows].tolist(), groups[rows].tolist(), strict=True)
+        return dict(reversed(list(found)))

@@ -16,6 +16,7 @@ from lastack.kernels._jit import (
     kernel,
     load_le32,
     load_le64,
+    load_u8,
     put_i64,
     put_u8,
     put_u16,
@@ -350,7 +351,7 @@ def write_rows(tables: Any, owners: Any, indices: Any, n: Any, columns: Any, evi
         indices: Address of n record indices (u4).
         n: Number of rows.
         columns: Address of the addresses of the columns, in the order of `COLUMNS`.
-        evicted: Whether they left because the table was full.
+        evicted: Address of n flags (u1): whether it left because the table was full; 0 if none did.
     """
     touched = i64(0)
     for row in range(n):
@@ -365,7 +366,8 @@ def write_rows(tables: Any, owners: Any, indices: Any, n: Any, columns: Any, evi
         touched = _write_opening(columns, row, h, k, i, r, touched, n)
         opening = opening_of(t, h, i, c)
         unacked = (unacked_of(t, h, k, i, 0), unacked_of(t, h, k, i, 1))
-        _write_outcome(columns, row, t, h, k, i, c, opening, unacked[0] + unacked[1], evicted)
+        gone = evicted != 0 and load_u8(evicted + row) != 0
+        _write_outcome(columns, row, t, h, k, i, c, opening, unacked[0] + unacked[1], gone)
         put_i64(columns, A_HISTORY, row, i64(_mirrored(np.uint64(i.history), c)))
         if (h.bytes[0] | h.bytes[1] | h.max_idle | unacked[0] | unacked[1]) != 0:
             touched = open_group(columns, touched, i64(G_DATA), n)

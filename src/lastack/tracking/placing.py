@@ -83,7 +83,7 @@ class _Records:
         tables, owner, index = (a.ctypes.data for a in (self._tables, self._owner, self._index))
         for name in _LEFT_OUT:
             self._columns[name][0] = GROUP_OF[name][1]
-        write_rows(tables, owner, index, 1, self._addresses.ctypes.data, False)
+        write_rows(tables, owner, index, 1, self._addresses.ctypes.data, 0)
         return {name: self._columns[name][0].item() for name in STEP_COLUMNS}
 
 

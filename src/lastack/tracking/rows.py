@@ -160,14 +160,14 @@ class RowBuffer:
         self._sessions: tuple[Any, Any, Any] | None = None
         self._touched = 0
 
-    def write(self, tables: Any, owners: Any, indices: Any, *, evicted: bool = False) -> None:
+    def write(self, tables: Any, owners: Any, indices: Any, evicted: Any = None) -> None:
         """Write one session to each row.
 
         Args:
             tables: Addresses of the shards' TABLE records.
             owners: Shard of each session.
             indices: Record index of each session.
-            evicted: Whether they left because the table was full.
+            evicted: Whether each left because the table was full, uint8; None if none did.
         """
         owners, indices = np.ascontiguousarray(owners, np.uint8), np.ascontiguousarray(indices, np.uint32)
         self._sessions = (tables, owners, indices)
@@ -178,7 +178,7 @@ class RowBuffer:
                 indices.ctypes.data,
                 self._n,
                 self._addresses.ctypes.data,
-                evicted,
+                0 if evicted is None else evicted.ctypes.data,
             )
         )
 

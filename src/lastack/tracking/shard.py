@@ -16,6 +16,8 @@ from lastack.tracking.merge import run_of_columns, run_of_records
 _FIRST_SLOTS = 1 << 10
 _SLOT = 8  # bytes
 _EVICT_SHARE = 16  # of a full table leaves at once
+#: Sessions that left and may wait until their rows are written together with others.
+MOST_WAITING = 1 << 12
 _HUGE_FROM = 4_000  # records: below, large pages would cost more memory than they save time
 _POOLS = {
     "close": layout.CLOSE, "rare": layout.RARE, "gap": layout.GAP, "node": layout.NODE, "proof": layout.PROOF,
@@ -38,7 +40,7 @@ class Shard:
     """
 
     def __init__(self, limit: int, idle_ns: int) -> None:
-        capacity = limit + 2 * BATCH + 16
+        capacity = limit + MOST_WAITING + 2 * BATCH + 16
         self._reserves: list[Reserve] = []
         self.control: Any = np.zeros(1, layout.TABLE)
         self._pools = {name: np.zeros(1, layout.POOL) for name in _POOLS}
@@ -64,6 +66,9 @@ class Shard:
         self._use_slots(_FIRST_SLOTS)
         self._huge = False
         self._sorted: Any = None
+        self._limit = limit
+        self._waiting: list[tuple[Any, bool]] = []
+        self.waiting = 0  #: sessions whose rows wait to be written, at the head of the finished list
 
     def _reserve(self, size: int) -> int:
         reserve = Reserve(size)
@@ -123,12 +128,28 @@ class Shard:
         return int(self.control["evicted"][0])
 
     def finished(self) -> Any:
-        """Return the indices of sessions that ended and wait for their rows to be written."""
-        return self._finished[: int(self.control["n_finished"][0])]
+        """Return the indices of sessions that ended, but for those that were told to wait."""
+        return self._finished[self.waiting : int(self.control["n_finished"][0])]
+
+    def wait(self, *, evicted: bool) -> None:
+        """Let the finished sessions wait for their rows, beside those that they leave the table to.
+
+        Args:
+            evicted: Whether they left because the table was full.
+        """
+        self._waiting.append((self.sorted_finished(), evicted))
+        self.waiting = int(self.control["n_finished"][0])
+        self.control["limit"] = self._limit + self.waiting
+
+    def left(self) -> list[tuple[Any, bool]]:
+        """Return the sessions that wait, as they left: indices in order, and whether the table was full."""
+        return self._waiting
 
     def free_finished(self) -> None:
         """Forget the finished sessions; their rows must have been written."""
         evict.free_finished(self.address)
+        self._waiting, self.waiting = [], 0
+        self.control["limit"] = self._limit
 
     def standing(self) -> tuple[Any, Any, Any, Any, Any]:
         """Return indices of the sessions held, their classes (`kernels.evict`), last and first times, and origins."""
@@ -142,7 +163,7 @@ class Shard:
     def evict(self) -> None:
         """Put a sixteenth of the limit on the finished list: oldest closed first, then half-open, then idle."""
         indices, classes, ends, _starts, origins = self.standing()
-        wanted = min(len(indices), max(1, int(self.control["limit"][0]) // _EVICT_SHARE))
+        wanted = min(len(indices), max(1, self._limit // _EVICT_SHARE))
         chosen: list[Any] = []
         for kind in (evict.OVER, evict.EMBRYONIC, evict.IDLE):
             places = np.flatnonzero(classes == kind)

@@ -7,7 +7,8 @@ full, ended sessions leave first, then a sixteenth of the rest is evicted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,49 @@ from lastack.tracking.attempt import Attempts
 from lastack.tracking.attempts import attempts_on, both_ways, half_open
 from lastack.tracking.merge import merged, stretches
 from lastack.tracking.rows import RowBuffer, RowMemory
-from lastack.tracking.shard import Shard
+from lastack.tracking.shard import MOST_WAITING, Shard
 
 ROWS_PER_BATCH = 1 << 16
 
 #: Runs functions and returns their results in order.
 Run = Callable[[list[Callable[[], Any]]], list[Any]]
 _LEAST_LIMIT = 64  # sessions of one shard
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """Rows of sessions that left before the end of the input.
+
+    Attributes:
+        batch: The rows.
+        sizes: How many left at a time, in order.
+    """
+
+    batch: Any
+    sizes: Sequence[int]
+
+    def parts(self) -> Iterator[Any]:
+        """Yield a record batch for each time that some left."""
+        first = 0
+        for size in self.sizes:
+            yield self.batch.slice(first, size) if size < self.batch.num_rows else self.batch
+            first += size
+
+
+def _packed(groups: Sequence[tuple[Any, bool]], most: int) -> Iterator[list[tuple[Any, bool]]]:
+    """Yield groups of sessions together that are at most so many; larger ones are cut."""
+    some: list[tuple[Any, bool]] = []
+    room = most
+    for indices, evicted in groups:
+        for first in range(0, len(indices), most):
+            part = indices[first : first + most]
+            if len(part) > room:
+                yield some
+                some, room = [], most
+            some.append((part, evicted))
+            room -= len(part)
+    if some:
+        yield some
 
 
 class Tracker:
@@ -43,8 +80,8 @@ class Tracker:
         self.sensors: list[str] = []
         self._memory = RowMemory(ROWS_PER_BATCH)
 
-    def feed(self, shard: int, segments: int, n: int, origin_add: int = 0) -> list[Any]:
-        """Account for n segments of one shard; return record batches of sessions that had to leave.
+    def feed(self, shard: int, segments: int, n: int, origin_add: int = 0) -> list[Left]:
+        """Account for n segments of one shard; return the rows of sessions that had to leave.
 
         Args:
             shard: Number of the shard.
@@ -54,31 +91,40 @@ class Tracker:
         """
         table = self.shards[shard]
         table.control["origin_add"] = origin_add
-        batches: list[Any] = []
+        rows: list[Left] = []
         done = table.feed(segments, 0, n)
         while done < n:
             evicting = not len(table.finished())
             if evicting:
                 table.evict()
-            batches.extend(self._drain(table, evicted=evicting))
+            table.wait(evicted=evicting)
+            # A small table loses a handful at a time: a batch for each of these took a hundred times as long.
+            if table.waiting >= MOST_WAITING:
+                rows.extend(self._drain(table))
             done = table.feed(segments, done, n)
-        return batches
+        rows.extend(self._drain(table))
+        return rows
 
-    def _drain(self, table: Shard, *, evicted: bool) -> Iterator[Any]:
-        indices = table.sorted_finished()
+    def _drain(self, table: Shard) -> Iterator[Left]:
+        """Yield the rows of the sessions that wait, and forget them."""
         owner = self.shards.index(table)
-        for first in range(0, len(indices), ROWS_PER_BATCH):
-            part = indices[first : first + ROWS_PER_BATCH]
-            buffer = RowBuffer(len(part), self._memory)
-            buffer.write(self._addresses, np.full(len(part), owner, np.uint8), part, evicted=evicted)
-            yield buffer.batch(self.sensors)
-        table.free_finished()
+        for some in _packed(table.left(), ROWS_PER_BATCH):
+            indices = np.concatenate([part for part, _ in some])
+            sizes = [len(part) for part, _ in some]
+            evicted = np.repeat(np.array([gone for _, gone in some], np.uint8), sizes)
+            buffer = RowBuffer(len(indices), self._memory)
+            buffer.write(self._addresses, np.full(len(indices), owner, np.uint8), indices, evicted)
+            yield Left(buffer.batch(self.sensors), sizes)
+        if table.waiting:
+            table.free_finished()
 
     def drain(self) -> Iterator[Any]:
         """Yield record batches of the sessions that have ended so far, shard by shard, and forget them."""
         for table in self.shards:
             if len(table.finished()):
-                yield from self._drain(table, evicted=False)
+                table.wait(evicted=False)
+                for left in self._drain(table):
+                    yield from left.parts()
 
     def flush(self, run: Run) -> Iterator[Callable[[], Any]]:
         """End every session; yield functions that each make one record batch of rows, in order.

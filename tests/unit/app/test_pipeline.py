@@ -12,6 +12,8 @@ import lastack
 from lastack.app import pipeline
 from lastack.app.options import TrackOptions
 from lastack.capture.writer import PcapWriter
+from lastack.model.batch import ACK, SYN
+from lastack.tracking import tracker
 from lastack.wire import build
 
 SAMPLE = Path(__file__).parents[3] / "samples" / "closes.pcapng"
@@ -73,3 +75,25 @@ def test_track__a_full_table_still_gives_a_sorted_table(tmp_path: Path) -> None:
     starts = sessions["start_ns"]
     assert len(starts) == 2000
     assert (starts[1:] >= starts[:-1]).all()
+
+
+def test_track__what_leaves_a_small_table_comes_in_few_batches_and_is_judged_as_if_it_came_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "many.pcap"
+    with PcapWriter(path, link=101) as writer:
+        for number in range(2000):
+            client = f"10.0.{number >> 8}.{number & 255}"
+            writer.write(number * 1_000_000, build.ipv4(client, "192.0.2.1", build.syn(40000, 80)).data)
+            if number % 2:
+                answer = build.tcp(80, 40000, seq=9, ack=1, flags=SYN | ACK)
+                writer.write(number * 1_000_000 + 1, build.ipv4("192.0.2.1", client, answer).data)
+    options = TrackOptions(max_sessions=1 << 10, threads=1)
+    together: list[Any] = []
+    summary = pipeline.track_captures([str(path)], options, together.append)
+    assert summary.evicted > 0
+    monkeypatch.setattr(tracker, "MOST_WAITING", 1)
+    apart: list[Any] = []
+    pipeline.track_captures([str(path)], options, apart.append)
+    assert len(together) < len(apart)
+    assert pa.Table.from_batches(together).to_pylist() == pa.Table.from_batches(apart).to_pylist()

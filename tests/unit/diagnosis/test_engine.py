@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 from tests.unit.diagnosis.rows import batch_of_table, everything, table_of
 
-from lastack.diagnosis.around import Around
+from lastack.diagnosis.around import Around, around_rows
 from lastack.diagnosis.columns import Columns, codes_of
-from lastack.diagnosis.crowd import Crowd
+from lastack.diagnosis.crowd import CROWD, Crowd
 from lastack.diagnosis.engine import _HALF_OPEN, _is_half_open, _odd, diagnose, judge
 from lastack.diagnosis.translate import translate
 from lastack.model.enums import Actor, Cause, Harm
@@ -43,6 +43,20 @@ def test_rules__few_say_of_half_open_attempts_what_all_say(crowded: bool) -> Non
     few, every = judge(batch, rows, around, rules=_HALF_OPEN), judge(batch, rows, around)
     for name in ("cause", "actor", "harm", "percent"):
         assert (getattr(few, name) == getattr(every, name)).all(), name
+
+
+@pytest.mark.parametrize("sizes", [[25, 15], [1, 39], [10, 10, 10, 10], [40]])
+def test_around_rows__of_groups_is_that_of_each(sizes: list[int]) -> None:
+    batch = batch_of_table(table_of("syn_flood.pcap"))
+    assert batch.num_rows == sum(sizes)
+    together = diagnose(batch, around_rows(batch, sizes))
+    first = 0
+    for size in sizes:
+        part = batch.slice(first, size)
+        alone = diagnose(part, around_rows(part)).column("cause").to_pylist()
+        assert together.column("cause").to_pylist()[first : first + size] == alone
+        assert ("syn_flood" in alone) == (size >= CROWD)
+        first += size
 
 
 class _Everywhere:

@@ -31,6 +31,14 @@ def test_links__do_not_depend_on_batches(rows: Any) -> None:
     assert causes([rows.slice(0, 1), rows.slice(1)]) == ["clean_close", "port_reuse_conflict"]
 
 
+def test_links__what_leaves_later_is_not_known_to_an_earlier_row(rows: Any) -> None:
+    turned = pa.Table.from_batches([rows.slice(1), rows.slice(0, 1)]).combine_chunks().to_batches()[0]
+    for sizes, cause in (([1, 1], "unanswered"), ([2], "port_reuse_conflict")):
+        assert Links().resolve(turned, sizes).column("cause").to_pylist()[0] == cause
+    told = Links().resolve(rows, [1, 1]).column("cause").to_pylist()
+    assert told == ["clean_close", "port_reuse_conflict"]
+
+
 def test_links__need_a_challenge(rows: Any) -> None:
     other = diagnose(batch_of_table(table_of("port_reuse_conflict__near_miss.pkts")))
     assert causes([other]) == ["clean_close", "unanswered"]
