@@ -196,7 +196,7 @@ def _use_evict() -> None:
     from lastack.tracking.shard import Shard
 
     shard = Shard(64, 1)
-    rehash(0, -1, shard.control[0])
+    rehash(0, -1, shard.address)
     leave(shard.address, shard.standing()[0].ctypes.data, 0)
     shard.sorted_finished()
     shard.free_finished()

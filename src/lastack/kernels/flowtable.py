@@ -10,7 +10,7 @@ from typing import Any
 
 from lastack.kernels._jit import helper, kernel, load_le32, store_u32
 from lastack.kernels.decode_words import i64
-from lastack.kernels.layout import MASK32
+from lastack.kernels.layout import MASK32, table_at
 from lastack.kernels.pool import key_of
 
 
@@ -83,8 +83,9 @@ def remove(t: Any, tag: Any, index: Any) -> Any:
 
 
 @kernel
-def rehash(old_slots: Any, old_mask: Any, t: Any) -> Any:
-    """Copy every filled slot of an old array into the table's new, empty one."""
+def rehash(old_slots: Any, old_mask: Any, table: Any) -> Any:
+    """Copy every filled slot of an old array into the new, empty one of the TABLE record at an address."""
+    t = table_at(table)
     t.filled = 0
     for position in range(old_mask + 1):
         slot = old_slots + position * 8

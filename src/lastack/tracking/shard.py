@@ -84,7 +84,7 @@ class Shard:
     def _grow(self) -> None:
         old, mask = self._slots, int(self.control["mask"][0])
         self._use_slots(2 * (mask + 1))
-        rehash(old.address, mask, self.control[0])
+        rehash(old.address, mask, self.address)
         if not self._huge and int(self.control["records"][0]) >= _HUGE_FROM:
             self._huge = True
             for reserve in self._reserves[:2]:

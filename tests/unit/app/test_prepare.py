@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from lastack.app import prepare
+from lastack.kernels import cache
 
 CHILD = """
 import sys
@@ -56,3 +57,9 @@ def test_child_that_cannot_start__fails(monkeypatch: pytest.MonkeyPatch) -> None
 
     monkeypatch.setattr(prepare, "_child", none)
     assert not prepare._compile(("a",), None)
+
+
+@pytest.mark.skipif(cache.mode() != cache.INTERPRETED, reason="children do it where kernels are compiled")
+@pytest.mark.parametrize("name", prepare._STEPS)
+def test_step__runs_as_python_too(name: str) -> None:
+    prepare._STEPS[name]()
