@@ -95,7 +95,7 @@ if PLAIN:
 
     def segment_at(address: int) -> Any:
         """Return the segment record at an address."""
-        raw: Any = (ctypes.c_uint8 * SEGMENT.itemsize).from_address(address)
+        raw: Any = (ctypes.c_uint8 * SEGMENT.itemsize).from_address(int(address))
         return np.frombuffer(raw, SEGMENT).view(np.recarray)[0]
 
 else:
