@@ -15,6 +15,7 @@ from lastack.kernels._jit import (
     kernel,
     load_le32,
     load_le64,
+    prefetch,
     record_at,
     store_u8,
     store_u32,
@@ -34,6 +35,7 @@ RUN = np.dtype(
 )  # fmt: skip
 _SIZE = RUN.itemsize
 _FOREVER = (1 << 63) - 1
+_AHEAD = 12  # items of a run
 _run_at = record_at(RUN)
 
 
@@ -212,5 +214,8 @@ def merge_runs(runs: Any, count: Any, n: Any, owners: Any, places: Any) -> Any:
         store_u8(owners + at, best)
         store_u32(places + at * 4, head if r.numbers == 0 else i64(load_le32(r.numbers + head * 4)))
         r.head = head + 1
+        # the processor does not foresee eight runs of records that are three lines apart each
+        prefetch(r.starts + (head + _AHEAD) * r.start_step)
+        prefetch(r.origins + (head + _AHEAD) * r.origin_step)
         r.ahead = _start(r, head + 1) if head + 1 < r.stop else i64(_FOREVER)
     return 0
