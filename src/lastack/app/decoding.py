@@ -157,6 +157,7 @@ class Decoder:
         held: Parts of an earlier capture, whose memory is used again; None for new memory.
         clock_ns: Taken off all times.
         sightings: Told of all segments, None if nobody wants to compare sensors.
+        ahead: Keep the segments of a stretch while the next one is decoded, in memory of its own.
     """
 
     def __init__(
@@ -169,6 +170,7 @@ class Decoder:
         held: list[Part] | None = None,
         clock_ns: int = 0,
         sightings: Sightings | None = None,
+        ahead: bool = False,
     ) -> None:
         self.capture = capture
         self.sensor = sensor
@@ -179,11 +181,12 @@ class Decoder:
         self._threads = parts
         self._parts = held if held is not None else []
         self._parts.extend(Part(huge=True) for _ in range(parts - len(self._parts)))
+        self._other_parts = [Part(huge=True) for _ in range(parts)] if ahead else self._parts
         self._record_bytes = 0
         self._latest_ns: int | None = None  # time of the packet before the next part
 
     def batches(self) -> Iterator[list[Part]]:
-        """Yield the parts of one stretch after another, in order; each list is valid until the next."""
+        """Yield the parts of one stretch after another, in order; each list is valid until the next (or one more)."""
         for window in self._windows():
             while window.position < window.end:
                 parts = self._decode_lanes(window) or self._decode(window)
@@ -191,6 +194,7 @@ class Decoder:
                     for part in parts:
                         self._look(part)
                 yield parts
+                self._parts, self._other_parts = self._other_parts, self._parts
                 if not self.capture.settle(window):
                     break
 

@@ -31,11 +31,13 @@ class Stretch:
 
     Attributes:
         parts: Newly decoded parts, for the ledger.
+        lasts: The segments stay while the next stretch is decoded, if decoders keep theirs (`ahead`).
     """
 
     def __init__(self, parts: list[Part], merged: tuple[list[int], Any] | None = None) -> None:
         self.parts = parts
         self._merged = merged
+        self.lasts = merged is None
 
     def pieces(self, shard: int) -> list[tuple[int, int, int]]:
         """Return (address, number, packets of its capture before) of each run of segments of a shard."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from lastack.app import prepare
 from lastack.app.clocks import Seen, clock_differences
-from lastack.app.decoding import Decoder, runner
-from lastack.app.merging import Stream
+from lastack.app.decoding import Decoder
+from lastack.app.merging import Stream, Stretch
 from lastack.app.options import (
     Progress,
     ProgressState,
@@ -21,7 +21,7 @@ from lastack.app.options import (
     default_max_sessions,
     default_threads,
 )
-from lastack.app.running import in_order, shared
+from lastack.app.running import Begun, Crew
 from lastack.app.sightings import Sightings
 from lastack.capture.series import CaptureOrder, order_captures
 from lastack.capture.source import Capture, open_capture
@@ -32,7 +32,7 @@ from lastack.diagnosis.links import Links
 from lastack.kernels.sharding import SHARDS
 from lastack.query.classify import Classifier
 from lastack.tracking.rows import stray_packets
-from lastack.tracking.tracker import Run, Tracker
+from lastack.tracking.tracker import Tracker
 
 Sink = Callable[[Any], None]
 _PROGRESS_EVERY_S = 0.1
@@ -60,7 +60,7 @@ def track_captures(
     with ExitStack() as stack:
         threads = options.threads or default_threads()
         executor = stack.enter_context(ThreadPoolExecutor(threads - 1)) if threads > 1 else None
-        run = _Run(options, sink, progress, executor, threads)
+        run = _Run(options, sink, progress, Crew(executor, threads), threads)
         run.read(order, stack)
         return run.finish()
 
@@ -71,16 +71,15 @@ class _Run:
         options: TrackOptions,
         sink: Sink,
         progress: Progress | None,
-        executor: Executor | None,
+        crew: Crew,
         threads: int,
     ) -> None:
         self._options = options
         self._sink = sink
         self._progress = progress
         self._threads = threads
-        self._executor = executor
-        self._run: Run = runner(executor)
-        self._share: Run = lambda jobs: shared(jobs, self._run, threads)
+        self._crew = crew
+        self._fed: tuple[Begun, Stretch] | None = None  # the stretch that shards are at work on
         self._links = Links()
         self._classify = Classifier(options.classes) if options.classes is not None else None
         self._tracker = Tracker(options.max_sessions or default_max_sessions(), options.idle_timeout_ns)
@@ -113,16 +112,23 @@ class _Run:
                 capture,
                 rank,
                 self._threads,
-                self._run,
+                self._crew.run,
                 self._options.window_bytes,
                 sightings=sightings.get(rank),
+                ahead=not self._crew.alone,
             )
 
         sightings: dict[int, Sightings] = {}
-        for stretch in Stream([file.first_ns for file in files], opener):
-            for part in stretch.parts:
-                self._summary.ledger.add_tally(part.tally[0])
-            self._track(stretch.pieces)
+        try:
+            for stretch in Stream([file.first_ns for file in files], opener):
+                for part in stretch.parts:
+                    self._summary.ledger.add_tally(part.tally[0])
+                self._settle()
+                self._track(stretch)
+            self._settle()
+        finally:
+            if self._fed is not None:
+                self._fed[0].end()
         self._summary.clocks = clock_differences(
             Seen.of(self._tracker.sensors[rank], sightings[rank]) for rank in sorted(sightings)
         )
@@ -132,12 +138,21 @@ class _Run:
             if more := capture.problem_count - len(capture.problems):
                 self._summary.problems.append(f"{capture.name}: {more} more flaws of the kinds above")
 
-    def _track(self, pieces: Callable[[int], list[tuple[int, int, int]]]) -> None:
-        """Let every shard account for its segments; `pieces` gives (address, number, packets before) of a shard."""
-        jobs = [_Feed(self._tracker, shard, pieces(shard)) for shard in range(SHARDS)]
-        for batches in shared(jobs, self._run, self._threads):
+    def _track(self, stretch: Stretch) -> None:
+        """Let every shard begin to account for its segments; the next stretch may be decoded at the same time."""
+        jobs = [_Feed(self._tracker, shard, stretch.pieces(shard)) for shard in range(SHARDS)]
+        self._fed = self._crew.begin(jobs), stretch
+        if self._options.follow or not stretch.lasts:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Wait until all shards are done with a stretch, and hand on the rows that left."""
+        if self._fed is None:
+            return
+        for batches in self._fed[0].results():
             for batch, sizes in batches:
                 self._emit(batch, sizes)
+        self._fed = None
         if self._options.follow:
             for batch in self._tracker.drain():
                 self._emit(diagnose(batch, around_rows(batch)))
@@ -160,9 +175,9 @@ class _Run:
         self._ending = self._tracker.live + self._summary.sessions
         # What left before was judged by itself; it still shows that both directions were seen.
         seen = self._tracker.both_ways() or self._summary.sessions > 0
-        around = Around(Crowd.of_tables(self._tracker.tables(), self._share), seen)
-        jobs = (_Judged(job, around) for job in self._tracker.flush(self._share))
-        for batch in in_order(jobs, self._executor, self._threads):
+        around = Around(Crowd.of_tables(self._tracker.tables(), self._crew.run), seen)
+        jobs = (_Judged(job, around) for job in self._tracker.flush(self._crew.run))
+        for batch in self._crew.in_order(jobs):
             self._emit(batch)
             self._tell()
         self._summary.evicted = self._tracker.evicted

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import pytest
 
-from lastack.app.decoding import runner
-from lastack.app.running import in_order, shared
+from lastack.app.running import Crew
 
 SECONDS = 10
+
+
+@contextmanager
+def crew(threads: int) -> Iterator[Crew]:
+    """Give a crew of so many threads, the caller's among them."""
+    if threads == 1:
+        yield Crew(None, 1)
+        return
+    with ThreadPoolExecutor(threads - 1) as executor:
+        yield Crew(executor, threads)
 
 
 def jobs(n: int) -> list[Callable[[], int]]:
@@ -23,13 +34,12 @@ def jobs(n: int) -> list[Callable[[], int]]:
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
 @pytest.mark.parametrize("n", [0, 1, 8])
-def test_shared__gives_results_in_order(n: int, threads: int) -> None:
-    with ThreadPoolExecutor(threads) as executor:
-        assert shared(jobs(n), runner(executor), threads) == list(range(n))
-    assert shared(jobs(n), runner(None), 1) == list(range(n))
+def test_run__gives_results_in_order(n: int, threads: int) -> None:
+    with crew(threads) as some:
+        assert some.run(jobs(n)) == list(range(n))
 
 
-def test_shared__a_long_function_does_not_hold_the_others_up() -> None:
+def test_run__a_long_function_does_not_hold_the_others_up() -> None:
     done = threading.Barrier(2)
 
     def long() -> str:
@@ -40,16 +50,65 @@ def test_shared__a_long_function_does_not_hold_the_others_up() -> None:
         done.wait(SECONDS)
         return "last"
 
-    work: list[Callable[[], Any]] = [long, *jobs(6), last]
-    with ThreadPoolExecutor(2) as executor:
-        assert shared(work, runner(executor), 2) == ["long", *range(6), "last"]
+    with crew(2) as some:
+        assert some.run([long, *jobs(6), last]) == ["long", *range(6), "last"]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_begin__each_function_runs_once_whoever_waits_for_what(threads: int) -> None:
+    runs: Counter[int] = Counter()
+    lock = threading.Lock()
+
+    def note(place: int) -> int:
+        with lock:
+            runs[place] += 1
+        return place
+
+    with crew(threads) as some:
+        first = some.begin([partial(note, place) for place in range(50)])
+        second = some.run([partial(note, place) for place in range(50, 100)])
+        assert first.results() + second == list(range(100))
+    assert runs == Counter(range(100))
+
+
+def test_results__the_owner_does_other_work_while_it_waits() -> None:
+    going, held = threading.Event(), threading.Event()
+
+    def hold() -> bool:
+        going.set()
+        return held.wait(SECONDS)
+
+    with crew(2) as some:
+        first = some.begin([hold])
+        assert going.wait(SECONDS)
+        other = some.begin([held.set])  # the only other thread is busy until this was run
+        assert first.results() == [True]
+        assert other.results() == [None]
+
+
+def test_end__begins_nothing_more() -> None:
+    going, held, late = threading.Event(), threading.Event(), threading.Event()
+
+    def hold() -> bool:
+        going.set()
+        return held.wait(SECONDS)
+
+    with crew(2) as some:
+        begun = some.begin([hold, late.set])
+        assert going.wait(SECONDS)
+        ending = threading.Thread(target=begun.end)
+        ending.start()
+        while not begun._mine[1].future.cancelled():
+            assert ending.is_alive()
+        held.set()
+        ending.join()
+    assert not late.is_set()
 
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_in_order__gives_results_in_order(threads: int) -> None:
-    with ThreadPoolExecutor(threads) as executor:
-        assert list(in_order(jobs(20), executor, threads)) == list(range(20))
-    assert list(in_order(jobs(20), None, 1)) == list(range(20))
+    with crew(threads) as some:
+        assert list(some.in_order(jobs(20))) == list(range(20))
 
 
 def test_in_order__takes_no_more_than_one_ahead_of_the_threads() -> None:
@@ -60,16 +119,20 @@ def test_in_order__takes_no_more_than_one_ahead_of_the_threads() -> None:
             taken.append(place)
             yield partial(int, place)
 
-    with ThreadPoolExecutor(2) as executor:
-        results = in_order(given(), executor, 2)
+    with crew(2) as some:
+        results = some.in_order(given())
         assert next(results) == 0
         assert len(taken) == 3
         results.close()
 
 
-def test_in_order__tells_what_failed() -> None:
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_failed__is_told(threads: int) -> None:
     def fail() -> None:
         raise ValueError("no")
 
-    with ThreadPoolExecutor(2) as executor, pytest.raises(ValueError, match="no"):
-        list(in_order([*jobs(3), fail, *jobs(3)], executor, 2))
+    with crew(threads) as some:
+        with pytest.raises(ValueError, match="no"):
+            list(some.in_order([*jobs(3), fail, *jobs(3)]))
+        with pytest.raises(ValueError, match="no"):
+            some.run([*jobs(3), fail, *jobs(3)])
