@@ -37,6 +37,7 @@ class Stretch:
     def __init__(self, parts: list[Part], merged: tuple[list[int], Any] | None = None) -> None:
         self.parts = parts
         self._merged = merged
+        self._filled = [] if merged is not None else [part.filled for part in parts]
         self.lasts = merged is None
 
     def pieces(self, shard: int) -> list[tuple[int, int, int]]:
@@ -44,7 +45,10 @@ class Stretch:
         if self._merged is not None:
             addresses, filled = self._merged
             return [(addresses[shard], int(filled[shard]), 0)]
-        return [(part.address(shard), int(part.filled[shard]), part.before) for part in self.parts]
+        return [
+            (part.address(shard), filled[shard], part.before)
+            for part, filled in zip(self.parts, self._filled, strict=True)
+        ]
 
 
 class _Head:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future
 from itertools import islice
+from threading import Lock
 from typing import Any
 
 Job = Callable[[], Any]
@@ -14,7 +15,8 @@ Job = Callable[[], Any]
 class Crew:
     """Threads that share what one thread has to do; that thread, its owner, takes part while it waits.
 
-    Only the owner may call it.
+    A thread that is free takes what was begun last: the owner waits for that, and what was begun before fills the rest
+    of the time. Only the owner may call it.
 
     Args:
         executor: What has the other threads; None without others, and functions are run as they come.
@@ -24,7 +26,8 @@ class Crew:
     def __init__(self, executor: Executor | None, threads: int) -> None:
         self._executor = executor
         self._threads = threads
-        self._waiting: deque[_Waiting] = deque()  # begun by the owner, maybe by nobody else yet
+        self._lock = Lock()
+        self._begun: list[Begun] = []
 
     @property
     def alone(self) -> bool:
@@ -32,11 +35,17 @@ class Crew:
         return self._executor is None
 
     def begin(self, jobs: Iterable[Job]) -> Begun:
-        """Let the threads begin with some functions, behind those begun before, and return what has their results."""
-        mine = [_Waiting(job, self._executor) for job in jobs]
-        if self._executor is not None:
-            self._waiting.extend(mine)
-        return Begun(self, mine)
+        """Let the threads begin with some functions, and return what has their results."""
+        begun = Begun(self, jobs)
+        with self._lock:
+            self._begun.append(begun)
+        if self._executor is None:
+            while self.take():
+                pass
+        else:
+            for _ in begun.futures:
+                self._executor.submit(self.take)
+        return begun
 
     def run(self, jobs: Iterable[Job]) -> list[Any]:
         """Run functions and return their results in order."""
@@ -65,59 +74,54 @@ class Crew:
             for one in ahead:
                 one.end()
 
-    def help(self, mine: list[_Waiting]) -> bool:
-        """Run one function that nobody has begun, rather one of some; return whether there was one."""
-        return any(one.done_here() for one in mine) or any(one.done_here() for one in self._waiting)
+    def take(self, rather: Begun | None = None) -> bool:
+        """Run a function that nobody has begun, of some or else of what was begun last; return whether one was left."""
+        with self._lock:
+            for begun in (*([] if rather is None else [rather]), *reversed(self._begun)):
+                if begun.left:
+                    job, future = begun.left.popleft()
+                    break
+            else:
+                return False
+        try:
+            future.set_result(job())
+        except BaseException as error:
+            future.set_exception(error)
+        return True
 
-    def forget(self, mine: list[_Waiting]) -> None:
-        """Count some functions as done."""
-        done = set(map(id, mine))
-        self._waiting = deque(one for one in self._waiting if id(one) not in done)
+    def forget(self, begun: Begun) -> int:
+        """Let nobody begin with what is left of some functions; return how many were begun."""
+        with self._lock:
+            taken = len(begun.futures) - len(begun.left)
+            begun.left.clear()
+            if begun in self._begun:
+                self._begun.remove(begun)
+        return taken
 
 
 class Begun:
-    """Functions that threads are at work on."""
+    """Functions that threads are at work on.
 
-    def __init__(self, crew: Crew, mine: list[_Waiting]) -> None:
+    Attributes:
+        left: Those that nobody has begun, with what takes their results.
+        futures: What takes the results of all.
+    """
+
+    def __init__(self, crew: Crew, jobs: Iterable[Job]) -> None:
         self._crew = crew
-        self._mine = mine
+        self.left: deque[tuple[Job, Future[Any]]] = deque((job, Future()) for job in jobs)
+        self.futures = [future for _, future in self.left]
 
     def results(self) -> list[Any]:
         """Return the results in order; until they are there, run what nobody has begun."""
-        for one in self._mine:
-            while not one.future.done() and self._crew.help(self._mine):
+        for future in self.futures:
+            while not future.done() and self._crew.take(self):
                 pass
-            one.future.exception()  # all must be over before one of them may end this
-        self._crew.forget(self._mine)
-        return [one.future.result() for one in self._mine]
+            future.exception()  # all must be over before one of them may end this
+        self._crew.forget(self)
+        return [future.result() for future in self.futures]
 
     def end(self) -> None:
         """Let nobody begin with what is left, and wait until nobody is at work on it."""
-        at_work = [one for one in self._mine if not one.future.cancel()]
-        for one in at_work:
-            one.future.exception()
-        self._crew.forget(self._mine)
-
-
-class _Waiting:
-    """A function that an executor is to run, unless somebody is faster."""
-
-    def __init__(self, job: Job, executor: Executor | None) -> None:
-        self._job = job
-        self.future: Future[Any] = Future() if executor is None else executor.submit(job)
-        if executor is None:
-            self._run_here()
-
-    def done_here(self) -> bool:
-        """Run the function here if nobody has begun it; return whether it was so."""
-        if self.future.done() or not self.future.cancel():
-            return False
-        self.future = Future()
-        self._run_here()
-        return True
-
-    def _run_here(self) -> None:
-        try:
-            self.future.set_result(self._job())
-        except BaseException as error:
-            self.future.set_exception(error)
+        for future in self.futures[: self._crew.forget(self)]:
+            future.exception()

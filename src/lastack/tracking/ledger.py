@@ -54,12 +54,12 @@ class Ledger:
         first, last = int(tally["first_ns"]), int(tally["last_ns"])
         self.first_ns = first if self.first_ns is None else min(self.first_ns, first)
         self.last_ns = last if self.last_ns is None else max(self.last_ns, last)
-        for drop in Drop:
-            if drop != Drop.none and (count := int(tally["drops"][drop])):
-                self.drops[drop] = self.drops.get(drop, 0) + count
-        for encap in Encap:
-            if count := int(tally["encaps"][encap]):
-                self.encaps[encap] = self.encaps.get(encap, 0) + count
+        for number in tally["drops"].nonzero()[0]:
+            if (drop := Drop(number)) != Drop.none:
+                self.drops[drop] = self.drops.get(drop, 0) + int(tally["drops"][drop])
+        for number in tally["encaps"].nonzero()[0]:
+            encap = Encap(number)
+            self.encaps[encap] = self.encaps.get(encap, 0) + int(tally["encaps"][encap])
         for link in tally["links"].nonzero()[0]:
             self.links[int(link)] = self.links.get(int(link), 0) + int(tally["links"][link])
 

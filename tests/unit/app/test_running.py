@@ -98,7 +98,7 @@ def test_end__begins_nothing_more() -> None:
         assert going.wait(SECONDS)
         ending = threading.Thread(target=begun.end)
         ending.start()
-        while not begun._mine[1].future.cancelled():
+        while begun.left:
             assert ending.is_alive()
         held.set()
         ending.join()
