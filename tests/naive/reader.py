@@ -88,7 +88,7 @@ def ip(frame: Frame, data: bytes, wrap: Wrap, wire: int, fragment: int = 0) -> P
     if protocol == TCP:
         return tcp(frame, body, wrap, left, (src, dst, ttl, ipid))
     if protocol in (ICMP, ICMP6):
-        return icmp(frame, body, wrap, protocol == ICMP6)
+        return icmp(frame, body[:left], wrap, protocol == ICMP6)
     return tunnel(frame, protocol, body, wrap, rest, version, fragment | more)
 
 

@@ -229,11 +229,9 @@ class _Feed:
 
     def __call__(self) -> list[tuple[Any, Sequence[int]]]:
         batches: list[tuple[Any, Sequence[int]]] = []
-        for address, n, before in self._pieces:
-            if n:
-                for left in self._tracker.feed(self._shard, address, n, before):
-                    batch = diagnose(left.batch, around_rows(left.batch, left.sizes))
-                    batches.append((batch, left.sizes))
+        for left in self._tracker.feed_pieces(self._shard, self._pieces):
+            batch = diagnose(left.batch, around_rows(left.batch, left.sizes))
+            batches.append((batch, left.sizes))
         return batches
 
 

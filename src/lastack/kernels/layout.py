@@ -234,6 +234,9 @@ TABLE = np.dtype(
     ]
 )  # fmt: skip
 
+#: Segments that follow each other in memory, to be accounted for from the first that is not done yet.
+PIECE = np.dtype([("address", "i8"), ("done", "i8"), ("n", "i8"), ("origin_add", "u8")])
+
 NEVER = -(1 << 63)
 NO_LIMIT_NS = 1 << 62
 MASK32 = 0xFFFFFFFF
@@ -335,8 +338,9 @@ node_at = record_at(NODE)
 pool_at = record_at(POOL)
 table_at = record_at(TABLE)
 segment_at = record_at(SEGMENT)
+piece_at = record_at(PIECE)
 
 S_SESSION, S_CLOSE, S_RARE = SESSION.itemsize, CLOSE.itemsize, RARE.itemsize
 TO_KEY, TO_INFO = HOT.itemsize, HOT.itemsize + KEY.itemsize  # from the start of a SESSION
 S_PROOF, S_AFTER, S_MARK, S_RETRY = PROOF.itemsize, AFTER.itemsize, MARK.itemsize, RETRY.itemsize
-S_GAP, S_NODE, S_SEGMENT = GAP.itemsize, NODE.itemsize, SEGMENT.itemsize
+S_GAP, S_NODE, S_SEGMENT, S_PIECE = GAP.itemsize, NODE.itemsize, SEGMENT.itemsize, PIECE.itemsize

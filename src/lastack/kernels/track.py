@@ -27,6 +27,7 @@ from lastack.kernels.layout import (
     NEVER,
     QUOTED_HI,
     S_CLOSE,
+    S_PIECE,
     S_SEGMENT,
     S_SESSION,
     SEQ_SENT,
@@ -37,6 +38,7 @@ from lastack.kernels.layout import (
     TO_KEY,
     hot_at,
     key_at,
+    piece_at,
     pool_at,
     segment_at,
     table_at,
@@ -267,7 +269,7 @@ def _place(t: Any, g: Any, index: Any) -> Any:
     return True
 
 
-@kernel
+@helper
 def track(table: Any, segments: Any, start: Any, n: Any) -> Any:
     """Account for segments [start, n) of an array; return where it stopped: n, or the one there is no room for.
 
@@ -335,3 +337,23 @@ def track(table: Any, segments: Any, start: Any, n: Any) -> Any:
                 return position + j
         position += size
     return position
+
+
+@kernel
+def track_pieces(table: Any, pieces: Any, first: Any, n: Any) -> Any:
+    """Account for the segments of pieces [first, n); return n, or the piece with a segment that there is no room for.
+
+    Args:
+        table: Address of the shard's TABLE record.
+        pieces: Address of an array of PIECE; `done` is moved.
+        first: Index of the first piece.
+        n: Index after the last one.
+    """
+    t = table_at(table)
+    for j in range(first, n):
+        p = piece_at(pieces + j * S_PIECE)
+        t.origin_add = p.origin_add
+        p.done = track(table, p.address, p.done, p.n)
+        if p.done < p.n:
+            return i64(j)
+    return i64(n)

@@ -9,7 +9,7 @@ import numpy as np
 from lastack.kernels import evict, layout
 from lastack.kernels.flowtable import rehash
 from lastack.kernels.merging import in_order
-from lastack.kernels.track import BATCH, track
+from lastack.kernels.track import BATCH, track_pieces
 from lastack.tracking.memory import Reserve
 from lastack.tracking.merge import run_of_columns, run_of_records
 
@@ -65,6 +65,7 @@ class Shard:
         self.address = self.control.ctypes.data
         self._use_slots(_FIRST_SLOTS)
         self._huge = False
+        self._piece = np.zeros(1, layout.PIECE)
         self._sorted: Any = None
         self._limit = limit
         self._waiting: list[tuple[Any, bool]] = []
@@ -92,12 +93,16 @@ class Shard:
 
     def feed(self, segments: int, start: int, n: int) -> int:
         """Account for segments [start, n) at an address; return where it stopped: n, or the table is at its limit."""
-        while True:
-            start = int(track(self.address, int(segments), start, n))
-            if start >= n:
-                return start
-            if not self.grow_if_crowded():
-                return start
+        piece = self._piece
+        piece["address"], piece["done"], piece["n"] = segments, start, n
+        piece["origin_add"] = self.control["origin_add"]
+        while self.feed_pieces(piece, 0) == 0 and self.grow_if_crowded():
+            pass
+        return int(piece["done"][0])
+
+    def feed_pieces(self, pieces: Any, first: int) -> int:
+        """Account for an array of PIECE from one on; return where it stopped: their number, or one that lacks room."""
+        return int(track_pieces(self.address, pieces.ctypes.data, first, len(pieces)))
 
     def grow_if_crowded(self) -> bool:
         """Double the slots if they are what lacked; return whether they were."""

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from lastack.kernels.layout import NO_LIMIT_NS
+from lastack.kernels.layout import NO_LIMIT_NS, PIECE
 from lastack.kernels.sharding import SHARDS
+from lastack.model.batch import SEGMENT
 from lastack.tracking.attempt import Attempts
 from lastack.tracking.attempts import attempts_on, both_ways, half_open
 from lastack.tracking.merge import merged, stretches
@@ -103,6 +104,20 @@ class Tracker:
                 rows.extend(self._drain(table))
             done = table.feed(segments, done, n)
         rows.extend(self._drain(table))
+        return rows
+
+    def feed_pieces(self, shard: int, pieces: Sequence[tuple[int, int, int]]) -> list[Left]:
+        """Account for pieces of one shard, each with the arguments that `feed` takes; return what it does."""
+        table = self.shards[shard]
+        some = np.zeros(len(pieces), PIECE)
+        some["address"], some["n"], some["origin_add"] = np.array(pieces, np.int64).reshape(-1, 3).T
+        rows: list[Left] = []
+        place = table.feed_pieces(some, 0)
+        while place < len(some):
+            address, n, origin_add = pieces[place]
+            done = int(some["done"][place])
+            rows.extend(self.feed(shard, address + done * SEGMENT.itemsize, n - done, origin_add))
+            place = table.feed_pieces(some, place + 1)
         return rows
 
     def _drain(self, table: Shard) -> Iterator[Left]:

@@ -135,4 +135,4 @@ def test_analysis__does_not_import_numba():
 
 def test_kernels_of_other_packages__are_not_kept():
     assert file_of("tests.unit.anything", ("int64",)) is None
-    assert file_of("lastack.kernels.track.track", ("int64",)) is not None
+    assert file_of("lastack.kernels.track.track_pieces", ("int64",)) is not None
