@@ -12,7 +12,8 @@ import numpy as np
 
 from lastack.app.cluster_fetch import opened
 from lastack.app.cluster_pieces import Piece
-from lastack.app.decoding import Decoder, Part, runner
+from lastack.app.decoding import Decoder, Part
+from lastack.app.running import in_turn
 from lastack.app.sightings import Sightings
 from lastack.kernels.ingest import TALLY
 from lastack.kernels.sharding import SHARDS
@@ -41,7 +42,7 @@ def map_piece(folder: Path, piece: Piece) -> dict[str, Any]:
     with opened(piece) as capture, SegmentWriter(folder, SHARDS) as writer:
         known = capture.read_only(piece.start, piece.end, piece.packets_before, piece.last_ns)
         sightings = Sightings()
-        decoder = Decoder(capture, 0, 1, runner(None), _WINDOW_BYTES, _HELD, piece.clock_ns, sightings)
+        decoder = Decoder(capture, 0, 1, in_turn, _WINDOW_BYTES, _HELD, piece.clock_ns, sightings)
         for parts in decoder.batches():
             for part in parts:
                 add_tally(total[0], part.tally[0])

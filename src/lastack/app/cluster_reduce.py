@@ -17,8 +17,8 @@ import numpy as np
 import pyarrow as pa
 
 from lastack.app.cluster_order import Mapped, in_order
-from lastack.app.decoding import runner
 from lastack.app.duplicates import Duplicates
+from lastack.app.running import in_turn
 from lastack.diagnosis.around import Around, around_rows
 from lastack.diagnosis.crowd import Crowd
 from lastack.diagnosis.engine import diagnose
@@ -81,7 +81,7 @@ def track_shard(
     seen = tracker.both_ways() or left > 0
     _write_attempts(folder / _HALF_OPEN, tracker.half_open())
     _write_attempts(folder / _ATTEMPTS, tracker.attempts_on(_PORTS))
-    rows = write_batches(folder / ROWS, (job() for job in tracker.flush(runner(None))))
+    rows = write_batches(folder / ROWS, (job() for job in tracker.flush(in_turn)))
     return {
         "segments": segments,
         "sessions": left + rows,

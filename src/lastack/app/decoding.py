@@ -6,8 +6,7 @@ that of one walk from the first byte to the last.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import Executor
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -35,19 +34,6 @@ _LANES = 8
 # with headers only, one walk three times as much with full-size packets, and what comes may be larger than what came.
 _WORTH_LANES = 160
 _LANE_BYTES = 128 << 10  # a lane's least stretch
-
-
-def runner(executor: Executor | None) -> Run:
-    """Return a function that runs functions, at the same time with an executor, and returns their results in order."""
-    if executor is None:
-        return lambda jobs: [job() for job in jobs]
-
-    def run(jobs: list[Callable[[], Any]]) -> list[Any]:
-        futures = [executor.submit(job) for job in jobs[1:]]
-        results = [jobs[0]()] if jobs else []
-        return results + [future.result() for future in futures]
-
-    return run
 
 
 class Part:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from lastack.app.options import (
     default_max_sessions,
     default_threads,
 )
-from lastack.app.running import Begun, Crew
+from lastack.app.running import Begun, Crew, crew_of
 from lastack.app.sightings import Sightings
 from lastack.capture.series import CaptureOrder, order_captures
 from lastack.capture.source import Capture, open_capture
@@ -59,8 +58,7 @@ def track_captures(
     prepare.ensure()
     with ExitStack() as stack:
         threads = options.threads or default_threads()
-        executor = stack.enter_context(ThreadPoolExecutor(threads - 1)) if threads > 1 else None
-        run = _Run(options, sink, progress, Crew(executor, threads), threads)
+        run = _Run(options, sink, progress, stack.enter_context(crew_of(threads)), threads)
         run.read(order, stack)
         return run.finish()
 

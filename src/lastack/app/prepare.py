@@ -142,14 +142,14 @@ def _use_track() -> None:
 
 
 def _use_rows() -> None:
-    from lastack.app.decoding import runner
+    from lastack.app.running import in_turn
     from lastack.tracking import merge
     from lastack.tracking.tracker import Tracker
 
     merge.prepare()
     tracker = Tracker(64)
     tracker.shards[0].sorted_run()
-    for job in tracker.flush(runner(None)):
+    for job in tracker.flush(in_turn):
         job()
     tracker.rows(np.zeros(1, np.uint8), np.zeros(1, np.uint32))
 
@@ -158,7 +158,8 @@ def _use_ingest() -> None:
     import tempfile
     from pathlib import Path
 
-    from lastack.app.decoding import Decoder, Part, decode_lanes, runner
+    from lastack.app.decoding import Decoder, Part, decode_lanes
+    from lastack.app.running import in_turn
     from lastack.capture.source import open_capture
     from lastack.capture.writer import PcapWriter
     from lastack.kernels.walk_lanes import LANE
@@ -168,7 +169,7 @@ def _use_ingest() -> None:
         with PcapWriter(path) as writer:
             writer.write(0, bytes(12) + b"\x08\x06" + bytes(46))  # ARP: does not need the general decoder
         with open_capture(path) as capture:
-            for _ in Decoder(capture, 0, 1, runner(None)).batches():
+            for _ in Decoder(capture, 0, 1, in_turn).batches():
                 pass
         with open_capture(
             path

@@ -5,14 +5,13 @@ from __future__ import annotations
 import ctypes
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 
 from lastack.app import prepare
-from lastack.app.decoding import Decoder, runner
+from lastack.app.decoding import Decoder
 from lastack.app.merging import Stream
 from lastack.app.options import (
     Progress,
@@ -22,6 +21,7 @@ from lastack.app.options import (
     default_max_sessions,
     default_threads,
 )
+from lastack.app.running import crew_of
 from lastack.capture.series import CaptureOrder, order_captures
 from lastack.capture.source import Capture, open_capture
 from lastack.firewall.table import PHASE_CODE, Box, Ct
@@ -92,10 +92,9 @@ def replay_captures(
     prepare.ensure_replay()
     with ExitStack() as stack:
         threads = options.threads or default_threads()
-        executor = stack.enter_context(ThreadPoolExecutor(threads - 1)) if threads > 1 else None
         limit = options.max_sessions or default_max_sessions() * 320 // (_BYTES_PER_SESSION * len(boxes))
         runs = [_BoxRun(box, limit, adopt=adopt) for box in boxes]
-        run = _Run(runs, threads, runner(executor), progress, packets)
+        run = _Run(runs, threads, stack.enter_context(crew_of(threads)).run, progress, packets)
         run.read(order, stack, options)
         return run.finish(order), run.summary
 

@@ -4,12 +4,32 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import islice
 from threading import Lock
 from typing import Any
 
 Job = Callable[[], Any]
+
+
+def in_turn(jobs: Iterable[Job]) -> list[Any]:
+    """Run functions one after the other and return their results in order."""
+    return [job() for job in jobs]
+
+
+@contextmanager
+def crew_of(threads: int) -> Iterator[Crew]:
+    """Give a crew for a while.
+
+    Args:
+        threads: How many threads take part, the caller's among them.
+    """
+    if threads == 1:
+        yield Crew(None, 1)
+        return
+    with ThreadPoolExecutor(threads - 1) as executor:
+        yield Crew(executor, threads)
 
 
 class Crew:

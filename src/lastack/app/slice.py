@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import time
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from lastack.app import prepare
-from lastack.app.decoding import Decoder, runner
+from lastack.app.decoding import Decoder
 from lastack.app.merging import Stream
 from lastack.app.options import Progress, ProgressState, default_threads
+from lastack.app.running import crew_of
 from lastack.capture.series import CaptureFile, order_captures
 from lastack.capture.source import Capture, open_capture
 from lastack.kernels.sharding import SHARDS
@@ -186,8 +186,7 @@ class Reader:
         self._shards = range(SHARDS)  # of one key: until the first packet tells which one it is
         self._threads, self._progress = threads, progress
         self._stack = ExitStack()
-        executor = self._stack.enter_context(ThreadPoolExecutor(threads - 1)) if threads > 1 else None
-        self._run = runner(executor)
+        self._run = self._stack.enter_context(crew_of(threads)).run
         self._open: list[Capture] = []
         self._packets, self._started, self._told = 0, time.monotonic(), 0.0
         self._total = sum(Path(path).stat().st_size for path in self.captures)

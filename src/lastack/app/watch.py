@@ -15,8 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from lastack.app.alerts import AlertState
-from lastack.app.decoding import runner
 from lastack.app.options import RunSummary, default_max_sessions
+from lastack.app.running import in_turn
 from lastack.app.sessions import run_of
 from lastack.app.watch_keeper import Keeper, Left
 from lastack.app.watch_metrics import WatchMetrics
@@ -353,7 +353,7 @@ class Watch:
         now = self._now()
         if self._keeper.failure is None:
             around = self._around()
-            for job in self._tracker.flush(runner(None)):
+            for job in self._tracker.flush(in_turn):
                 self._keeper.put(Left(job(), around, now))
             self._standing = Standing()
         self._keeper.finish()

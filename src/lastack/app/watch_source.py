@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from lastack.app.decoding import Decoder, Part, runner
+from lastack.app.decoding import Decoder, Part
+from lastack.app.running import in_turn
 from lastack.capture.live import LiveCapture
 from lastack.capture.source import Capture, open_capture
 from lastack.kernels.decode import decode_many
@@ -165,7 +166,7 @@ class PipeSource:
             return []
         if self._capture is None:
             self._capture = open_capture("-")
-            self._batches = Decoder(self._capture, 0, 1, runner(None), 8 << 20).batches()
+            self._batches = Decoder(self._capture, 0, 1, in_turn, 8 << 20).batches()
         parts = next(self._batches, None)
         if parts is None:
             self.ended = True

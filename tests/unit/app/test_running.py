@@ -4,27 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
 
-from lastack.app.running import Crew
+from lastack.app.running import crew_of, in_turn
 
 SECONDS = 10
-
-
-@contextmanager
-def crew(threads: int) -> Iterator[Crew]:
-    """Give a crew of so many threads, the caller's among them."""
-    if threads == 1:
-        yield Crew(None, 1)
-        return
-    with ThreadPoolExecutor(threads - 1) as executor:
-        yield Crew(executor, threads)
 
 
 def jobs(n: int) -> list[Callable[[], int]]:
@@ -35,8 +23,8 @@ def jobs(n: int) -> list[Callable[[], int]]:
 @pytest.mark.parametrize("threads", [1, 2, 5])
 @pytest.mark.parametrize("n", [0, 1, 8])
 def test_run__gives_results_in_order(n: int, threads: int) -> None:
-    with crew(threads) as some:
-        assert some.run(jobs(n)) == list(range(n))
+    with crew_of(threads) as some:
+        assert some.run(jobs(n)) == list(range(n)) == in_turn(jobs(n))
 
 
 def test_run__a_long_function_does_not_hold_the_others_up() -> None:
@@ -50,7 +38,7 @@ def test_run__a_long_function_does_not_hold_the_others_up() -> None:
         done.wait(SECONDS)
         return "last"
 
-    with crew(2) as some:
+    with crew_of(2) as some:
         assert some.run([long, *jobs(6), last]) == ["long", *range(6), "last"]
 
 
@@ -64,7 +52,7 @@ def test_begin__each_function_runs_once_whoever_waits_for_what(threads: int) -> 
             runs[place] += 1
         return place
 
-    with crew(threads) as some:
+    with crew_of(threads) as some:
         first = some.begin([partial(note, place) for place in range(50)])
         second = some.run([partial(note, place) for place in range(50, 100)])
         assert first.results() + second == list(range(100))
@@ -78,7 +66,7 @@ def test_results__the_owner_does_other_work_while_it_waits() -> None:
         going.set()
         return held.wait(SECONDS)
 
-    with crew(2) as some:
+    with crew_of(2) as some:
         first = some.begin([hold])
         assert going.wait(SECONDS)
         other = some.begin([held.set])  # the only other thread is busy until this was run
@@ -93,7 +81,7 @@ def test_end__begins_nothing_more() -> None:
         going.set()
         return held.wait(SECONDS)
 
-    with crew(2) as some:
+    with crew_of(2) as some:
         begun = some.begin([hold, late.set])
         assert going.wait(SECONDS)
         ending = threading.Thread(target=begun.end)
@@ -107,7 +95,7 @@ def test_end__begins_nothing_more() -> None:
 
 @pytest.mark.parametrize("threads", [1, 3])
 def test_in_order__gives_results_in_order(threads: int) -> None:
-    with crew(threads) as some:
+    with crew_of(threads) as some:
         assert list(some.in_order(jobs(20))) == list(range(20))
 
 
@@ -119,7 +107,7 @@ def test_in_order__takes_no_more_than_one_ahead_of_the_threads() -> None:
             taken.append(place)
             yield partial(int, place)
 
-    with crew(2) as some:
+    with crew_of(2) as some:
         results = some.in_order(given())
         assert next(results) == 0
         assert len(taken) == 3
@@ -131,7 +119,7 @@ def test_what_failed__is_told(threads: int) -> None:
     def fail() -> None:
         raise ValueError("no")
 
-    with crew(threads) as some:
+    with crew_of(threads) as some:
         with pytest.raises(ValueError, match="no"):
             list(some.in_order([*jobs(3), fail, *jobs(3)]))
         with pytest.raises(ValueError, match="no"):
