@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 
 COMMON = {"deadline": None, "database": None, "suppress_health_check": list(HealthCheck)}
 NAME = os.environ.get("LASTACK_PROPERTY", "ci")
-settings.register_profile("ci", max_examples=250, derandomize=True, **COMMON)
+settings.register_profile("ci", max_examples=200, derandomize=True, **COMMON)
 settings.register_profile("quick", max_examples=50, derandomize=True, **COMMON)
 settings.register_profile("long", max_examples=20_000, **COMMON)
 if NAME.isdigit():
