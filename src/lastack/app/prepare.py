@@ -25,6 +25,14 @@ _TIMEOUT_S = 300
 _MOST_CHILDREN = 3  # a fourth would have nothing to do before the longest step is done
 _one_at_a_time = threading.Lock()
 
+#: Steps of each group, the longest first. A test holds them to what analysing, watching and replaying ask for.
+GROUPS = {
+    cache.TRACKING: ("track", "rows", "ingest", "crowds", "lists", "evict"),
+    cache.LIVE: ("general", "live"),
+    cache.REPLAY: ("replay",),
+    cache.INLINE: ("inline",),
+}
+
 
 def ensure(notice: Callable[[str], None] | None = None) -> None:
     """Compile what is not in the cache yet; a failure here only means that it happens later, in one thread.
@@ -32,20 +40,22 @@ def ensure(notice: Callable[[str], None] | None = None) -> None:
     Args:
         notice: Told when there is work to do, before it begins.
     """
-    if not cache.is_prepared() and _compile(("track", "rows", "ingest", "crowds", "lists", "evict"), notice):
-        cache.mark()
+    _ensure(cache.TRACKING, notice)
 
 
 def ensure_replay(notice: Callable[[str], None] | None = None) -> None:
     """Compile what runs a firewall over the packets of captures, if it is not in the cache yet; see `ensure`."""
-    if not cache.is_prepared(cache.REPLAY) and _compile(("replay",), notice):
-        cache.mark(cache.REPLAY)
+    _ensure(cache.REPLAY, notice)
 
 
 def ensure_inline(notice: Callable[[str], None] | None = None) -> None:
     """Compile what judges one packet at a time, if it is not in the cache yet; see `ensure`."""
-    if not cache.is_prepared(cache.INLINE) and _compile(("inline",), notice):
-        cache.mark(cache.INLINE)
+    _ensure(cache.INLINE, notice)
+
+
+def _ensure(group: str, notice: Callable[[str], None] | None) -> None:
+    if not cache.is_prepared(group) and _compile(GROUPS[group], notice):
+        cache.mark(group)
 
 
 def compile_missing(wanted: bytes) -> bytes:
@@ -84,8 +94,7 @@ def ensure_live(notice: Callable[[str], None] | None = None) -> None:
     """
     told = cache.is_prepared()
     ensure(notice)
-    if not cache.is_prepared(cache.LIVE) and _compile(("general", "live"), notice if told else None):
-        cache.mark(cache.LIVE)
+    _ensure(cache.LIVE, notice if told else None)
     for use in (_use_track, _use_evict, _use_live, _use_general):
         use()
 
@@ -194,8 +203,13 @@ def _use_lists() -> None:
 def _use_evict() -> None:
     from lastack.kernels.evict import leave
     from lastack.kernels.flowtable import rehash
+    from lastack.kernels.sharding import SHARDS, scatter
+    from lastack.model.batch import SEGMENT
     from lastack.tracking.shard import Shard
 
+    segments = np.zeros(1, SEGMENT)
+    shards, filled = np.zeros(SHARDS, np.uint64), np.zeros(SHARDS, np.int64)
+    scatter(np.uint64(segments.ctypes.data), np.zeros(1, np.int64), 0, shards, filled)
     shard = Shard(64, 1)
     rehash(0, -1, shard.address)
     leave(shard.address, shard.standing()[0].ctypes.data, 0)
@@ -205,15 +219,11 @@ def _use_evict() -> None:
 
 def _use_live() -> None:
     from lastack.kernels.decode import decode_many
-    from lastack.kernels.sharding import SHARDS, scatter
     from lastack.model.batch import FRAME, SEGMENT
     from lastack.tracking.standing import Standing, Timeouts, open_sessions, sweep
     from lastack.tracking.tracker import Tracker
 
-    segments = np.zeros(1, SEGMENT)
-    decode_many(0, np.empty(0, FRAME), segments, np.zeros(16, np.int64))
-    shards, filled = np.zeros(SHARDS, np.uint64), np.zeros(SHARDS, np.int64)
-    scatter(np.uint64(segments.ctypes.data), np.zeros(1, np.int64), 0, shards, filled)
+    decode_many(0, np.empty(0, FRAME), np.zeros(1, SEGMENT), np.zeros(16, np.int64))
     tracker = Tracker(64)
     for shard in tracker.shards:
         sweep(shard, 0, Timeouts(), Standing(), [])
