@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from lastack.app.cluster_pieces import Piece
-from lastack.capture.repair import TAIL
 from lastack.capture.source import Capture, open_capture
+from lastack.kernels.resync import REACH
 from lastack.model.errors import InputError, LastackError
 from lastack.store.s3 import S3Folder, is_s3
 
@@ -73,7 +73,7 @@ def opened_head(path: str, cuts_bytes: int = 0) -> Iterator[Capture]:
     wanted = [(0, _HEAD_BYTES)]
     if cuts_bytes and whole.size_bytes >= 2 * cuts_bytes:
         places = range(cuts_bytes, whole.size_bytes, cuts_bytes)
-        wanted += [(place, place + TAIL) for place in places]
+        wanted += [(place, place + REACH) for place in places]
     with _fetched(whole, wanted) as capture:
         yield capture
 

@@ -13,6 +13,8 @@ from lastack.capture.problem import Problems
 from lastack.capture.rawbytes import RawBytes
 
 _CHUNK = 1 << 16
+# Never as much as there is room for: where a damaged stream ends must not depend on who reads it.
+_OUTPUT = 1 << 16
 # zstandard's object has no output limit, and 4 bytes of input may make 128 KiB: little input at a time bounds a bomb.
 _ZSTD_CHUNK = (256, 4096)
 _ZSTD_PLENTY = 4 << 20
@@ -31,10 +33,11 @@ class _Member(Protocol):
 
 
 class _Gzip:
-    """zlib's object in the manner of the other ones."""
+    """zlib's object in the manner of the other ones; it gives every byte that comes before damage."""
 
     def __init__(self) -> None:
         self._zlib = zlib.decompressobj(wbits=31)
+        self._error: zlib.error | None = None
 
     @property
     def eof(self) -> bool:
@@ -46,10 +49,33 @@ class _Gzip:
 
     @property
     def needs_input(self) -> bool:
-        return not self._zlib.unconsumed_tail
+        return not self._zlib.unconsumed_tail and self._error is None
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
-        return self._zlib.decompress(self._zlib.unconsumed_tail + data, max_length)
+        if self._error is not None:
+            raise self._error
+        data = self._zlib.unconsumed_tail + data
+        before = self._zlib.copy()
+        try:
+            return self._zlib.decompress(data, max_length)
+        except zlib.error as error:
+            self._error = error
+            return _until_damage(before, data)
+
+
+def _until_damage(member: Any, data: bytes) -> bytes:
+    """Return what a zlib object makes of data up to the byte that it fails at; the failing call gives nothing."""
+    parts = []
+    size = len(data)
+    while size:
+        ahead = member.copy()
+        try:
+            parts.append(ahead.decompress(data[:size]))
+        except zlib.error:
+            size //= 2
+        else:
+            member, data = ahead, data[size:]
+    return b"".join(parts)
 
 
 class _Zstd:
@@ -121,7 +147,7 @@ class CompressedBytes:
     def readinto(self, view: memoryview) -> int:
         """Put at least one byte at the start of a view and return how many; 0 at the end of the stream."""
         while not self._output:
-            if self._member is None or not self._fill(len(view)):
+            if self._member is None or not self._fill():
                 return 0
         count = min(len(view), len(self._output))
         view[:count] = self._output[:count]
@@ -133,7 +159,7 @@ class CompressedBytes:
         held = self._member is None or not self._member.needs_input
         return bool(self._output) or bool(self._input) or held or self._raw.ready(timeout_s)
 
-    def _fill(self, room: int) -> bool:
+    def _fill(self) -> bool:
         """Decompress some more; False at the end of the stream."""
         member = self._member
         assert member is not None
@@ -151,7 +177,7 @@ class CompressedBytes:
                 )
                 return False
         try:
-            self._output = memoryview(member.decompress(data, max(room, 1 << 16)))
+            self._output = memoryview(member.decompress(data, _OUTPUT))
         except self._errors as error:
             self._stop(
                 f"the {self._codec} stream is damaged near compressed byte {self._raw.consumed}: {error}",

@@ -10,8 +10,6 @@ from lastack.capture.problem import Problems
 from lastack.capture.window import Window, view_of
 
 _DAY_S = 86_400
-#: A record start at the end of a window may need this many bytes more to be believed: eight records of usual size.
-TAIL = 2 << 20
 
 
 class Repair:
@@ -44,11 +42,10 @@ class Repair:
 
         assert self._lost is not None
         first_s, last_s = plausible_seconds(self._state, 400)
-        found = -1
+        found = -1 if window.last else -2 - window.position
         if window.position < window.end:
-            found = int(
-                resync(window.base, window.position, window.end, self._state[0], first_s, last_s, window.last)
-            )
+            where = window.base, window.position, window.end
+            found = int(resync(*where, self._state[0], first_s, last_s, window.last, True))
         if found >= 0:
             window.position = found
             until = window.origin + found
@@ -58,8 +55,7 @@ class Repair:
             window.position = window.end
             remedy = f"no believable record follows, the last {until - self._lost} bytes were not read"
         else:
-            ahead = max(0, window.end - window.position - TAIL)
-            window.position += ahead & ~3
+            window.position = -2 - found
             return False
         self._problems.add(self._lost, self._packet, self._what, remedy)
         self._lost = None

@@ -26,7 +26,7 @@ from lastack.capture.firsttime import first_pcap_time_ns, first_pcapng_time_ns
 from lastack.capture.pcapng import Interface, Section, byte_order
 from lastack.capture.problem import Problem, Problems
 from lastack.capture.rawbytes import RawBytes, Wait
-from lastack.capture.repair import TAIL, Repair, plausible_seconds
+from lastack.capture.repair import Repair, plausible_seconds
 from lastack.capture.sections import BAD, READ, Sections
 from lastack.capture.window import BUFFER_CAP, MappedFile, Storage, StreamBuffer, Window, view_of
 from lastack.kernels.walk_state import COUNTERS, WALK_CORRUPT, WALK_END, WALK_META
@@ -261,16 +261,15 @@ class Capture:
 
         Offsets must rise from call to call, and `windows` must not have been called.
         """
-        from lastack.kernels.resync import resync
+        from lastack.kernels.resync import REACH, resync
 
         self.preface()
         if self.header is not None and not self._first_s:
             self._first_s = (self.first_time_ns() or 0) // 1_000_000_000
-        window = self._storage.window(offset & ~3, TAIL)
+        window = self._storage.window(offset & ~3, REACH)
         last_s = self._first_s + _CUT_DAYS * 86_400
-        found = resync(
-            window.base, window.position, window.end, self.state[0], self._first_s, last_s, window.last
-        )
+        where = window.base, window.position, window.end
+        found = resync(*where, self.state[0], self._first_s, last_s, window.last, False)
         return int(found) if found >= 0 else None
 
     def read_only(
@@ -302,7 +301,7 @@ class Capture:
 
         All but the first are guesses: the walk of a part must be checked to end where the next one begins.
         """
-        from lastack.kernels.resync import resync
+        from lastack.kernels.resync import REACH, resync
 
         starts = [window.position]
         step = (window.end - window.position) // count & ~3  # pcapng blocks lie at multiples of 4
@@ -314,8 +313,8 @@ class Capture:
         for part in range(1, count):
             guess = window.position + part * step
             if guess > starts[-1]:
-                until = min(window.end, guess + step + TAIL)
-                found = int(resync(window.base, guess, until, self.state[0], first_s, last_s, False))
+                until = min(window.end, guess + step + REACH)
+                found = int(resync(window.base, guess, until, self.state[0], first_s, last_s, False, False))
                 if found > starts[-1]:
                     starts.append(found)
         return starts

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import lzma
+import random
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -81,8 +84,6 @@ def test_compressed__what_follows_the_stream_is_told(tmp_path: Path, codec: str)
 
 @pytest.mark.parametrize("codec", CODECS)
 def test_compressed__a_cut_stream_gives_its_first_packets(tmp_path: Path, codec: str) -> None:
-    import random
-
     noise = random.Random(1)
     wanted = packets(3000, size=lambda k: 60)
     wanted = [type(p)(p.ts_ns, noise.randbytes(60), 60) for p in wanted]
@@ -111,6 +112,41 @@ def test_compressed__a_damaged_stream_never_raises_more_than_input_error(tmp_pat
     except InputError:
         return
     assert reading.problems
+
+
+@pytest.mark.parametrize("target", [4096, 1 << 20, 32 << 20])
+def test_gzip__every_byte_before_the_damage_is_read(tmp_path: Path, target: int) -> None:
+    noise = random.Random(1)
+    wanted = [type(p)(p.ts_ns, noise.randbytes(30) + bytes(30), 60) for p in packets(3000)]
+    whole = gzip.compress(pcap(wanted))
+    middle = len(whole) // 2
+    for damaged in (whole[:-8] + bytes(8), whole[:middle] + b"\xff" * 200 + whole[middle:]):
+        (tmp_path / "x").write_bytes(damaged)
+        reading = read(tmp_path / "x", target)
+        by_byte = zlib.decompressobj(wbits=31)
+        plain = bytearray()
+        with contextlib.suppress(zlib.error):
+            for byte in damaged:
+                plain += by_byte.decompress(bytes([byte]))
+        (tmp_path / "plain").write_bytes(plain)
+        assert reading.packets == read(tmp_path / "plain").packets
+        assert reading.said("the gzip stream is damaged")
+    (tmp_path / "x").write_bytes(whole[:-8] + bytes(8))
+    assert read(tmp_path / "x", target).packets == wanted
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_compressed__the_end_of_a_damaged_stream_is_the_same_for_every_window(
+    tmp_path: Path, codec: str
+) -> None:
+    noise = random.Random(2)
+    wanted = [type(p)(p.ts_ns, noise.randbytes(1000), 1000) for p in packets(3000)]
+    whole = bytearray(CODECS[codec](pcap(wanted)))
+    whole[len(whole) * 2 // 3] ^= 1
+    (tmp_path / "x").write_bytes(whole)
+    small, large = read(tmp_path / "x", 4096), read(tmp_path / "x", 32 << 20)
+    assert small.packets == large.packets
+    assert list(map(str, small.problems)) == list(map(str, large.problems))
 
 
 @pytest.mark.parametrize("codec", CODECS)

@@ -71,6 +71,23 @@ def test_capture__reading_goes_on_after_a_stretch_of_zero_bytes(
     assert reading.said(f"{after - first} bytes were skipped")
 
 
+@pytest.mark.parametrize("target", [4096, 5000, 1 << 20])
+@pytest.mark.parametrize("make", MAKERS, ids=KINDS)
+def test_capture__after_damage_every_window_finds_the_same_record(
+    tmp_path: Path, make: Callable[[list[build.Packet]], bytes], target: int
+) -> None:
+    # somebody copied a capture over the network: a record with believable records inside, larger than a small window
+    inside = make(packets(40))
+    wanted = packets(1) + [build.Packet(p.ts_ns, inside, len(inside)) for p in packets(21)[1:]]
+    whole = bytearray(make(wanted))
+    at = 24 + 8 if make is pcap else len(make([])) + 4
+    whole[at : at + 4] = b"\xff\xff\xff\xff"
+    (tmp_path / "x").write_bytes(whole)
+    reading = read(tmp_path / "x", target)
+    assert reading.packets == wanted[1:]
+    assert len(reading.problems) == 1
+
+
 @pytest.mark.parametrize("make", MAKERS, ids=KINDS)
 def test_capture__a_rest_without_believable_records_is_told(
     tmp_path: Path, make: Callable[[list[build.Packet]], bytes]

@@ -187,6 +187,7 @@ def test_packets__file_gives_the_same_record(
 
 
 @pytest.mark.tshark
+@pytest.mark.skipif(shutil.which("tshark") is None, reason="tshark is not installed")
 @pytest.mark.parametrize(
     "name", ["close_client_first", "many_on_one_server", "vxlan", "close_client_first_v6"]
 )

@@ -72,7 +72,7 @@ def test_resync__finds_the_next_record_from_any_byte() -> None:
     seconds = wanted[0].ts_ns // 10**9
     base = np.uint64(buffer.ctypes.data)
     for position in range(24, starts[50]):
-        found = resync(base, position, len(data), state[0], seconds - 1, seconds + 9, True)
+        found = resync(base, position, len(data), state[0], seconds - 1, seconds + 9, True, False)
         assert found == next(start for start in starts if start >= position)
 
 
@@ -82,7 +82,7 @@ def test_resync__finds_nothing_in_noise() -> None:
     assert header is not None
     state = walk_state(header)
     base = np.uint64(noise.ctypes.data)
-    assert resync(base, 0, len(noise), state[0], 0, 1 << 32, True) == -1
+    assert resync(base, 0, len(noise), state[0], 0, 1 << 32, True, True) == -1
 
 
 def test_resync__a_short_chain_is_believed_only_at_the_end_of_the_capture() -> None:
@@ -93,5 +93,7 @@ def test_resync__a_short_chain_is_believed_only_at_the_end_of_the_capture() -> N
     assert header is not None
     state = walk_state(header)
     base = np.uint64(buffer.ctypes.data)
-    assert resync(base, 0, len(data), state[0], 0, 1 << 32, True) == 100
-    assert resync(base, 0, len(data), state[0], 0, 1 << 32, False) == -1
+    assert resync(base, 0, len(data), state[0], 0, 1 << 32, True, True) == 100
+    assert resync(base, 0, len(data), state[0], 0, 1 << 32, False, False) == -1
+    # what may begin a little before cannot be told either
+    assert 84 < -2 - resync(base, 0, len(data), state[0], 0, 1 << 32, False, True) <= 100
