@@ -79,7 +79,7 @@ def ethernet(data: bytes, wrap: Wrap) -> bytes:
 def ethertype(kind: int, data: bytes, wrap: Wrap) -> bytes:
     """Follow an EtherType to the IP header."""
     if kind in (0x0800, 0x86DD):
-        return data
+        return of_version(4 if kind == 0x0800 else 6, data)
     if kind in (0x8100, 0x88A8, 0x9100):
         wrap.vlan = u16(data, 0) & 0x0FFF
         wrap.enter("qinq" if wrap.encap in ("vlan", "qinq") else "vlan")
@@ -95,6 +95,14 @@ def ethertype(kind: int, data: bytes, wrap: Wrap) -> bytes:
         need(data, 2)
         return ethernet(data[2:], wrap)
     raise Drop("not_ip")
+
+
+def of_version(version: int, data: bytes) -> bytes:
+    """Return an IP packet that was announced with its version."""
+    need(data, 1)
+    if data[0] >> 4 != version:
+        raise Drop("bad_header")
+    return data
 
 
 def mpls(data: bytes, wrap: Wrap) -> bytes:
@@ -126,7 +134,7 @@ def ppp(data: bytes, wrap: Wrap) -> bytes:
     else:
         protocol, data = u16(data, 0), data[2:]
     if protocol in (0x21, 0x57):
-        return data
+        return of_version(4 if protocol == 0x21 else 6, data)
     if protocol in (0x281, 0x283):
         return mpls(data, wrap)
     raise Drop("not_ip")

@@ -246,6 +246,11 @@ def udp_tunnel(name: str, data: bytes, wrap: Wrap) -> bytes:
             at += length
         return data[at:]
     if name == "teredo":
+        if (
+            data[:2] == b"\0\1"
+        ):  # authentication (RFC 4380, 5.1.1): client identifier and value, nonce, confirmation
+            need(data, 4)
+            data = data[4 + data[2] + data[3] + 9 :]
         if data[:2] == b"\0\0":
             data = data[8:]
         if data[:1] and data[0] >> 4 == 6:

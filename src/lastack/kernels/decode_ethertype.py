@@ -126,7 +126,12 @@ def read_ethernet_in_ethernet(layer: int, address: int, at: int, end: int) -> in
         return unwrap(layers.ETHERNET, at + 6 + ((be16_at(address, at) >> 6 & 31) << 2), _OTHER)
     if layer == layers.VNTAG:
         return wrapped(by_ethertype(address, at + 4, end), _OTHER)
-    if layer == layers.ETAG or layer == layers.CISCO_METADATA:
+    if layer == layers.ARISTA:
+        form = u8_at(address, at + 3) >> 4  # seconds in 4 bytes or 2, after subtype and format
+        if be16_at(address, at) != 1 or (form != 1 and form != 2):
+            return NOT_IP
+        return wrapped(by_ethertype(address, at + (12 if form == 1 else 10), end), _OTHER)
+    if layer == layers.ETAG or layer == layers.CISCO_METADATA or layer == layers.EDSA:
         return wrapped(by_ethertype(address, at + 6, end), _OTHER)
     # MACsec: readable when neither encrypted nor changed; an 8-byte channel identifier may follow.
     control = u8_at(address, at)
@@ -164,6 +169,8 @@ def read_ethertype(layer: int, address: int, at: int, end: int, wire_end: int, s
         or layer == layers.VNTAG
         or layer == layers.ETAG
         or layer == layers.CISCO_METADATA
+        or layer == layers.ARISTA
+        or layer == layers.EDSA
         or layer == layers.MACSEC
     ):
         return read_ethernet_in_ethernet(layer, address, at, end)

@@ -37,6 +37,8 @@ _OUI_ETHERNET, _OUI_BRIDGE_TUNNEL, _OUI_BRIDGED = 0, 0xF8, 0x80C2
 _ARPHRD_WIFI, _ARPHRD_PRISM, _ARPHRD_RADIOTAP = 801, 802, 803
 _SLL_LLC = 4
 _NFULA_PAYLOAD = 9
+_JUNIPER_MAGIC = 0x4D474300  # "MGC"
+_JUNIPER_NO_LINK, _JUNIPER_EXTENSIONS = 0x02, 0x80
 
 
 @part
@@ -222,6 +224,18 @@ def read_family(address: int, at: int, end: int) -> int:
 
 
 @part
+def read_juniper(address: int, at: int, end: int) -> int:
+    """Return the step past the header that Juniper's routers and firewalls put before a captured frame."""
+    if end - at < 6:
+        return TRUNCATED
+    word = be32_at(address, at)
+    if word & ~0xFF != _JUNIPER_MAGIC:
+        return BAD_HEADER
+    at += 6 + be16_at(address, at + 4) if word & _JUNIPER_EXTENSIONS else 4
+    return go(layers.IP, at + 4) if word & _JUNIPER_NO_LINK else go(layers.ETHERNET, at)
+
+
+@part
 def read_capture_header(layer: int, address: int, at: int, end: int) -> int:
     """Return the step past the header that a capture program put in front of a frame."""
     if layer == layers.PPI:
@@ -254,6 +268,14 @@ def read_capture_header(layer: int, address: int, at: int, end: int) -> int:
         if kind == 1:
             return go(layers.ETHERNET, at + 6)
         return go(layers.LLC, at + 4) if kind == 2 else NOT_IP
+    if layer == layers.JUNIPER:
+        return read_juniper(address, at, end)
+    if layer == layers.TAGGED:
+        return by_ethertype(address, at, end)
+    if layer == layers.IPOIB:
+        if end - at < 4:
+            return TRUNCATED
+        return typed(be16_at(address, at), at + 4)
     if layer == layers.RADIOTAP:
         return read_radiotap(address, at, end)
     if layer == layers.PRISM:

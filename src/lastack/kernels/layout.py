@@ -238,7 +238,7 @@ TABLE = np.dtype(
 PIECE = np.dtype([("address", "i8"), ("done", "i8"), ("n", "i8"), ("origin_add", "u8")])
 
 NEVER = -(1 << 63)
-NO_LIMIT_NS = 1 << 62
+NO_LIMIT_NS = (1 << 63) - 1
 MASK32 = 0xFFFFFFFF
 
 # HOT.bits; pairs are one bit for each direction

@@ -11,6 +11,7 @@ from lastack.wire.view import Dropped, Next, View, Walk
 
 #: "Next protocol" numbers of NSH and VXLAN-GPE.
 NEXT_PROTOCOLS = {1: layers.IPV4, 2: layers.IPV6, 3: layers.ETHERNET, 4: layers.NSH, 5: layers.MPLS}
+_ARISTA_SIZES = {1: 12, 2: 10}
 _LEADS_TO_IP = (*layers.VLAN_TYPES, layers.MPLS, layers.PPPOE, layers.ITAG, layers.FABRICPATH)
 
 
@@ -112,9 +113,18 @@ def read_vntag(view: View, walk: Walk) -> Next:
 
 
 def read_six_byte_tag(view: View, walk: Walk) -> Next:
-    """Take off an IEEE 802.1BR E-tag, or Cisco's metadata with a security group."""
+    """Take off an IEEE 802.1BR E-tag, Cisco's metadata with a security group, or Marvell's switch tag."""
     view.need(6)
     return wrapped(Encap.other, by_ethertype(view.skip(6)))
+
+
+def read_arista(view: View, walk: Walk) -> Next:
+    """Take off the time stamp that Arista's switches put into a copied frame."""
+    view.need(6)
+    form = view.u8(3) >> 4
+    if view.u16() != 1 or form not in _ARISTA_SIZES:
+        raise Dropped(Drop.not_ip)
+    return wrapped(Encap.other, by_ethertype(view.skip(_ARISTA_SIZES[form])))
 
 
 def read_macsec(view: View, walk: Walk) -> Next:
@@ -140,5 +150,7 @@ READERS: dict[int, Callable[[View, Walk], Next]] = {
     layers.VNTAG: read_vntag,
     layers.ETAG: read_six_byte_tag,
     layers.CISCO_METADATA: read_six_byte_tag,
+    layers.EDSA: read_six_byte_tag,
+    layers.ARISTA: read_arista,
     layers.MACSEC: read_macsec,
 }

@@ -33,6 +33,9 @@ PKTAP = 19
 PFLOG = 20
 WIFI_PADDED = 21  #: 802.11 whose header is padded to 4 bytes, as radiotap says
 SUNATM = 22
+JUNIPER = 23
+TAGGED = 24  #: an Ethertype or 802.3 length, what is left behind the tag of a switch chip
+IPOIB = 25
 
 # Ethertypes.
 IPV4 = 0x0800
@@ -55,6 +58,8 @@ CISCO_METADATA = 0x8909
 VNTAG = 0x8926
 ETAG = 0x893F
 NSH = 0x894F
+ARISTA = 0xD28B
+EDSA = 0xDADA  #: Marvell's switch tag
 
 # IP protocols.
 ICMP = PROTOCOL + 1

@@ -18,6 +18,7 @@ _NLPIDS = {0xCC: layers.IPV4, 0x8E: layers.IPV6, 0xCF: layers.PPP}
 _FAMILIES = {2: layers.IPV4, 10: layers.IPV6, 24: layers.IPV6, 28: layers.IPV6, 30: layers.IPV6}
 _COOKED_HARDWARE = {801: layers.WIFI, 802: layers.PRISM, 803: layers.RADIOTAP}
 _NFULA_PAYLOAD = 9
+_JUNIPER_NO_LINK, _JUNIPER_EXTENSIONS = 0x02, 0x80
 
 
 def start(link: int, view: View) -> Next:
@@ -193,6 +194,27 @@ def read_pflog(view: View, walk: Walk) -> Next:
     return Next(layers.IP, view.skip(-(-view.u8() // 4) * 4))
 
 
+def read_juniper(view: View, walk: Walk) -> Next:
+    """Take off the header that Juniper's routers and firewalls put before a captured frame."""
+    view.need(6)
+    if view.bytes(0, 3) != b"MGC":
+        raise Dropped(Drop.bad_header)
+    flags = view.u8(3)
+    view = view.skip(6 + view.u16(4) if flags & _JUNIPER_EXTENSIONS else 4)
+    return Next(layers.IP, view.skip(4)) if flags & _JUNIPER_NO_LINK else Next(layers.ETHERNET, view)
+
+
+def read_tagged(view: View, walk: Walk) -> Next:
+    """Take off the Ethertype behind the tag of a switch chip."""
+    return by_ethertype(view)
+
+
+def read_ipoib(view: View, walk: Walk) -> Next:
+    """Take off the four bytes of IP over InfiniBand (RFC 4391): an Ethertype, and two that mean nothing."""
+    view.need(4)
+    return typed(view.u16(), view.skip(4))
+
+
 def read_sunatm(view: View, walk: Walk) -> Next:
     """Take off the header of SunATM: LAN emulation or LLC."""
     view.need(4)
@@ -236,4 +258,7 @@ READERS: dict[int, Callable[[View, Walk], Next]] = {
     layers.PFLOG: read_pflog,
     layers.SUNATM: read_sunatm,
     layers.NFLOG: read_nflog,
+    layers.JUNIPER: read_juniper,
+    layers.TAGGED: read_tagged,
+    layers.IPOIB: read_ipoib,
 }

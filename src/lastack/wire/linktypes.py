@@ -33,8 +33,9 @@ LINK_TYPES: tuple[LinkType, ...] = (
     LinkType(0, "NULL", layers.FAMILY, "BSD loopback, family in the byte order of its host"),
     LinkType(1, "EN10MB", layers.ETHERNET, "Ethernet"),
     LinkType(6, "IEEE802_5", layers.TOKEN_RING, "token ring"),
-    LinkType(9, "PPP", layers.PPP, "PPP"),
+    LinkType(9, "PPP", layers.PPP_HDLC, "PPP, or Cisco HDLC"),
     LinkType(10, "FDDI", layers.FDDI, "FDDI"),
+    LinkType(11, "ATM_RFC1483", layers.LLC, "LLC/SNAP over ATM (DLT number of most systems)"),
     LinkType(12, "RAW", layers.IP, "IPv4 or IPv6 (DLT number of most systems)"),
     LinkType(14, "RAW", layers.IP, "IPv4 or IPv6 (DLT number of OpenBSD)"),
     LinkType(50, "PPP_HDLC", layers.PPP_HDLC, "PPP in HDLC framing, or Cisco HDLC"),
@@ -54,6 +55,7 @@ LINK_TYPES: tuple[LinkType, ...] = (
     LinkType(127, "IEEE802_11_RADIOTAP", layers.RADIOTAP, "802.11 after a radiotap header"),
     LinkType(149, "USER2", layers.PKTAP, "PKTAP (DLT number of Darwin)"),
     LinkType(163, "IEEE802_11_AVS", layers.AVS, "802.11 after an AVS header"),
+    LinkType(178, "JUNIPER_ETHER", layers.JUNIPER, "Ethernet after a Juniper header"),
     LinkType(192, "PPI", layers.PPI, "per-packet information, then any of these"),
     LinkType(204, "PPP_WITH_DIR", layers.PPP_HDLC, "PPP after one byte of direction", skip=1),
     LinkType(205, "C_HDLC_WITH_DIR", layers.CHDLC, "Cisco HDLC after one byte of direction", skip=1),
@@ -65,8 +67,13 @@ LINK_TYPES: tuple[LinkType, ...] = (
     LinkType(239, "NFLOG", layers.NFLOG, "Linux netfilter log"),
     LinkType(240, "NETANALYZER", layers.ETHERNET, "Ethernet after a netANALYZER header", skip=4),
     LinkType(241, "NETANALYZER_TRANSPARENT", layers.ETHERNET, "the same with preamble", skip=12),
+    LinkType(242, "IPOIB", layers.IPOIB, "IP over InfiniBand", skip=40),
     LinkType(258, "PKTAP", layers.PKTAP, "Apple PKTAP, then any of these"),
     LinkType(276, "LINUX_SLL2", layers.SLL2, "Linux cooked capture, version 2"),
+    LinkType(281, "DSA_TAG_BRCM", layers.TAGGED, "Ethernet with the tag of a Broadcom switch", skip=16),
+    LinkType(282, "DSA_TAG_BRCM_PREPEND", layers.ETHERNET, "the same with the tag in front", skip=4),
+    LinkType(284, "DSA_TAG_DSA", layers.TAGGED, "Ethernet with the tag of a Marvell switch", skip=16),
+    LinkType(285, "DSA_TAG_EDSA", layers.TAGGED, "the same with an Ethertype before the tag", skip=20),
 )
 
 BY_NUMBER: dict[int, LinkType] = {row.number: row for row in LINK_TYPES}

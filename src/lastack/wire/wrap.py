@@ -209,6 +209,11 @@ def _nflog(packet: Packet) -> bytes:
     return b"\x02\0\0\0" + data
 
 
+def _juniper(packet: Packet) -> bytes:
+    # Extensions: the medium, type 3, is Ethernet; its encapsulation, type 6, is Ethernet too.
+    return b"MGC\x80" + struct.pack(">H6B", 6, 3, 1, 1, 6, 1, 14) + ethernet(packet).data
+
+
 _FRAMES: dict[int, Callable[[Packet], bytes]] = {
     layers.ETHERNET: lambda packet: ethernet(packet).data,
     layers.IP: lambda packet: packet.data,
@@ -237,12 +242,16 @@ _FRAMES: dict[int, Callable[[Packet], bytes]] = {
     layers.PKTAP: lambda packet: struct.pack("<III", 108, 1, 1) + bytes(96) + ethernet(packet).data,
     layers.PFLOG: lambda packet: bytes([61, _family(packet)]) + bytes(62) + packet.data,
     layers.SUNATM: lambda packet: b"\x02\0\0\0" + _snap(packet),
+    layers.JUNIPER: _juniper,
+    layers.TAGGED: lambda packet: _type(packet) + packet.data,
+    layers.IPOIB: lambda packet: _type(packet) + bytes(2) + packet.data,
 }
 
 
 _SOLARIS = {layers.IPV4: 2, layers.IPV6: 26}
 #: Link types whose frames are not what their row says: in the other byte order, or with something in the skipped part.
 _OTHER_FRAMES: dict[int, Callable[[Packet], bytes]] = {
+    9: lambda packet: ppp(packet, compressed=True).data,
     108: lambda packet: struct.pack(">I", _family(packet)) + packet.data,
     109: lambda packet: struct.pack("<III", _family(packet), 0, 0) + packet.data,
     226: lambda packet: struct.pack(">BBHI16x", 1, _SOLARIS[packet.layer], 0, len(packet.data)) + packet.data,

@@ -7,6 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from tests.unit.capture.build import START_S, enhanced, interface, section
 
 import lastack
 from lastack.app import pipeline
@@ -14,7 +15,7 @@ from lastack.app.options import TrackOptions
 from lastack.capture.writer import PcapWriter
 from lastack.model.batch import ACK, SYN
 from lastack.tracking import tracker
-from lastack.wire import build
+from lastack.wire import build, wrap
 
 SAMPLE = Path(__file__).parents[3] / "samples" / "closes.pcapng"
 
@@ -97,3 +98,15 @@ def test_track__what_leaves_a_small_table_comes_in_few_batches_and_is_judged_as_
     pipeline.track_captures([str(path)], options, apart.append)
     assert len(together) < len(apart)
     assert pa.Table.from_batches(together).to_pylist() == pa.Table.from_batches(apart).to_pylist()
+
+
+def test_track__no_silence_however_long_splits_a_session(tmp_path: Path) -> None:
+    # A damaged time stamp may lie centuries ahead: it is no reason for a second session that nobody opened.
+    segments = [build.tcp(40000, 445, seq=seq, payload=b"x") for seq in (1, 2)]
+    data = [wrap.ethernet(build.ipv4("10.0.0.1", "10.0.0.2", segment)).data for segment in segments]
+    ticks = (START_S * 10**6, START_S * 10**6 << 5)
+    blocks = [enhanced(at, frame, len(frame)) for at, frame in zip(ticks, data, strict=True)]
+    path = tmp_path / "far.pcapng"
+    path.write_bytes(section() + interface() + b"".join(blocks))
+    (row,) = lastack.track(path).table.to_pylist()
+    assert (row["packets_clt"], row["new_bytes_clt"]) == (2, 2)

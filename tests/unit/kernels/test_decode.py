@@ -7,6 +7,7 @@ from tests.unit.wire import frames
 from tests.unit.wire.guarded import GuardedDecoder
 
 from lastack.model.enums import Drop
+from lastack.wire import wrap
 from lastack.wire.decode import decode
 from lastack.wire.linktypes import LINK_TYPES
 
@@ -52,6 +53,25 @@ def test_decode__reads_every_packet_in_every_link_type(kernel, row):
             answer = kernel(frame, len(frame), link)
             assert answer == decode(frame, len(frame), link), name
             assert answer.segment is not None, name
+
+
+def test_decode__reads_cisco_hdlc_and_framed_ppp_of_link_type_ppp(kernel):
+    # Serial lines of Cisco routers are kept as PPP, whatever runs on them.
+    for name, packet in frames.packets():
+        for inside in (104, 50):
+            frame = wrap.frame(packet, inside)
+            answer = kernel(frame, len(frame), 9)
+            assert answer == decode(frame, len(frame), 9) == kernel(frame, len(frame), inside), name
+            assert answer.segment is not None, name
+
+
+def test_decode__reads_ip_behind_a_juniper_header_without_link_layer(kernel):
+    for name, packet in frames.packets():
+        frame = b"MGC\x02" + bytes(4) + packet.data
+        answer = kernel(frame, len(frame), 178)
+        assert answer == decode(frame, len(frame), 178), name
+        assert answer.segment is not None, name
+        same_at_every_cut(kernel, frame, 178)
 
 
 def test_decode__reads_every_packet_in_every_wrapping(kernel):

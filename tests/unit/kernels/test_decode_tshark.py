@@ -39,6 +39,8 @@ NOT_READ_BY_TSHARK = {
     "C_HDLC_WITH_DIR": "has no such link type in version 4.0",
     "FRELAY_WITH_DIR": "has no such link type in version 4.0",
     "MPLS 219": "has no such link type in version 4.0",
+    "DSA_TAG": "has no such link types in version 4.0",
+    "marvell tag": "has no such Ethertype in version 4.0",
     "fabricpath 15": "takes the last 4 bytes for a checksum",
     "backbone": "has another field for the id of a service tag",
 }
