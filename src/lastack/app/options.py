@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from lastack.app.room import address_bytes, memory_bytes
 from lastack.query.zones import Classes
 from lastack.store.manifest import ClockDifference
 from lastack.tracking.ledger import Ledger
@@ -18,12 +19,16 @@ _MOST_SESSIONS = 64_000_000
 
 
 def default_max_sessions() -> int:
-    """Return how many sessions fit in half of the machine's memory (at most 64 million)."""
-    try:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError):
-        memory = 4 << 30
-    return min(int(memory * _SHARE_OF_MEMORY) // BYTES_PER_SESSION, _MOST_SESSIONS)
+    """Return how many sessions fit in half of the memory that this process may use (at most 64 million)."""
+    most = min(int(memory_bytes() * _SHARE_OF_MEMORY) // BYTES_PER_SESSION, _MOST_SESSIONS)
+    if address_bytes() is None:
+        return most
+    # Imported before the room is measured: kernels take some of it.
+    from lastack.tracking.shard import address_bytes_per_session
+
+    # A table reserves room for all its sessions at once; what reads, decodes and writes needs some too.
+    room = int((address_bytes() or 0) * _SHARE_OF_MEMORY)
+    return max(1, min(most, room // address_bytes_per_session()))
 
 
 def default_threads() -> int:

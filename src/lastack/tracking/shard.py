@@ -15,6 +15,7 @@ from lastack.tracking.merge import run_of_columns, run_of_records
 
 _FIRST_SLOTS = 1 << 10
 _SLOT = 8  # bytes
+_FINISHED = 4  # bytes of a number in the list of finished sessions
 _EVICT_SHARE = 16  # of a full table leaves at once
 #: Sessions that left and may wait until their rows are written together with others.
 MOST_WAITING = 1 << 12
@@ -29,6 +30,12 @@ _POOL_SHARE = {
     "mark": 4.0,
     "retry": 4.0,
 }  # items a session, as address space; else one
+
+
+def address_bytes_per_session() -> int:
+    """Return the bytes of address space that a shard reserves for each session of its limit."""
+    pools = sum(int(dtype.itemsize * _POOL_SHARE.get(name, 1.0)) for name, dtype in _POOLS.items())
+    return layout.SESSION.itemsize + pools + _FINISHED
 
 
 class Shard:
@@ -54,7 +61,7 @@ class Shard:
                 items,
             )
             self.control[name] = pool.ctypes.data
-        finished = Reserve(capacity * 4)
+        finished = Reserve(capacity * _FINISHED)
         self._finished: Any = finished.array(np.uint32)
         self._found = np.zeros(BATCH, np.uint32)
         self.control["finished"] = finished.address
