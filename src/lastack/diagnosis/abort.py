@@ -6,10 +6,11 @@ import numpy as np
 
 from lastack.diagnosis.case import Case, count, other_end, the
 from lastack.diagnosis.columns import Columns
-from lastack.diagnosis.facts import by_rst, in_flight, is_code, resetter, unacked
+from lastack.diagnosis.facts import by_rst, in_flight, is_code, receiver, resetter, sent_fin, unacked
+from lastack.diagnosis.late import farewell
 from lastack.diagnosis.rule import EITHER, Claim, Rule, Story, claim
 from lastack.diagnosis.verdict import Alternative
-from lastack.model.enums import Actor, Cause, Closer, Harm, Opening
+from lastack.model.enums import Actor, Cause, Closer, Ending, Harm, Opening
 
 
 def abort_rule(code: Cause, side: Closer, actor: Actor) -> Rule:
@@ -20,7 +21,10 @@ def abort_rule(code: Cause, side: Closer, actor: Actor) -> Rule:
         tried = is_code(cols, "opening", Opening.aborted)
         mine, yours = in_flight(cols)
         lost = unacked(cols) | (mine > 0) | (yours > 0)
-        harm = np.where(tried, int(Harm.open_failed), np.where(lost, int(Harm.data_lost), int(Harm.unknown)))
+        me, you = resetter(cols), receiver(cols)
+        parting = is_code(cols, "ending", Ending.fin_rst) & sent_fin(cols, you) & farewell(cols, me)
+        hurt = np.where(lost & ~parting, int(Harm.data_lost), int(Harm.unknown))
+        harm = np.where(tried, int(Harm.open_failed), hurt)
         sure = np.where(lost, 70, 60)
         return claim((by_rst(cols) | tried) & (resetter(cols) == side), sure, actor, harm)
 

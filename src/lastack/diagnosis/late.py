@@ -11,6 +11,24 @@ from lastack.diagnosis.facts import is_code, resetter
 from lastack.model.enums import Closer, Ending
 
 
+#: Bytes of the last words of an application that closes as well: TLS's close_notify, `221 Goodbye`.
+_FAREWELL = 100
+
+
+def farewell(cols: Columns, end: Any) -> Any:
+    """Return which rows end with no more than the last words of one end (`Closer` codes) on their way.
+
+    An end that learns that the other has closed says goodbye and closes too; nobody waits for these words.
+    """
+    answered = cols.code("half_closed_by") == other(end)
+    words = [
+        cols.of("unacked_bytes", end).astype(np.int64),
+        cols.of("in_flight", end, evidence=True).astype(np.int64),
+        np.where(answered, cols.number("half_closed_bytes").astype(np.int64), 0),
+    ]
+    return (np.max(words, axis=0) <= _FAREWELL) & (cols.of("unacked_bytes", other(end)) == 0)
+
+
 def after_the_fin(cols: Columns) -> tuple[Any, Any]:
     """Return (who sent the first FIN, which rows that end reset while the other end's data was unacknowledged)."""
 

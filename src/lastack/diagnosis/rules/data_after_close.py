@@ -6,8 +6,9 @@ import numpy as np
 
 from lastack.diagnosis.case import Case, count, other_end, span, the
 from lastack.diagnosis.columns import Columns, other
+from lastack.diagnosis.facts import sent_fin
 from lastack.diagnosis.foreign import a_hop_off, hop_words
-from lastack.diagnosis.late import after_the_fin, was_sending
+from lastack.diagnosis.late import after_the_fin, farewell, was_sending
 from lastack.diagnosis.rule import Claim, Rule, Story, claim
 from lastack.diagnosis.verdict import Alternative
 from lastack.model.enums import Cause, Harm
@@ -17,7 +18,10 @@ def check(cols: Columns) -> Claim:
     """Claim resets by an end that had sent its FIN, of data that began after the FIN was known."""
     closer, answered = after_the_fin(cols)
     sure = np.where(a_hop_off(cols), 55, 75)
-    return claim(answered & ~was_sending(cols), sure, other(closer), Harm.data_lost)
+    sender = other(closer)
+    ended = sent_fin(cols, sender) & farewell(cols, sender)
+    harm = np.where(ended, int(Harm.none), int(Harm.data_lost))
+    return claim(answered & ~was_sending(cols), sure, sender, harm)
 
 
 def explain(case: Case) -> Story:
@@ -29,6 +33,10 @@ def explain(case: Case) -> Story:
         f"{the(sender)} sent {count(left, 'byte')} to {the(closer)}, which had closed {span(case['half_closed_ns'])} "
         "before and answered with a RST: nobody read them"
     )
+    if case["harm"] == "none":
+        sentence += (
+            f"; {the(sender)} closed with them, so they were its last words (TLS close_notify, a goodbye)"
+        )
     alternatives = (
         Alternative(Cause.stopped_reading, False, f"{the(sender)} had nothing under way when the FIN came"),
         Alternative(
