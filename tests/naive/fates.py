@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from tests.naive.box import NaiveBox
 from tests.naive.packets import FIN, RST, Packet
 from tests.naive.tracker import Tracker
@@ -11,26 +13,72 @@ from lastack.firewall.words import Phase
 from lastack.replay.outcome import REFUSED_FOR_ENTRY, Action, Fate, Life, Reason, Verdict, Why, harm_of
 
 
-def evaluate(packets: list[Packet], box: Box, *, adopt: bool = True) -> tuple[list[Verdict], list[Fate]]:
-    """Return a verdict for each packet and the fate of each session of the slow tracker."""
-    tracker, naive = Tracker(), NaiveBox(box)
-    verdicts: list[Verdict] = []
-    seen: list[tuple[Packet, int, Verdict]] = []
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A packet as the slow tracker placed it, which no box has a part in.
+
+    Attributes:
+        packet: The packet.
+        session: Number of its session.
+        end: Which end of the session sent it.
+        fresh: Whether it is the first one of its session.
+        opener: The client as flags tell it so far, None without.
+    """
+
+    packet: Packet
+    session: int
+    end: int
+    fresh: bool
+    opener: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A capture as the slow tracker saw it: the same for each box.
+
+    Attributes:
+        steps: The packets of sessions, in order.
+        sessions: Number of sessions.
+        last_ns: Time of the latest packet, of a session or not.
+    """
+
+    steps: list[Step]
+    sessions: int
+    last_ns: int
+
+
+def follow(packets: list[Packet]) -> Followed:
+    """Return where the slow tracker places packets."""
+    tracker = Tracker()
+    steps: list[Step] = []
     openers: dict[int, int] = {}
-    counting: set[int] = set()  # sessions that had an entry, or were refused one
-    lacking: dict[int, tuple[Packet, Life | None]] = {}  # the entry whose lack the first refused packet met
     for packet in packets:
         known = len(tracker.sessions)
         session = tracker.feed(packet)
         if session is None:
             continue
-        fresh = session == known
         client = tracker.sessions[session].client_by_flags
         if client is not None:
             openers[session] = client
-        opener = openers.get(session)
+        end = tracker.sessions[session].sender(packet)
+        steps.append(Step(packet, session, end, session == known, openers.get(session)))
+    return Followed(steps, len(tracker.sessions), max((packet.ts_ns for packet in packets), default=0))
+
+
+def evaluate(
+    packets: list[Packet] | Followed, box: Box, *, adopt: bool = True
+) -> tuple[list[Verdict], list[Fate]]:
+    """Return a verdict for each packet and the fate of each session of the slow tracker."""
+    followed = packets if isinstance(packets, Followed) else follow(packets)
+    naive = NaiveBox(box)
+    verdicts: list[Verdict] = []
+    seen: list[tuple[Packet, int, Verdict]] = []
+    counting: set[int] = set()  # sessions that had an entry, or were refused one
+    lacking: dict[int, tuple[Packet, Life | None]] = {}  # the entry whose lack the first refused packet met
+    for step in followed.steps:
+        packet, session = step.packet, step.session
         action, reason, phase = naive.offer(
-            packet, session, fresh=fresh, adopt=adopt and fresh, opener=opener
+            packet, session, fresh=step.fresh, adopt=adopt and step.fresh, opener=step.opener
         )
         verdict = Verdict(packet.number, session, action, reason, phase)
         if reason not in (*REFUSED_FOR_ENTRY, Reason.passed) or reason is Reason.table_full:
@@ -39,12 +87,12 @@ def evaluate(packets: list[Packet], box: Box, *, adopt: bool = True) -> tuple[li
             last = next((life for owner, life in naive.lives[::-1] if owner == session), None)
             lacking[session] = (packet, last)
         verdicts.append(verdict)
-        seen.append((packet, tracker.sessions[session].sender(packet), verdict))
-    last = max((packet.ts_ns for packet in packets), default=0)
+        seen.append((packet, step.end, verdict))
     for key, entry in list(naive.entries.items()):
         due = naive.deadline(entry)
-        naive.end(key, due if due <= last else None, Why.expired if due <= last else Why.open)
-    return verdicts, [fate(box, i, seen, naive.lives, lacking) for i in range(len(tracker.sessions))]
+        over = due <= followed.last_ns
+        naive.end(key, due if over else None, Why.expired if over else Why.open)
+    return verdicts, [fate(box, i, seen, naive.lives, lacking) for i in range(followed.sessions)]
 
 
 def fate(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from tests.naive.fates import evaluate
+from tests.naive.fates import evaluate, follow
 from tests.naive.packets import Packet
 
 from lastack.app.profiles import load_profile
@@ -25,6 +26,7 @@ from lastack.firewall.table import (
 from lastack.firewall.words import Phase
 from lastack.replay.harm import Loss
 from lastack.replay.judge import Judged, judge
+from lastack.replay.lanes import Readings
 from lastack.replay.past import Past
 from lastack.replay.readings import readings_of
 from lastack.replay.recorded import past_of
@@ -104,10 +106,37 @@ class Compared:
     wrong: list[str]
 
 
+@functools.cache
+def readings(table: Table, repeats: bool) -> Readings:
+    """Return the readings of a box, which are made once for all captures."""
+    return readings_of([table], repeats)
+
+
+class _Both:
+    """A capture as the slow tracker and as the record have it."""
+
+    def __init__(self, packets: list[Packet], rows: Any) -> None:
+        self.packets, self.rows = packets, rows
+        self.followed = follow(packets)
+        self.past = past_of(rows)
+        ids = rows["session_id"].to_numpy().tolist()
+        self.packet_of = dict(zip(ids, rows["first_packet"].to_numpy().tolist(), strict=True))
+
+
+_latest: list[_Both] = []
+
+
+def _both(packets: list[Packet], rows: Any) -> _Both:
+    """Return what all boxes share: a capture is held against one after the other."""
+    if not _latest or _latest[0].packets is not packets or _latest[0].rows is not rows:
+        _latest[:] = [_Both(packets, rows)]
+    return _latest[0]
+
+
 def judged(table: Table, past: Past) -> Judged:
     """Return the verdicts of the fast form, each session under the readings that are for it."""
     again = past.again
-    plain, repeats = judge(past, readings_of([table])), judge(past, readings_of([table], True))
+    plain, repeats = judge(past, readings(table, False)), judge(past, readings(table, True))
 
     def pick(a: Any, b: Any) -> Any:
         return np.where(again.reshape(-1, *[1] * (a.ndim - 1)), b, a)
@@ -127,14 +156,13 @@ def compare(packets: list[Packet], table: Table, rows: Any) -> Compared:
         table: The box.
         rows: Its sessions, as the tracker gives them.
     """
-    verdicts, fates = evaluate(packets, Box((table,)))
+    both = _both(packets, rows)
+    verdicts, fates = evaluate(both.followed, Box((table,)))
     first: dict[int, int] = {}
     for verdict in verdicts:
         first.setdefault(verdict.session, verdict.number)
     by_first = {first[fate.session]: fate for fate in fates if fate.session in first}
-    past = past_of(rows)
-    ids = rows["session_id"].to_numpy().tolist()
-    packet_of = dict(zip(ids, rows["first_packet"].to_numpy().tolist(), strict=True))
+    past, packet_of = both.past, both.packet_of
     found = judged(table, past)
     wrong = []
     for i, session in enumerate(past.session_id.tolist()):

@@ -17,6 +17,7 @@ from lastack.app.cluster_reduce import read_batches
 
 pytestmark = [
     pytest.mark.system,
+    pytest.mark.untimed,
     needs_lab,
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root for namespaces with names"),
     pytest.mark.skipif(

@@ -23,6 +23,7 @@ from lastack.store.manifest import read_manifest
 
 pytestmark = [
     pytest.mark.system,
+    pytest.mark.untimed,
     pytest.mark.skipif(
         importlib.util.find_spec("distributed") is None, reason="distributed is not installed"
     ),

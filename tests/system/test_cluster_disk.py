@@ -25,6 +25,7 @@ def _can_mount() -> bool:
 
 pytestmark = [
     pytest.mark.system,
+    pytest.mark.untimed,
     pytest.mark.skipif(not _can_mount(), reason="needs root and mount namespaces"),
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import subprocess
 from collections import defaultdict
@@ -48,8 +49,9 @@ class Stream:
         mine["rst"] += bool(flags & 4)
 
 
+@functools.cache
 def streams_of(path: Path) -> list[Stream]:
-    """Return tshark's streams in order; TCP quoted in ICMP errors is not a segment."""
+    """Return tshark's streams in order, asked for once; TCP quoted in ICMP errors is not a segment."""
     command = ["tshark", "-2", "-r", str(path), "-n", "-Y", "tcp && !icmp && !icmpv6", "-T", "fields"]
     command += ["-o", "tcp.desegment_tcp_streams:false", "-E", "occurrence=l"]
     for field in _FIELDS:

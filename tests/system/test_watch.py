@@ -26,7 +26,7 @@ from lastack.lab.waiting import wait_until
 from lastack.store.manifest import read_manifest
 from lastack.web.server import make_app
 
-pytestmark = [pytest.mark.system, needs_lab]
+pytestmark = [pytest.mark.system, pytest.mark.untimed, needs_lab]
 
 _QUICK = ("--roll", "300ms", "--snapshot", "300ms", "--closed-linger", "500ms", "--ring", "8MiB")
 #: Columns that differ for good reasons: names and numbers of the capture, and clocks of two sockets.

@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from lastack.lab.topology import Lab
 from lastack.store.manifest import read_manifest
 
 __all__ = ["lab"]
-pytestmark = [pytest.mark.system, needs_lab]
+pytestmark = [pytest.mark.system, pytest.mark.untimed, needs_lab]
 
 
 def test_watch__goes_on_with_an_interface_that_is_removed_and_made_anew(lab: Lab, tmp_path: Path) -> None:
@@ -66,14 +67,18 @@ def test_watch__sigterm_writes_what_is_open(lab: Lab, tmp_path: Path) -> None:
     assert not (watching.dataset / "open.parquet").exists()
 
 
-def test_watch__as_the_docs_unit_runs_with_one_capability(lab: Lab, tmp_path: Path) -> None:
+def test_watch__as_the_docs_unit_runs_with_one_capability(lab: Lab) -> None:
     """As a user of its own with an ambient CAP_NET_RAW, which is what the systemd unit and setpriv give."""
     if shutil.which("setpriv") is None:
         pytest.skip("setpriv is not installed")
-    tmp_path.chmod(0o777)
-    for parent in list(tmp_path.parents)[:2]:
-        parent.chmod(0o755)
-    cache = tmp_path / "cache"  # what CacheDirectory= of the unit gives
+    # not below pytest's own folder: other workers and runs close that to other users
+    with tempfile.TemporaryDirectory(prefix="lastack-unit-") as folder:
+        Path(folder).chmod(0o777)
+        _runs_with_one_capability(lab, Path(folder))
+
+
+def _runs_with_one_capability(lab: Lab, folder: Path) -> None:
+    cache = folder / "cache"  # what CacheDirectory= of the unit gives
     there = kernel_cache.folder()
     shutil.copytree(there, cache / there.name, ignore=shutil.ignore_patterns("*.tmp*", ".*"))
     for path in (cache, *cache.rglob("*")):
@@ -89,8 +94,8 @@ def test_watch__as_the_docs_unit_runs_with_one_capability(lab: Lab, tmp_path: Pa
         "--clear-groups",
     ]
     words += ["--inh-caps", "+net_raw", "--ambient-caps", "+net_raw", "--bounding-set", "-all,+net_raw"]
-    words += [*LASTACK, "watch", "eth0", "-o", str(tmp_path / "live"), *_QUICK]
-    log = tmp_path / "log"
+    words += [*LASTACK, "watch", "eth0", "-o", str(folder / "live"), *_QUICK]
+    log = folder / "log"
     with log.open("w") as stream:
         process = lab.server.popen(words, stderr=stream, stdin=subprocess.DEVNULL)
     until(lambda: "sessions leave after" in log.read_text() or process.poll() is not None, 150)
@@ -106,7 +111,7 @@ def test_watch__as_the_docs_unit_runs_with_one_capability(lab: Lab, tmp_path: Pa
     assert int(status["CapInh"], 16) == int(status["CapAmb"], 16) == 0, "programs of alerts get nothing"
     assert status["NoNewPrivs"].strip() == "1"
     count = play(lab, 1)
-    until(lambda: read_manifest(tmp_path / "live").rows >= count)
+    until(lambda: read_manifest(folder / "live").rows >= count)
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) == 0
 

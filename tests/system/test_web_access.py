@@ -12,7 +12,7 @@ from tests.system.test_web_story import Tab, browser, dataset, server
 from lastack.web.pages import PAGES
 
 __all__ = ["browser", "dataset", "server"]
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.untimed]
 WHAT_BREAKS = "set=tcp_half_closed%3D1s&timer=tcp_half_closed"
 
 LOOK = (Path(__file__).parent / "look.js").read_text(encoding="utf-8")

@@ -17,7 +17,7 @@ from tests.system.test_web_story import Tab, browser
 from lastack.lab.topology import Lab
 
 __all__ = ["browser"]
-pytestmark = [pytest.mark.system, pytest.mark.browser, needs_lab]
+pytestmark = [pytest.mark.system, pytest.mark.browser, pytest.mark.untimed, needs_lab]
 
 
 @pytest.fixture

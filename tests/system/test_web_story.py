@@ -20,7 +20,7 @@ from lastack.store.manifest import read_manifest, write_manifest
 from lastack.web.pages import PAGES
 from lastack.web.warm import ADDRESSES
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.untimed]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "samples/closes.pcapng"

@@ -180,6 +180,13 @@ FORBIDDEN_TEXT = {
 FORBIDDEN_FILES = {"uv" + ".lock", "pylock" + ".toml", "poetry" + ".lock", "package-lock" + ".json"}
 
 
+def test_tests_that_need_a_system__are_where_check_looks_for_them() -> None:
+    marks = tuple(f"pytest.mark.{mark}" for mark in ("system", "browser", "untimed"))
+    with_marks = [path for path in TESTS if any(mark in path.read_text(encoding="utf-8") for mark in marks)]
+    elsewhere = [name_of(path) for path in with_marks if path.parent.name != "system"]
+    assert elsewhere == []
+
+
 def test_files__name_no_registry_and_no_machine() -> None:
     found = []
     for path in kept_files():
