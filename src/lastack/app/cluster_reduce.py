@@ -32,7 +32,6 @@ from lastack.tracking.tracker import Tracker
 
 EARLY, ROWS = "early.arrows", "rows.arrows"  #: rows that left because the table was full, and all others
 _HALF_OPEN, _ATTEMPTS = "half-open.arrow", "attempts.arrow"
-_PORTS = np.arange(1 << 16)
 _schema = cache(session_schema)
 _ATTEMPT = pa.schema(
     [
@@ -80,7 +79,7 @@ def track_shard(
     left = write_batches(folder / EARLY, early())
     seen = tracker.both_ways() or left > 0
     _write_attempts(folder / _HALF_OPEN, tracker.half_open())
-    _write_attempts(folder / _ATTEMPTS, tracker.attempts_on(_PORTS))
+    _write_attempts(folder / _ATTEMPTS, tracker.attempts())
     rows = write_batches(folder / ROWS, (job() for job in tracker.flush(in_turn)))
     return {
         "segments": segments,

@@ -95,7 +95,7 @@ def ensure_live(notice: Callable[[str], None] | None = None) -> None:
     told = cache.is_prepared()
     ensure(notice)
     _ensure(cache.LIVE, notice if told else None)
-    for use in (_use_track, _use_evict, _use_live, _use_general):
+    for use in (_use_track, _use_crowds, _use_evict, _use_live, _use_general):
         use()
 
 

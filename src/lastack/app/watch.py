@@ -252,7 +252,7 @@ class Watch:
 
     def _around(self) -> Around:
         self._both_ways = self._both_ways or self._tracker.both_ways()
-        return Around(Crowd(self._tracker.half_open(), self._tracker.attempts_on), self._both_ways)
+        return Around(Crowd.of_tables(self._tracker.tables()), self._both_ways)
 
     def _check_clock(self) -> None:
         wall = time.time_ns() - time.monotonic_ns()

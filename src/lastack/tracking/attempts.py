@@ -1,6 +1,8 @@
 """Attempts to open a session, read from the flow table before its rows are written: what a verdict needs of others.
 
-A pass over one word of each record; the addresses of the few half-open ones are then fetched.
+A pass over one word of each record; the addresses of those that count are then fetched. This is for shards that are in
+processes of their own: which places are to be counted is known only when all shards have told their half-open attempts,
+and by then their tables are gone. Where all tables are at hand, `lastack.tracking.crowds` asks them without a copy.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ def half_open(tables: Iterable[Any]) -> Attempts:
     """
     wanted, unwanted = (SYN_SEEN, SYNACK_SEEN), ESTABLISHED | 3 * RST_SEEN
 
-    def pick(bits: Any, _: Any) -> Any:
+    def pick(bits: Any) -> Any:
         found = (bits & unwanted) == 0
         for flag in wanted:
             found &= (bits & (3 * flag)) != 0
@@ -33,22 +35,13 @@ def half_open(tables: Iterable[Any]) -> Attempts:
     return _gather(tables, pick)
 
 
-def attempts_on(tables: Iterable[Any], ports: Any) -> Attempts:
-    """Return every session held that began with a SYN to one of some server ports.
+def attempts(tables: Iterable[Any]) -> Attempts:
+    """Return every session held that began with a SYN.
 
     Args:
         tables: SESSION records of each shard.
-        ports: Server ports.
     """
-    wanted = np.zeros(1 << 16, bool)
-    wanted[ports] = True
-
-    def pick(bits: Any, keys: Any) -> Any:
-        both = keys["ports"]
-        server = np.where((bits & CLIENT_HI) != 0, both >> np.uint32(16), both & np.uint32(0xFFFF))
-        return ((bits & (3 * SYN_SEEN)) != 0) & wanted[server]
-
-    return _gather(tables, pick)
+    return _gather(tables, lambda bits: (bits & (3 * SYN_SEEN)) != 0)
 
 
 def both_ways(tables: Iterable[Any]) -> bool:
@@ -78,7 +71,7 @@ def _parts(tables: Iterable[Any], pick: Any) -> Iterator[tuple[Any, Any, Any, An
         hot, key = sessions["hot"], sessions["key"]
         for first in range(0, len(hot), _STRETCH):
             bits, keys = hot["bits"][first : first + _STRETCH], key[first : first + _STRETCH]
-            found = np.flatnonzero(pick(bits, keys))
+            found = np.flatnonzero(pick(bits))
             if len(found):
                 yield _columns(bits[found], keys[found])
 

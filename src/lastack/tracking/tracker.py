@@ -17,7 +17,7 @@ from lastack.kernels.layout import NO_LIMIT_NS, PIECE
 from lastack.kernels.sharding import SHARDS
 from lastack.model.batch import SEGMENT
 from lastack.tracking.attempt import Attempts
-from lastack.tracking.attempts import attempts_on, both_ways, half_open
+from lastack.tracking.attempts import attempts, both_ways, half_open
 from lastack.tracking.merge import merged, stretches
 from lastack.tracking.rows import RowBuffer, RowMemory
 from lastack.tracking.shard import MOST_WAITING, Shard
@@ -170,9 +170,9 @@ class Tracker:
         """Return the attempts held that were answered by a SYN-ACK and never completed or reset."""
         return half_open(shard.records() for shard in self.shards)
 
-    def attempts_on(self, ports: Any) -> Attempts:
-        """Return every attempt held to open a session on some server ports."""
-        return attempts_on((shard.records() for shard in self.shards), ports)
+    def attempts(self) -> Attempts:
+        """Return every attempt held to open a session."""
+        return attempts(shard.records() for shard in self.shards)
 
     @property
     def live(self) -> int:

@@ -53,7 +53,7 @@ def test_repeated_syns__are_unanswered_anywhere() -> None:
 def test_crowds__of_the_table_are_those_of_its_attempts(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     from lastack.diagnosis.columns import Columns
     from lastack.diagnosis.crowd import Crowd, Run, attempts_of
-    from lastack.tracking.attempts import attempts_on, half_open
+    from lastack.tracking.attempts import attempts, half_open
 
     seen = []
     crowds = []
@@ -62,7 +62,7 @@ def test_crowds__of_the_table_are_those_of_its_attempts(name: str, monkeypatch: 
     def both(tables: list[tuple[object, object]], run: Run) -> Crowd:
         one, other = (
             of_tables(tables, run),
-            Crowd(half_open(tables), lambda ports: attempts_on(tables, ports)),
+            Crowd(half_open(tables), lambda ports: attempts(tables)),
         )
         seen.append((one._places, other._places))
         crowds.append(one)
