@@ -6,7 +6,16 @@ import numpy as np
 
 from lastack.diagnosis.case import Case, count, other_end, the
 from lastack.diagnosis.columns import Columns
-from lastack.diagnosis.facts import by_rst, in_flight, is_code, receiver, resetter, sent_fin, unacked
+from lastack.diagnosis.facts import (
+    by_rst,
+    in_flight,
+    is_code,
+    receiver,
+    repeated_in_vain,
+    resetter,
+    sent_fin,
+    unacked,
+)
 from lastack.diagnosis.late import farewell
 from lastack.diagnosis.rule import EITHER, Claim, Rule, Story, claim
 from lastack.diagnosis.verdict import Alternative
@@ -37,6 +46,8 @@ def abort_rule(code: Cause, side: Closer, actor: Actor) -> Rule:
         sentence = f"{the(end)} reset it in mid-session"
         if told:
             sentence += f"; {' and '.join(told)} were never acknowledged"
+        if repeated_in_vain(case.columns, resetter(case.columns)).any():
+            sentence += f", though {the(end)} repeated itself {count(case.of('retx_packets', end), 'time')}: it gave up"
         return Story(sentence, case.fin_proof() + case.rst_proof(), _ALTERNATIVES, (_advice(end),))
 
     return Rule(

@@ -10,6 +10,7 @@ from lastack.diagnosis.columns import Columns, other
 from lastack.model.enums import Closer, ConnState, Ending, EndpointState, Observed, RstSeq
 
 _ACK = 16
+_TIMES = 3  # repeats in vain: fewer are what any loss makes
 
 _RESETTER = np.zeros(len(ConnState), np.uint8)
 _RESETTER[[ConnState.RSTO, ConnState.RSTOS0]] = Closer.client
@@ -88,6 +89,17 @@ def in_flight(cols: Columns) -> tuple[Any, Any]:
 def unacked(cols: Columns) -> Any:
     """Return which rows end with bytes of either end that were not acknowledged."""
     return (cols.number("unacked_bytes_clt") > 0) | (cols.number("unacked_bytes_srv") > 0)
+
+
+def repeated_in_vain(cols: Columns, side: Any) -> Any:
+    """Return which rows end with data that an end (`Closer` codes) had sent three times again and nobody acknowledged.
+
+    What is repeated is taken for what is missing if its size fits: an earlier loss in a long transfer says nothing.
+    """
+    unacked = cols.of("unacked_bytes", side).astype(np.int64)
+    times = cols.of("retx_packets", side).astype(np.int64)
+    repeated = cols.of("bytes", side).astype(np.int64) - cols.of("new_bytes", side).astype(np.int64)
+    return (unacked > 0) & (repeated >= _TIMES * unacked) & (repeated <= times * unacked)
 
 
 def waits_for_ack(cols: Columns, side: str) -> Any:

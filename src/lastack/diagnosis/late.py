@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from lastack.diagnosis.columns import Columns, other
-from lastack.diagnosis.facts import is_code, resetter
+from lastack.diagnosis.facts import is_code, repeated_in_vain, resetter
 from lastack.model.enums import Closer, Ending
-
 
 #: Bytes of the last words of an application that closes as well: TLS's close_notify, `221 Goodbye`.
 _FAREWELL = 100
@@ -30,13 +29,18 @@ def farewell(cols: Columns, end: Any) -> Any:
 
 
 def after_the_fin(cols: Columns) -> tuple[Any, Any]:
-    """Return (who sent the first FIN, which rows that end reset while the other end's data was unacknowledged)."""
+    """Return (who sent the first FIN, which rows that end reset while the other end's data was unacknowledged).
+
+    Not those where it had itself repeated data in vain: who gives up on a deaf peer lost no interest in what it sends.
+    """
 
     def make(cols: Columns) -> tuple[Any, Any]:
         closer = cols.code("half_closed_by")
         ours = is_code(cols, "ending", Ending.fin_rst) & (closer != Closer.none) & (resetter(cols) == closer)
         late = cols.of("unacked_bytes", other(closer)) > 0
-        return closer, ours & (late | (cols.number("half_closed_bytes") > 0))
+        return closer, ours & (late | (cols.number("half_closed_bytes") > 0)) & ~repeated_in_vain(
+            cols, closer
+        )
 
     pair: tuple[Any, Any] = cols.derived("after_the_fin", make)
     return pair
