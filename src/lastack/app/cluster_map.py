@@ -12,7 +12,8 @@ import numpy as np
 
 from lastack.app.cluster_fetch import opened
 from lastack.app.cluster_pieces import Piece
-from lastack.app.decoding import Decoder, Part
+from lastack.app.decoding import Decoder
+from lastack.app.parts import PartSet
 from lastack.app.running import in_turn
 from lastack.app.sightings import Sightings
 from lastack.kernels.ingest import TALLY
@@ -21,9 +22,7 @@ from lastack.store.shuffle import SegmentWriter
 
 TALLY_FILE, SIGHTINGS_FILE = "tally.npy", "sightings.npy"
 _WINDOW_BYTES = 8 << 20  # what is decoded of it is still in the processor's cache when it is written
-_HELD: list[
-    Part
-] = []  # a process maps one piece after the other: memory that it has touched once costs no more
+_HELD = PartSet()  # a process maps one piece after the other: memory that it has touched once costs no more
 _ADD_UP = ("packets", "drops", "encaps", "links", "backwards")
 
 
@@ -47,9 +46,9 @@ def map_piece(folder: Path, piece: Piece) -> dict[str, Any]:
             for part in parts:
                 add_tally(total[0], part.tally[0])
                 for shard in range(SHARDS):
-                    segments = part.segments(shard)
-                    segments["origin"] += np.uint64(part.before)
-                    writer.write(shard, segments)
+                    for segments in part.segments(shard):
+                        segments["origin"] += np.uint64(part.before)
+                        writer.write(shard, segments)
         flaws = int(capture.state["orphans"][0]) + int(capture.state["untimed"][0]) + capture.problem_count
         said = {
             "packets": int(total["packets"][0]),

@@ -11,124 +11,24 @@ from typing import Any
 
 import numpy as np
 
+from lastack.app.parts import Part, PartSet, decode_lanes
 from lastack.app.sightings import Sightings
 from lastack.capture.source import Capture
 from lastack.capture.window import Window
-from lastack.kernels.ingest import TALLY, ingest, ingest_lanes
-from lastack.kernels.sharding import PLACES, SHARDS
+from lastack.kernels.sharding import SHARDS
 from lastack.kernels.walk_lanes import LANE
 from lastack.kernels.walk_state import WALK_END
-from lastack.model.batch import FRAME, SEGMENT
-from lastack.tracking.memory import Reserve
 from lastack.tracking.tracker import Run
 
-_LEAST_RECORD = 48  # bytes of the smallest record that can hold a TCP segment
-_SLACK = 2048  # segments
 _FIRST_WINDOW = 4 << 20
 _LEAST_WINDOW, _MOST_WINDOW = 1 << 20, 320 << 20
 _PACKETS_PER_WINDOW = 1 << 19  # many, so that the part of the table that a shard needs stays in the cache
-_WORTH_HUGE = 16 << 20  # bytes of a stretch whose segments take large pages
 _WORTH_SPLITTING = 512 << 10
 _LANES = 8
 # Bytes of an average record: with smaller ones the processor sees the next record coming. Lanes cost a quarter more
 # with headers only, one walk three times as much with full-size packets, and what comes may be larger than what came.
 _WORTH_LANES = 160
 _LANE_BYTES = 128 << 10  # a lane's least stretch
-
-
-class Part:
-    """Segments of one part of a window, an array for each shard.
-
-    Args:
-        huge: Take large pages for the segments of large stretches: a fifth of the time for the first touch, but up to
-            2 MB more for each shard.
-
-    Attributes:
-        places: Where the next segment of each shard goes, a PLACES array of one.
-        frames: Scratch.
-        tally: What was counted, a TALLY array of one.
-        before: Packets of the capture before this part.
-    """
-
-    def __init__(self, *, huge: bool = False) -> None:
-        self._huge = huge
-        self._capacity = 0
-        self._reserves: list[Reserve] = []
-        self._spare = np.zeros(1, SEGMENT)
-        self.places: Any = np.zeros(1, PLACES)
-        self.places["spare"] = self._spare.ctypes.data
-        self.frames = np.zeros(1, FRAME)
-        self.tally: Any = np.zeros(1, TALLY)
-        self.before = 0
-
-    def make_room(self, size: int) -> None:
-        """Hold what a stretch of so many bytes can contain."""
-        capacity = size // _LEAST_RECORD + _SLACK
-        if capacity > self._capacity:
-            # Twice that and more: windows grow, and new memory for each larger one would be touched anew.
-            self._capacity = 2 << (capacity - 1).bit_length()
-            self._reserves = [Reserve(self._capacity * SEGMENT.itemsize) for _ in range(SHARDS)]
-            if self._huge and size >= _WORTH_HUGE:
-                for reserve in self._reserves:
-                    reserve.use_huge_pages()
-        starts = np.array([reserve.address for reserve in self._reserves], np.uint64)
-        self.places["next"] = starts
-        self.places["end"] = starts + np.uint64(self._capacity * SEGMENT.itemsize)
-        self.tally[:] = 0
-
-    @property
-    def filled(self) -> list[int]:
-        """Segments of each shard."""
-        ends = self.places["next"][0].tolist()
-        return [
-            (end - reserve.address) // SEGMENT.itemsize
-            for end, reserve in zip(ends, self._reserves, strict=True)
-        ]
-
-    def address(self, shard: int) -> int:
-        """Return the address of a shard's segments."""
-        return self._reserves[shard].address
-
-    def segments(self, shard: int) -> Any:
-        """Return the segments of a shard as an array, valid until the next stretch."""
-        size = self.filled[shard] * SEGMENT.itemsize
-        return self._reserves[shard].array(np.uint8, size).view(SEGMENT)
-
-    def decode(self, window: Window, start: int, end: int, state: Any, interfaces: Any, sensor: int) -> None:
-        """Walk and decode [start, end) of a window."""
-        ingest(
-            window.base,
-            start,
-            end,
-            state,
-            interfaces,
-            self.frames,
-            self.places,
-            sensor << 48,
-            self.tally[0],
-        )
-
-
-def decode_lanes(
-    parts: list[Part], lanes: Any, window: Window, state: Any, interfaces: Any, sensor: int
-) -> None:
-    """Walk and decode one stretch of a window for each part, in lock step; `lanes` say where they begin and stop."""
-    places = np.concatenate([part.places for part in parts])
-    tallies = np.zeros(len(parts), TALLY)
-    ingest_lanes(
-        window.base,
-        lanes,
-        window.end,
-        state,
-        interfaces,
-        parts[0].frames,
-        places,
-        sensor << 48,
-        tallies,
-    )
-    for k, part in enumerate(parts):
-        part.places[0] = places[k]
-        part.tally[0] = tallies[k]
 
 
 class Decoder:
@@ -140,7 +40,7 @@ class Decoder:
         parts: How many parts of a window to decode at the same time.
         run: What runs functions at the same time.
         window_bytes: Bytes taken at a time, None to aim at a number of packets.
-        held: Parts of an earlier capture, whose memory is used again; None for new memory.
+        held: Memory for segments that an earlier capture had; None for new memory.
         clock_ns: Taken off all times.
         sightings: Told of all segments, None if nobody wants to compare sensors.
         ahead: Keep the segments of a stretch while the next one is decoded, in memory of its own.
@@ -153,7 +53,7 @@ class Decoder:
         parts: int,
         run: Run,
         window_bytes: int | None = None,
-        held: list[Part] | None = None,
+        held: PartSet | None = None,
         clock_ns: int = 0,
         sightings: Sightings | None = None,
         ahead: bool = False,
@@ -165,32 +65,37 @@ class Decoder:
         self._clock_ns = clock_ns
         self._sightings = sightings
         self._threads = parts
-        self._parts = held if held is not None else []
-        self._parts.extend(Part(huge=True) for _ in range(parts - len(self._parts)))
-        self._other_parts = [Part(huge=True) for _ in range(parts)] if ahead else self._parts
+        self._set = held if held is not None else PartSet()
+        self._other_set = PartSet() if ahead else self._set
         self._record_bytes = 0
+        self._per_byte: Any = np.zeros(SHARDS)  # segments of each shard in a byte of the capture
         self._latest_ns: int | None = None  # time of the packet before the next part
 
     def batches(self) -> Iterator[list[Part]]:
         """Yield the parts of one stretch after another, in order; each list is valid until the next (or one more)."""
         for window in self._windows():
             while window.position < window.end:
+                start = window.position
                 parts = self._decode_lanes(window) or self._decode(window)
+                counts = sum(part.counts() for part in parts)
                 if self._clock_ns or self._sightings is not None:
                     for part in parts:
                         self._look(part)
                 yield parts
-                self._parts, self._other_parts = self._other_parts, self._parts
-                if not self.capture.settle(window):
+                self._set, self._other_set = self._other_set, self._set
+                more = self.capture.settle(window)
+                if window.position > start:
+                    self._per_byte = counts / (window.position - start)
+                if not more:
                     break
 
     def _look(self, part: Part) -> None:
         for shard in range(SHARDS):
-            segments = part.segments(shard)
-            if self._clock_ns:
-                segments["ts_ns"] -= self._clock_ns
-            if self._sightings is not None:
-                self._sightings.add(shard, segments)
+            for segments in part.segments(shard):
+                if self._clock_ns:
+                    segments["ts_ns"] -= self._clock_ns
+                if self._sightings is not None:
+                    self._sightings.add(shard, segments)
         if not part.tally["packets"][0]:
             return
         for name in ("first_ns", "last_ns", "head_ns", "previous_ns"):
@@ -224,11 +129,8 @@ class Decoder:
         starts = self.capture.cuts(window, wanted)
         lanes = np.zeros(len(starts), LANE)
         lanes["position"], lanes["stop"] = starts, [*starts[1:], window.end]
-        while len(self._parts) < len(starts):
-            self._parts.append(Part())
-        parts = self._parts[: len(starts)]
-        for part, lane in zip(parts, lanes, strict=True):
-            part.make_room(int(lane["stop"] - lane["position"]))
+        sizes = (lanes["stop"] - lanes["position"]).tolist()
+        parts = self._set.lanes(sizes, self._per_byte)
         groups = -(-len(starts) // _LANES)
         states = self.capture.split(groups)
         jobs = []
@@ -262,7 +164,7 @@ class Decoder:
         wanted = min(self._threads, 1 + size // _WORTH_SPLITTING)
         starts = self.capture.cuts(window, wanted) if wanted > 1 else [window.position]
         ends = [*starts[1:], window.end]
-        parts = self._parts[: len(starts)]
+        parts = self._set.take(len(starts))
         states = self.capture.split(len(starts))
         interfaces = self.capture.table
         jobs = []

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from lastack.app.decoding import Decoder, Part
+from lastack.app.decoding import Decoder
+from lastack.app.parts import Part
 from lastack.kernels.sharding import SHARDS, scatter
 from lastack.model.batch import SEGMENT
 from lastack.tracking.memory import RAW, Reserve
@@ -37,7 +38,6 @@ class Stretch:
     def __init__(self, parts: list[Part], merged: tuple[list[int], Any] | None = None) -> None:
         self.parts = parts
         self._merged = merged
-        self._filled = [] if merged is not None else [part.filled for part in parts]
         self.lasts = merged is None
 
     def pieces(self, shard: int) -> list[tuple[int, int, int]]:
@@ -45,10 +45,7 @@ class Stretch:
         if self._merged is not None:
             addresses, filled = self._merged
             return [(addresses[shard], int(filled[shard]), 0)]
-        return [
-            (part.address(shard), filled[shard], part.before)
-            for part, filled in zip(self.parts, self._filled, strict=True)
-        ]
+        return [(address, n, part.before) for part in self.parts for address, n in part.runs()[shard]]
 
 
 class _Head:
@@ -90,7 +87,7 @@ class _Head:
     def keep(self, parts: list[Part], before: int) -> None:
         """Let decoded segments wait, with the latest time that the capture had reached at each of them."""
         for part in parts:
-            raw = np.concatenate([part.segments(shard).view(RAW) for shard in range(SHARDS)])
+            raw = np.concatenate([run.view(RAW) for shard in range(SHARDS) for run in part.segments(shard)])
             if len(raw):
                 raw = raw[np.argsort(raw.view(SEGMENT)["origin"], kind="stable")]
                 new = raw.view(SEGMENT)

@@ -167,7 +167,8 @@ def _use_ingest() -> None:
     import tempfile
     from pathlib import Path
 
-    from lastack.app.decoding import Decoder, Part, decode_lanes
+    from lastack.app.decoding import Decoder
+    from lastack.app.parts import Part, decode_lanes
     from lastack.app.running import in_turn
     from lastack.capture.source import open_capture
     from lastack.capture.writer import PcapWriter

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -31,7 +30,7 @@ from lastack.model.batch import SEGMENT
 from lastack.replay.evaluate import Lane, fate_of, split_lanes
 from lastack.replay.events import Broken, LifeSpans, Replayed
 from lastack.replay.outcome import Why
-from lastack.tracking.memory import RAW
+from lastack.tracking.memory import RAW, segments_at
 from lastack.tracking.rows import RowBuffer
 
 #: Takes packets with what the first box did to them: SEGMENTs, answers, in the order of the input.
@@ -130,8 +129,7 @@ class _Work:
 
 def _copied(address: int, n: int, before: int) -> Any:
     """Return a copy of the segments at an address, with packet numbers that count those before."""
-    raw: Any = (ctypes.c_char * (n * SEGMENT.itemsize)).from_address(int(address))
-    segments = np.frombuffer(raw, RAW, n).copy().view(SEGMENT)
+    segments = segments_at(int(address), n).view(RAW).copy().view(SEGMENT)
     segments["origin"] += np.uint64(before)
     return segments
 

@@ -9,7 +9,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from lastack.app.decoding import Decoder, Part
+from lastack.app.decoding import Decoder
+from lastack.app.parts import Part
 from lastack.app.running import in_turn
 from lastack.capture.live import LiveCapture
 from lastack.capture.source import Capture, open_capture
@@ -182,7 +183,7 @@ class PipeSource:
 
     def pieces(self, shard: int) -> list[Piece]:
         """Return the segments of one shard."""
-        return [(part.address(shard), int(part.filled[shard]), part.before) for part in self._parts]
+        return [(address, n, part.before) for part in self._parts for address, n in part.runs()[shard]]
 
     def refresh(self) -> int:
         """Return 0: what fed the pipe knows what it dropped, and does not say."""

@@ -7,20 +7,15 @@ batch has, so that rows from a dataset and rows from the tracker look the same.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from enum import IntEnum
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from lastack.model.arrow import arrow_type, enum_words
+from lastack.diagnosis.flat import FlatLists, codes_of, numbers, numbers_at, valid_at
+from lastack.model.arrow import arrow_type
 from lastack.model.enums import Closer
-from lastack.model.fields import BY_NAME, FIELDS
-
-#: Fields of the entries of the list columns, by name.
-_MEMBERS = {
-    field.name: {member.name: member for member in field.members} for field in FIELDS if field.type == "list"
-}
+from lastack.model.fields import BY_NAME
 
 
 class Columns:
@@ -31,22 +26,25 @@ class Columns:
         rows: Which rows, as an index array; None for all.
         around: The run around the rows (`lastack.diagnosis.around`), None if nothing is known of it.
         challenged: Whether the session that each row follows on its ports answered its SYN (`lastack.diagnosis.links`).
+        lists: The list columns of the batch, if others ask for them too.
     """
 
-    def __init__(self, batch: Any, rows: Any = None, around: Any = None, *, challenged: bool = False) -> None:
+    def __init__(
+        self,
+        batch: Any,
+        rows: Any = None,
+        around: Any = None,
+        *,
+        challenged: bool = False,
+        lists: FlatLists | None = None,
+    ) -> None:
         self.around = around
         self.challenged = challenged
         self._batch = batch
+        self._lists = lists if lists is not None else FlatLists(batch)
         self._rows = rows
         self.n = batch.num_rows if rows is None else len(rows)
         self._kept: dict[str, Any] = {}
-
-    def _whole(self, name: str) -> Any:
-        place = self._batch.schema.get_field_index(name)
-        if place < 0:
-            return None
-        column = self._batch.column(place)
-        return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
     def _some(self, values: Any) -> Any:
         return values if self._rows is None else values[self._rows]
@@ -54,7 +52,7 @@ class Columns:
     def code(self, name: str) -> Any:
         """Return an enum column as uint8 values of its members; 0 where the batch has no such column."""
         if name not in self._kept:
-            column = self._whole(name)
+            column = self._lists.column(name)
             vocabulary = BY_NAME[name].enum if name in BY_NAME else None
             self._kept[name] = (
                 np.zeros(self.n, np.uint8) if column is None else self._some(codes_of(column, vocabulary))
@@ -64,11 +62,11 @@ class Columns:
     def number(self, name: str) -> Any:
         """Return a number column; 0 where a value is absent."""
         if name not in self._kept:
-            column = self._whole(name)
+            column = self._lists.column(name)
             if column is None:
                 values = np.zeros(self.n, np.int64)
             else:
-                values = _numbers(column) if self._rows is None else _numbers_at(column, self._rows)
+                values = numbers(column) if self._rows is None else numbers_at(column, self._rows)
             self._kept[name] = values
         return self._kept[name]
 
@@ -76,7 +74,7 @@ class Columns:
         """Return which rows have a value in a nullable column."""
         key = f"{name}?"
         if key not in self._kept:
-            column = self._whole(name)
+            column = self._lists.column(name)
             if column is None:
                 self._kept[key] = np.zeros(self.n, bool)
             elif column.null_count == 0:
@@ -91,7 +89,7 @@ class Columns:
 
     def whole(self, name: str) -> Any:
         """Return a column without absent values for all rows of the batch: numbers, or addresses as dtype S16."""
-        column = self._whole(name)
+        column = self._lists.column(name)
         kind = "S16" if pa.types.is_fixed_size_binary(column.type) else column.type.to_pandas_dtype()
         return np.frombuffer(column.buffers()[1], kind)[column.offset : column.offset + len(column)]
 
@@ -109,33 +107,44 @@ class Columns:
 
     def any_evidence(self, member: str) -> bool:
         """Return whether any entry of evidence of the batch has a member that is not 0."""
-        values = self._entries("evidence")[2]
-        place = -1 if values is None else values.type.get_field_index(member)
-        return place >= 0 and bool(np.any(_numbers(values.field(place))))
+        flat = self._lists.member("evidence", member)
+        return flat is not None and bool(np.any(flat))
 
     @property
     def has_evidence(self) -> Any:
         """Which rows have evidence."""
-        return self._entries("evidence")[1] > 0
+        return self._entries("evidence").has
 
-    def _entries(self, name: str) -> tuple[Any, Any, Any]:
-        """Return (place of the last entry, number of entries, struct array) of a list column."""
+    def _entries(self, name: str) -> _Entries:
+        """Return which entry of a list column counts for each row."""
         key = f"{name}[]"
         if key not in self._kept:
-            column = self._whole(name)
-            if column is None:
-                nothing = np.zeros(self.n, np.int64)
-                self._kept[key] = (nothing, nothing, None)
+            offsets = self._lists.offsets(name)
+            if offsets is None:
+                last = count = np.zeros(self.n, np.int64)
             else:
-                offsets = np.asarray(column.offsets)
                 first, after = self._some(offsets[:-1]), self._some(offsets[1:])
-                # `values` ignores the slice of the parent, as do its offsets
                 last, count = after.astype(np.int64) - 1, (after - first).astype(np.int64)
                 if name == "gaps":
-                    _step_back(last, count, column.values, self._progress_ns())
-                self._kept[key] = (last, count, column.values)
-        entries: tuple[Any, Any, Any] = self._kept[key]
+                    self._step_back(last, count)
+            self._kept[key] = _Entries(last, count > 0)
+        entries: _Entries = self._kept[key]
         return entries
+
+    def _step_back(self, last: Any, count: Any) -> None:
+        """Step back over silences that end too late, and over those that an earlier one of their phase outlasted."""
+        start, length, longest = (
+            self._lists.member("gaps", name) for name in ("start_ns", "gap_ns", "longest")
+        )
+        if start is None:
+            return
+        limit_ns, ends = self._progress_ns(), start + length
+        # few rows have more to step back over: asking all of them again would cost as much as the first time
+        rows = np.flatnonzero(count)
+        while len(rows := rows[(ends[last[rows]] > limit_ns[rows]) | ~longest[last[rows]]]):
+            last[rows] -= 1
+            count[rows] -= 1
+            rows = rows[count[rows] > 0]
 
     def _progress_ns(self) -> Any:
         """Return when each session still made progress: before the repeats that it ends with, and before a RST."""
@@ -148,27 +157,28 @@ class Columns:
         return limit
 
     def _spread(self, name: str, member: str) -> Any:
-        last, count, values = self._entries(name)
-        place = -1 if values is None else values.type.get_field_index(member)
-        if place < 0 or len(values) == 0:
-            return np.zeros(self.n, np.int64)
-        flat = values.field(place)
-        vocabulary = _MEMBERS[name][member].enum if member in _MEMBERS[name] else None
-        flat = codes_of(flat, vocabulary) if hasattr(flat, "dictionary") else _numbers(flat)
-        found = flat[np.maximum(last, 0)]
-        return np.where(count > 0, found, np.zeros(1, flat.dtype))
+        flat = self._lists.member(name, member)
+        entries = self._entries(name)
+        if flat is None or not entries.some:
+            return self._nothing
+        return entries.of(flat)
+
+    @property
+    def _nothing(self) -> Any:
+        if "0" not in self._kept:
+            self._kept["0"] = np.zeros(self.n, np.int64)
+            self._kept["0"].flags.writeable = False
+        return self._kept["0"]
 
     def evidence_present(self, member: str) -> Any:
         """Return which rows have a value in a member of the evidence that can be absent."""
-        last, count, values = self._entries("evidence")
-        place = -1 if values is None else values.type.get_field_index(member)
-        if place < 0 or len(values) == 0:
-            return np.zeros(self.n, bool)
-        flat = values.field(place)
-        valid = (
-            flat.is_valid().to_numpy(zero_copy_only=False) if flat.null_count else np.ones(len(flat), bool)
-        )
-        return (count > 0) & valid[np.maximum(last, 0)]
+        key = f"evidence.{member}?"
+        if key not in self._kept:
+            entries = self._entries("evidence")
+            valid = self._lists.valid("evidence", member)
+            there = self._lists.member("evidence", member) is not None
+            self._kept[key] = entries.has & there if valid is None else entries.of(valid)
+        return self._kept[key]
 
     def last_gap(self, member: str) -> Any:
         """Return a member of the entry of the gap profile that counts for each row; 0 without one.
@@ -184,7 +194,25 @@ class Columns:
     @property
     def has_gap(self) -> Any:
         """Which rows have an entry of the gap profile that counts."""
-        return self._entries("gaps")[1] > 0
+        return self._entries("gaps").has
+
+    def some(self, places: Any) -> Columns:
+        """Return some of the rows, by their places among these, as columns of their own."""
+        rows = places if self._rows is None else self._rows[places]
+        return Columns(self._batch, rows, self.around, challenged=self.challenged, lists=self._lists)
+
+    def where(self, likely: Any, ask: Callable[[Columns], Any]) -> Any:
+        """Return which rows of a mask also have what `ask` says; it is asked about these only.
+
+        Args:
+            likely: Which rows may have it, bool: cheap to tell.
+            ask: Says which rows of some columns have it.
+        """
+        places = np.flatnonzero(likely)
+        found = np.zeros(self.n, bool)
+        if len(places):
+            found[places] = ask(self.some(places))
+        return found
 
     def derived(self, key: str, make: Callable[[Columns], Any]) -> Any:
         """Return what `make` derives from the columns, made once for all rules that ask."""
@@ -203,23 +231,43 @@ class Columns:
         """
         get = self.evidence if evidence else self.number
         clt, srv = get(f"{stem}_clt"), get(f"{stem}_srv")
-        return np.where(
-            side == Closer.client, clt, np.where(side == Closer.server, srv, np.zeros(1, clt.dtype))
-        )
+        if clt is srv:  # neither says anything
+            return clt
+        of_clt, neither = self._side(side)
+        found = np.where(of_clt, clt, srv)
+        found[neither] = 0
+        return found
+
+    def _side(self, side: Any) -> tuple[Any, Any]:
+        """Return which rows a side is the client's of, and the rows of neither end as an index array."""
+        key = f"side {id(side)}"
+        if key not in self._kept:
+            # the codes are kept too: while they live, no other array has their identity
+            neither = np.flatnonzero((side != Closer.client) & (side != Closer.server))
+            self._kept[key] = side, side == Closer.client, neither
+        _, of_clt, neither = self._kept[key]
+        return of_clt, neither
 
 
-def _step_back(last: Any, count: Any, gaps: Any, limit_ns: Any) -> None:
-    """Step back over silences that end after a moment, and over those that an earlier one of their phase outlasted."""
-    if not len(gaps):
-        return
-    start, length = (_numbers(gaps.field(gaps.type.get_field_index(name))) for name in ("start_ns", "gap_ns"))
-    ends = start + length
-    longest = gaps.field(gaps.type.get_field_index("longest")).to_numpy(zero_copy_only=False)
-    while (
-        after := (count > 0) & ((ends[np.maximum(last, 0)] > limit_ns) | ~longest[np.maximum(last, 0)])
-    ).any():
-        last -= after
-        count -= after
+class _Entries:
+    """The entry of a list column that counts for each row.
+
+    Args:
+        last: Its place among the entries of the batch; anything where a row has none.
+        has: Which rows have one.
+    """
+
+    def __init__(self, last: Any, has: Any) -> None:
+        self.has = has
+        self.some = bool(has.any())
+        self._at = np.maximum(last, 0)
+        self._empty = np.flatnonzero(~has)
+
+    def of(self, flat: Any) -> Any:
+        """Return the value of each row among those of all entries, 0 for rows without one."""
+        found = flat.take(self._at)
+        found[self._empty] = 0
+        return found
 
 
 def other(side: Any) -> Any:
@@ -236,43 +284,3 @@ def batch_of(rows: Sequence[Mapping[str, Any]]) -> Any:
     kinds = [arrow_type(BY_NAME[name]) for name in names]
     arrays = [pa.array([row[name] for row in rows], kind) for name, kind in zip(names, kinds, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, names)
-
-
-def _numbers(column: Any) -> Any:
-    if column.null_count:
-        column = column.fill_null(False if str(column.type) == "bool" else 0)
-    return column.to_numpy(zero_copy_only=False)
-
-
-def _numbers_at(column: Any, rows: Any) -> Any:
-    """Return some values of a column of numbers; 0 where one is absent."""
-    if not column.null_count or pa.types.is_boolean(column.type):
-        return _numbers(column)[rows]
-    dtype = np.dtype(column.type.to_pandas_dtype())
-    values = np.frombuffer(column.buffers()[1], dtype)[column.offset : column.offset + len(column)][rows]
-    values[~valid_at(column, rows)] = 0
-    return values
-
-
-def valid_at(column: Any, rows: Any) -> Any:
-    """Return which of some places of a column that has absent values have one."""
-    bits = np.frombuffer(column.buffers()[0], np.uint8)
-    at = rows + column.offset
-    return (bits[at >> 3] >> (at & 7).astype(np.uint8)) & 1 != 0
-
-
-def codes_of(column: Any, vocabulary: type[IntEnum] | None) -> Any:
-    """Return the values of an enum column's members, uint8.
-
-    Args:
-        column: Dictionary-coded column.
-        vocabulary: The enum; None takes the dictionary as ordered by value.
-    """
-    indices = column.indices.to_numpy(zero_copy_only=False)
-    if vocabulary is None:
-        return indices.astype(np.uint8, copy=False)
-    words = column.dictionary
-    if words.equals(enum_words(vocabulary)):
-        return indices.astype(np.uint8, copy=False)
-    table = np.array([vocabulary[word].value for word in words.to_pylist()] or [0], np.uint8)
-    return table[indices]

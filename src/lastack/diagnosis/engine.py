@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from lastack.diagnosis.around import Around
-from lastack.diagnosis.columns import Columns, codes_of
+from lastack.diagnosis.columns import Columns
+from lastack.diagnosis.flat import FlatLists, codes_of
 from lastack.diagnosis.rule import VERDICT_FROM, Rule, Scope
 from lastack.diagnosis.rules import RULES, half_open_client_gone, syn_flood
 from lastack.diagnosis.translate import translate
@@ -36,6 +37,9 @@ _CONFIDENCE = np.arange(256, dtype=np.float32) / np.float32(100)
 #: The rules that can claim a half-open attempt which was not evicted, before its earlier session is known. In a flood
 #: nearly all rows are such attempts; a test holds these rules to the answers of all.
 _HALF_OPEN = (syn_flood.RULE, half_open_client_gone.RULE)
+
+
+_WORTH_LEAVING = 0.7  # share of the rows that still wait: with fewer, the others are left behind
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +146,13 @@ def judge(
         rules: Which rules to ask, in order.
     """
     said = Verdicts(*(np.zeros(len(rows), np.uint8) for _ in range(4)))
+    lists = FlatLists(batch)
     attempt = codes_of(batch.column("ending"), Ending)[rows] == Ending.never_opened
     for scope, some in ((Scope.attempt, attempt), (Scope.session, ~attempt)):
         places = np.flatnonzero(some)
         if len(places):
-            _ask(Columns(batch, rows[places], around, challenged=challenged), rules, scope, places, said)
+            cols = Columns(batch, rows[places], around, challenged=challenged, lists=lists)
+            _ask(cols, rules, scope, places, said)
     return said
 
 
@@ -163,5 +169,8 @@ def _ask(cols: Columns, rules: tuple[Rule, ...], scope: Scope, places: Any, said
             said.cause[at], said.percent[at] = rule.code, claimed.confidence[won]
             said.actor[at], said.harm[at] = claimed.actor[won], claimed.harm[won]
             waiting &= ~won
-            if not waiting.any():
+            left = np.flatnonzero(waiting)
+            if not len(left):
                 return
+            if len(left) < _WORTH_LEAVING * cols.n:
+                cols, places, waiting = cols.some(left), places[left], np.ones(len(left), bool)

@@ -95,14 +95,16 @@ SIGNS = {"TTL": ttl, "IP-ID": ipid, "race": race, "below": below, "steps": steps
 
 def signs(cols: Columns) -> Any:
     """Return how many kinds of signs each row has."""
-    return cols.derived(
-        "signs",
-        lambda cols: (
-            np.sum([sign(cols) for sign in SIGNS.values()], axis=0, dtype=np.uint8)
-            if cols.n
-            else np.zeros(0, np.uint8)
-        ),
-    )
+
+    def make(cols: Columns) -> Any:
+        found = np.zeros(cols.n, np.uint8)
+        reset = np.flatnonzero(has_rst(cols))
+        if len(reset):
+            some = cols.some(reset)
+            found[reset] = np.sum([sign(some) for sign in SIGNS.values()], axis=0, dtype=np.uint8)
+        return found
+
+    return cols.derived("signs", make)
 
 
 def accused(cols: Columns) -> Any:

@@ -95,13 +95,15 @@ def reset_after_silence(cols: Columns) -> Any:
     """Return where a foreign RST comes after a long silence, with no progress in between."""
 
     def make(cols: Columns) -> Any:
-        long = half_closed_silence(cols) | idle_silence(cols)
+        return cols.where((half_closed_silence(cols) | idle_silence(cols)) & by_rst(cols), reset)
+
+    def reset(cols: Columns) -> Any:
         resets = cols.number("rst_clt").astype(np.int64) + cols.number("rst_srv")
         later = cols.evidence("after_rst_clt").astype(np.int64) + cols.evidence("after_rst_srv")
         after = after_silence(cols, "clt") + after_silence(cols, "srv")
         woke = after - np.maximum(later + 1, resets) <= _WOKE  # packets that ran into the RST
         ended = cols.last_gap("start_ns") + cols.last_gap("gap_ns") <= cols.number("first_rst_ns")
-        return long & by_rst(cols) & ended & ((accused(cols) & woke) | both_reset(cols))
+        return ended & ((accused(cols) & woke) | both_reset(cols))
 
     return cols.derived("reset_after_silence", make)
 

@@ -170,22 +170,29 @@ def ingest_lanes(
         state: WALK_STATE record, for counters.
         interfaces: INTERFACE array.
         frames: Scratch array of one FRAME.
-        places: PLACES array, one for each lane, with room for all segments of the longest stretch; moved on.
+        places: PLACES array, one for each lane, with room for all segments of the longest stretch, be it in the
+            second arrays; moved on.
         origin: Sensor << 48; packets are counted in each lane from 1.
         tallies: TALLY array, one for each lane.
     """
     rules = rules_of(state, interfaces)
     frame = frames[0]
     there = np.uint64(places.ctypes.data)
-    taken = -1
+    taken = room = 1
     total = 0
-    while taken != 0:
-        taken = 0
-        for k in range(len(lanes)):
-            if packet_in_lane(base, lanes[k], end, state, rules, frame):
-                tally = tallies[k]
-                number = i64(tally["packets"]) + 1
-                _take(base, frame, u64(origin + number), there + u64(k * _S_PLACES), tally)
-                taken += 1
-        total += taken
+    while taken != 0 and room != 0:
+        room = i64(room_in(there))
+        for k in range(1, len(lanes)):
+            room = min(room, i64(room_in(there + u64(k * _S_PLACES))))
+        rounds = room
+        while rounds > 0 and taken != 0:
+            rounds -= 1
+            taken = 0
+            for k in range(len(lanes)):
+                if packet_in_lane(base, lanes[k], end, state, rules, frame):
+                    tally = tallies[k]
+                    number = i64(tally["packets"]) + 1
+                    _take(base, frame, u64(origin + number), there + u64(k * _S_PLACES), tally)
+                    taken += 1
+            total += taken
     state["packets"] += np.uint64(total)

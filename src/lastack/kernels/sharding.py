@@ -14,13 +14,18 @@ SHARDS = 8  #: the flow table is always split in so many parts, whatever the num
 _BYTE_SHIFT = 5  # of the top hash byte
 _HASH_SHIFT = 61  # of the whole hash
 _AHEAD = 3  # segments
+_NEARLY_FULL = 64  # segments: to look after each of the last ones would cost more than their room
+_MUCH = 1 << 62
 
-#: Room for the segments of each shard.
+#: Room for the segments of each shard: an array, and perhaps another one for what that does not hold.
 PLACES = np.dtype(
     [
-        ("next", "u8", SHARDS),  # address of the next segment of each shard
-        ("end", "u8", SHARDS),   # address after the last for which there is room
-        ("spare", "u8"),         # address of a SEGMENT for scratch
+        ("next", "u8", SHARDS),      # address of the next segment of each shard
+        ("end", "u8", SHARDS),       # address after the last for which there is room
+        ("rest", "u8", SHARDS),      # address of the other array; 0 without one, or once it is in use
+        ("rest_end", "u8", SHARDS),
+        ("left", "u8", SHARDS),      # address after the last segment of the first array, once the other is in use
+        ("spare", "u8"),             # address of a SEGMENT for scratch
     ]
 )  # fmt: skip
 assert PLACES.fields is not None
@@ -72,12 +77,23 @@ def copy_into_shard(places: Any, source: Any) -> Any:
 
 @helper
 def room_in(places: Any) -> Any:
-    """Return how many segments fit whichever shards they belong to; `places` is the address of PLACES."""
+    """Return how many segments fit whichever shards they belong to, after leaving arrays that are nearly full.
+
+    Args:
+        places: Address of PLACES.
+    """
     p = places_at(places)
-    least = u64(p.end[0]) - u64(p.next[0])
-    for s in range(1, SHARDS):
-        least = min(least, u64(p.end[s]) - u64(p.next[s]))
-    return i64(least) // S_SEGMENT
+    least = i64(_MUCH)
+    for s in range(SHARDS):
+        room = i64(p.end[s]) - i64(p.next[s])
+        if room < _NEARLY_FULL * S_SEGMENT and p.rest[s] != 0:
+            p.left[s] = p.next[s]
+            p.next[s] = p.rest[s]
+            p.end[s] = p.rest_end[s]
+            p.rest[s] = u64(0)
+            room = i64(p.end[s]) - i64(p.next[s])
+        least = min(least, room)
+    return least // S_SEGMENT
 
 
 @kernel

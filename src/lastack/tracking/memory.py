@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import mmap
 from typing import Any
 
@@ -21,32 +23,47 @@ class Reserve:
 
     Args:
         size: Bytes of address space.
+        small: Bytes at its beginning that are in small pages; what follows is in large ones: their first touches and
+            look-ups are cheaper, but the first byte costs 2 MB. None for small pages throughout.
 
     Raises:
         MemoryError: The system refuses that much address space.
     """
 
-    def __init__(self, size: int) -> None:
-        size = -(-max(size, mmap.PAGESIZE) // mmap.PAGESIZE) * mmap.PAGESIZE
+    def __init__(self, size: int, small: int | None = None) -> None:
+        size = _pages(size)
+        room = size if small is None else -(-size // _HUGE) * _HUGE + 2 * _HUGE
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
         try:
-            self._map = mmap.mmap(-1, size, flags=flags, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+            self._map = mmap.mmap(-1, room, flags=flags, prot=mmap.PROT_READ | mmap.PROT_WRITE)
         except OSError as error:
             raise MemoryError(f"cannot reserve {size} bytes of address space") from error
         self._bytes: Any = np.frombuffer(self._map, np.uint8)
+        if small is not None:
+            small = _pages(small)
+            first = -(int(self._bytes.ctypes.data) + small) % _HUGE
+            self._bytes = self._bytes[first : first + size]
+            self._use_huge_pages(first + small, -(-(size - small) // _HUGE) * _HUGE)
         self.size = size
         self.address = int(self._bytes.ctypes.data)
 
-    def use_huge_pages(self) -> None:
-        """Ask for large pages from now on: first touches and look-ups of a big table get cheaper."""
-        start = -self.address % _HUGE
-        if self.size - start >= _HUGE and hasattr(mmap, "MADV_HUGEPAGE"):
-            try:
-                self._map.madvise(mmap.MADV_HUGEPAGE, start // mmap.PAGESIZE * mmap.PAGESIZE)
-            except OSError:
-                return  # only a hint
+    def _use_huge_pages(self, first: int, size: int) -> None:
+        if size > 0 and hasattr(mmap, "MADV_HUGEPAGE"):
+            with contextlib.suppress(OSError):  # only a hint
+                self._map.madvise(mmap.MADV_HUGEPAGE, first, size)
 
     def array(self, dtype: Any, count: int = -1) -> Any:
         """Return the memory as an array."""
         size = np.dtype(dtype).itemsize
         return self._bytes[: (self.size // size if count < 0 else count) * size].view(dtype)
+
+
+def segments_at(address: int, n: int) -> Any:
+    """Return n segments at an address as an array that shares their memory, which must outlive it."""
+    raw: Any = (ctypes.c_char * (n * SEGMENT.itemsize)).from_address(address)
+    return np.frombuffer(raw, SEGMENT)
+
+
+def _pages(size: int) -> int:
+    """Return a size in whole pages, one at least."""
+    return -(-max(size, 1) // mmap.PAGESIZE) * mmap.PAGESIZE

@@ -19,7 +19,7 @@ _FINISHED = 4  # bytes of a number in the list of finished sessions
 _EVICT_SHARE = 16  # of a full table leaves at once
 #: Sessions that left and may wait until their rows are written together with others.
 MOST_WAITING = 1 << 12
-_HUGE_FROM = 4_000  # records: below, large pages would cost more memory than they save time
+_SMALL = 128 << 10  # bytes: with less, a large page would cost more memory than it saves time
 _POOLS = {
     "close": layout.CLOSE, "rare": layout.RARE, "gap": layout.GAP, "node": layout.NODE, "proof": layout.PROOF,
     "after": layout.AFTER, "mark": layout.MARK, "retry": layout.RETRY,
@@ -71,7 +71,6 @@ class Shard:
         self.control["idle_ns"] = idle_ns
         self.address = self.control.ctypes.data
         self._use_slots(_FIRST_SLOTS)
-        self._huge = False
         self._piece = np.zeros(1, layout.PIECE)
         self._sorted: Any = None
         self._limit = limit
@@ -79,13 +78,13 @@ class Shard:
         self.waiting = 0  #: sessions whose rows wait to be written, at the head of the finished list
 
     def _reserve(self, size: int) -> int:
-        reserve = Reserve(size)
+        reserve = Reserve(size, _SMALL)
         self._reserves.append(reserve)
         return reserve.address
 
     def _use_slots(self, count: int) -> None:
-        self._slots = Reserve(count * _SLOT)
-        self._slots.use_huge_pages()
+        size = count * _SLOT
+        self._slots = Reserve(size, 0 if size > _SMALL else None)
         self.control["slots"] = self._slots.address
         self.control["mask"] = count - 1
 
@@ -93,10 +92,6 @@ class Shard:
         old, mask = self._slots, int(self.control["mask"][0])
         self._use_slots(2 * (mask + 1))
         rehash(old.address, mask, self.address)
-        if not self._huge and int(self.control["records"][0]) >= _HUGE_FROM:
-            self._huge = True
-            for reserve in self._reserves[:2]:
-                reserve.use_huge_pages()
 
     def feed(self, segments: int, start: int, n: int) -> int:
         """Account for segments [start, n) at an address; return where it stopped: n, or the table is at its limit."""

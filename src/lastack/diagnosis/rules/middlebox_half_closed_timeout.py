@@ -23,7 +23,7 @@ from lastack.model.enums import Actor, Cause, Harm, TailKind
 def check(cols: Columns) -> Claim:
     """Claim sessions cut after a long silence while half-closed; what one end alone meets is only possible."""
     quiet = half_closed_silence(cols)
-    strong = quiet & (both_talk_in_vain(cols) | reset_after_silence(cols))
+    strong = cols.where(quiet, both_talk_in_vain) | quiet & reset_after_silence(cols)
     weak = quiet & in_vain(cols, TailKind.data, TailKind.keepalive, TailKind.fin)
     lost = (cols.number("unacked_bytes_clt") > 0) | (cols.number("unacked_bytes_srv") > 0)
     harm = np.where(lost, int(Harm.data_lost), int(Harm.close_lost))

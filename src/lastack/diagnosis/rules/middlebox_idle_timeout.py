@@ -23,7 +23,7 @@ from lastack.model.enums import Actor, Cause, Harm, TailKind
 def check(cols: Columns) -> Claim:
     """Claim sessions cut after a long silence while established; a black hole that one end meets is only possible."""
     quiet = idle_silence(cols)
-    strong = quiet & (both_talk_in_vain(cols) | reset_after_silence(cols))
+    strong = cols.where(quiet, both_talk_in_vain) | quiet & reset_after_silence(cols)
     weak = quiet & in_vain(cols, TailKind.data, TailKind.keepalive, TailKind.fin)
     sure = np.where(strong, 75, VERDICT_FROM - 15)
     return claim(strong | weak, sure, Actor.middlebox, Harm.data_lost)

@@ -50,9 +50,11 @@ def check(cols: Columns) -> Claim:
     short = (observed == Observed.lossy) & (_packets(cols) < SHORT)
     blind |= short & is_code(cols, "ending", Ending.open)
     # What was in flight when an end reset cannot be told where packets are missing; who forged one, or repeated, can.
-    blind |= short & lost & of_own_doing(cols) & ~accused(cols) & (cols.evidence("tail_packets") == 0)
+    own = short & lost & (cols.evidence("tail_packets") == 0)
+    blind |= cols.where(own, lambda some: of_own_doing(some) & ~accused(some))
     # An end whose FIN was acknowledged and never captured answers what comes late, and has lost nothing.
-    blind |= lost & mere_answer(cols) & ~sent_fin(cols, resetter(cols)) & (cols.evidence("rst_seq_step") > 0)
+    beyond = lost & (cols.evidence("rst_seq_step") > 0)
+    blind |= cols.where(beyond, lambda some: mere_answer(some) & ~sent_fin(some, resetter(some)))
     blind |= _repeating(cols) | _deaf(cols)
     return claim(blind, 60, resetter(cols))
 
@@ -64,8 +66,9 @@ def _packets(cols: Columns) -> Any:
 def _repeating(cols: Columns) -> Any:
     """Return where the capture ends while an end repeats itself: whether it was heard in the end is not there."""
     repeats = cols.evidence("tail_packets")
-    live = is_code(cols, "ending", Ending.open, Ending.half_closed) & ~both_talk_in_vain(cols)
-    return live & (repeats > 0) & (repeats < MANY) & (cols.evidence("tail_kind") != TailKind.syn)
+    few = (repeats > 0) & (repeats < MANY) & (cols.evidence("tail_kind") != TailKind.syn)
+    live = few & is_code(cols, "ending", Ending.open, Ending.half_closed)
+    return cols.where(live, lambda some: ~both_talk_in_vain(some))
 
 
 def _deaf(cols: Columns) -> Any:
