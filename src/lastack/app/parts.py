@@ -41,6 +41,7 @@ class Part:
         self._reserves: list[Reserve] = []
         self._own: Any = np.zeros(SHARDS, np.uint64)  # addresses of the reserves
         self._begins: Any = self._own  # addresses of the first segments
+        self._near: Reserve | None = None
         self._spare = np.zeros(1, SEGMENT)
         self.places: Any = np.zeros(1, PLACES)
         self.places["spare"] = self._spare.ctypes.data
@@ -48,13 +49,13 @@ class Part:
         self.tally: Any = np.zeros(1, TALLY)
         self.before = 0
 
-    def make_room(self, size: int, near: tuple[Any, Any] | None = None) -> None:
+    def make_room(self, size: int, near: tuple[Reserve, Any, Any] | None = None) -> None:
         """Hold what a stretch of so many bytes can contain.
 
         Args:
             size: Bytes.
-            near: Addresses and ends of arrays to fill first, one for each shard; None for none. Large arrays for the
-                worst case have pages of their own, and the first touch of each page costs as much as 50 segments.
+            near: Memory to fill first, with the beginnings and ends of an array for each shard; None for none. Arrays
+                for the worst case have pages of their own, and the first touch of a page costs as much as 50 segments.
         """
         capacity = size // _LEAST_RECORD + _SLACK
         if capacity > self._capacity:
@@ -64,7 +65,8 @@ class Part:
             self._reserves = [Reserve(self._capacity * _BYTES, small) for _ in range(SHARDS)]
             self._own = np.array([reserve.address for reserve in self._reserves], np.uint64)
         own_ends = self._own + np.uint64(self._capacity * _BYTES)
-        self._begins, ends = (self._own, own_ends) if near is None else near
+        # it is held, for the segments may still be read when the capture has been decoded to its end
+        self._near, self._begins, ends = (None, self._own, own_ends) if near is None else near
         self.places["next"], self.places["end"] = self._begins, ends
         self.places["rest"], self.places["rest_end"] = 0 if near is None else self._own, own_ends
         self.places["left"] = 0
@@ -142,7 +144,7 @@ class PartSet:
         ends = np.cumsum(np.tile(lines * _LINE, len(parts))).reshape(len(parts), SHARDS) + self._near.address
         begins = ends - lines * _LINE
         for part, size, begin, end in zip(parts, sizes, begins, ends, strict=True):
-            part.make_room(size, (begin.astype(np.uint64), end.astype(np.uint64)))
+            part.make_room(size, (self._near, begin.astype(np.uint64), end.astype(np.uint64)))
         return parts
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import lastack
-from lastack.app import decoding
+from lastack.app import decoding, parts
 from lastack.capture.writer import PcapWriter
 from lastack.wire import build
 
@@ -35,9 +35,9 @@ def test_lanes__give_the_rows_of_the_plain_walk(
     taken = []
     in_lock_step = decoding.decode_lanes
 
-    def counted(parts: list[decoding.Part], *others: Any) -> None:
-        taken.append(len(parts))
-        in_lock_step(parts, *others)
+    def counted(some: list[parts.Part], *others: Any) -> None:
+        taken.append(len(some))
+        in_lock_step(some, *others)
 
     monkeypatch.setattr(decoding, "decode_lanes", counted)
     fast = lastack.track(large, threads=threads).table
@@ -48,8 +48,27 @@ def test_lanes__give_the_rows_of_the_plain_walk(
 
 
 def test_make_room__keeps_its_memory_for_a_stretch_that_is_a_little_larger() -> None:
-    part = decoding.Part()
+    part = parts.Part()
     part.make_room(50 << 20)
-    address = part.address(0)
+    places = part.places.copy()
     part.make_room(51 << 20)
-    assert part.address(0) == address
+    assert part.places == places
+
+
+def test_lanes__with_more_segments_than_expected_go_on_in_other_memory(
+    large: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = lastack.track(large, threads=2).table
+    left = []
+    runs = parts.Part.runs
+
+    def counted(part: parts.Part) -> Any:
+        found = runs(part)
+        left.extend(some for some in found if len(some) > 1)
+        return found
+
+    monkeypatch.setattr(parts.Part, "runs", counted)
+    monkeypatch.setattr(parts, "_MARGIN", 0.1)
+    monkeypatch.setattr(parts, "_LEAST_NEAR", 70)
+    assert lastack.track(large, threads=2).table.equals(expected)
+    assert left

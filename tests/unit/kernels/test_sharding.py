@@ -87,3 +87,37 @@ def test_ingest__stops_before_an_array_is_full_and_goes_on_when_there_is_room(ca
     for left, right in zip(whole, pieces, strict=True):
         assert left.tobytes() == right.tobytes()
     assert again == tally
+
+
+def test_ingest__leaves_an_array_that_is_nearly_full_for_the_other_one(capture: Path) -> None:
+    whole, tally, _ = fill(capture, PACKETS)
+    room = 70  # with 64 left an array counts as nearly full
+    firsts, others = ([np.zeros(n, SEGMENT) for _ in range(SHARDS)] for n in (room, PACKETS))
+    begins, rests = (np.array([a.ctypes.data for a in some], np.uint64) for some in (firsts, others))
+    spare, places, again = np.zeros(1, SEGMENT), np.zeros(1, PLACES), np.zeros(1, TALLY)
+    places["spare"] = spare.ctypes.data
+    places["next"], places["end"] = begins, begins + np.uint64(room * _BYTES)
+    places["rest"], places["rest_end"] = rests, rests + np.uint64(PACKETS * _BYTES)
+    with open_capture(capture) as opened:
+        window = next(opened.windows())
+        state = opened.state[0]
+        ingest(
+            window.base,
+            window.position,
+            window.end,
+            state,
+            opened.table,
+            np.zeros(1, FRAME),
+            places,
+            0,
+            again[0],
+        )
+        assert state["status"] == WALK_END
+    assert again[0] == tally
+    for shard in range(SHARDS):
+        at = {name: int(places[name][0][shard]) for name in ("next", "left", "rest")}
+        assert at["rest"] == 0
+        first = firsts[shard][: (at["left"] - int(begins[shard])) // _BYTES]
+        other = others[shard][: (at["next"] - int(rests[shard])) // _BYTES]
+        assert 0 < len(first) < room
+        assert np.concatenate([first, other]).tobytes() == whole[shard].tobytes()
