@@ -19,6 +19,7 @@ _SLACK = 2048  # segments
 _WORTH_HUGE = 16 << 20  # bytes of a stretch whose segments take large pages
 _MARGIN, _LEAST_NEAR = 1.25, 512  # of what is expected; segments
 _LINE = 64  # bytes
+_SPARE_FACTOR = 8  # address space costs nothing, and new memory for a larger window would be touched anew
 
 
 class Part:
