@@ -192,7 +192,7 @@ class _OfTables:
         from lastack.tracking.crowds import count_half_open
 
         self._tables, self._run = tables, run
-        self._servers, self._halves, self._half_open = count_half_open(tables, HALF_NS, run)
+        self._servers, self._halves, self._half_open, self._rows = count_half_open(tables, HALF_NS, run)
         self._made: dict[int, tuple[Any, Any, Any]] = {}
 
     def half_open(self, shift: int) -> tuple[Any, Any]:
@@ -208,7 +208,7 @@ class _OfTables:
         """Return how many clients some places had, `CLIENTS` if more."""
         from lastack.tracking.crowds import count_clients
 
-        return count_clients(self._tables, places, shift, MINUTE_NS, CLIENTS, self._run)
+        return count_clients(self._tables, self._rows, places, shift, MINUTE_NS, CLIENTS, self._run)
 
     def attempts(self, places: Mapping[int, Any]) -> dict[int, Any]:
         """Return how many attempts there were at some places."""

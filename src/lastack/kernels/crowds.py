@@ -90,6 +90,7 @@ def count_half_open(
     servers: Any,
     minutes: Any,
     counts: Any,
+    rows: Any,
     minute_ns: Any,
 ) -> Any:
     """Count the half-open attempts among n records by place, a server in a minute; return the number of places.
@@ -102,10 +103,11 @@ def count_half_open(
         servers: Takes the hash of its server's address and port (u8 array).
         minutes: Takes its minute (i8 array).
         counts: Zeros; takes the number of half-open attempts (i8 array).
+        rows: Takes the indices of the first half-open attempts (u4 array).
         minute_ns: Length of what is a minute here.
     """
     mask = len(slots) - 1
-    used = 0
+    used = found = 0
     minute, from_ns = i64(0), i64(_NEVER)
     for index in range(n):
         prefetch(sessions + (index + _AHEAD) * S_SESSION)
@@ -129,6 +131,9 @@ def count_half_open(
             used += 1
             slots[at] = used
         counts[i64(slots[at]) - 1] += 1
+        if found < len(rows):
+            rows[found] = index
+            found += 1
     return used
 
 
@@ -136,6 +141,7 @@ def count_half_open(
 def gather_clients(
     sessions: Any,
     n: Any,
+    rows: Any,
     slots: Any,
     places: Any,
     clients: Any,
@@ -148,6 +154,7 @@ def gather_clients(
     Args:
         sessions: Address of the SESSION records.
         n: Records.
+        rows: Which of them to ask, if there are any; none stands for all (u4 array).
         slots: Hash table over the places, see `index_places` (u4 array).
         places: Hashes of the places (u8 array).
         clients: Takes hashes of clients, the same room for each place (u8 array).
@@ -158,7 +165,9 @@ def gather_clients(
     mask = len(slots) - 1
     room = len(clients) // len(places)
     wanting = len(places)
-    for index in range(n):
+    asked = len(rows) if len(rows) > 0 else n
+    for turn in range(asked):
+        index = i64(rows[turn]) if len(rows) > 0 else turn
         bits = i64(hot_at(sessions + index * S_SESSION).bits)
         if not _is_half_open(bits):
             continue

@@ -16,10 +16,13 @@ from lastack.tracking.memory import Reserve
 #: Runs functions and returns their results in order.
 Run = Callable[[list[Callable[[], Any]]], list[Any]]
 _FEW = 16  # slots of a hash table, at least
+_LISTED_SHARE = 8  # one in so many records is listed at most: in a flood, lists would be as long as the table
 
 
-def count_half_open(tables: Sequence[Any], minute_ns: int, run: Run) -> tuple[Any, Any, Any]:
+def count_half_open(tables: Sequence[Any], minute_ns: int, run: Run) -> tuple[Any, Any, Any, list[Any]]:
     """Return servers, minutes and numbers of the attempts with SYN and SYN-ACK that nobody established or reset.
+
+    The last part of the answer says which records of each shard they are; none if they are too many to be listed.
 
     Args:
         tables: SESSION records of each shard.
@@ -27,17 +30,25 @@ def count_half_open(tables: Sequence[Any], minute_ns: int, run: Run) -> tuple[An
         run: Runs functions, at the same time if it can, and returns their results in order.
     """
     parts = run([_HalfOpen(sessions, minute_ns) for sessions in tables])
-    servers, minutes, counts = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return servers, minutes, counts
+    *columns, rows = zip(*parts, strict=True)
+    servers, minutes, counts = map(np.concatenate, columns)
+    return servers, minutes, counts, list(rows)
 
 
 def count_clients(
-    tables: Sequence[Any], places: Any, shift_ns: int, minute_ns: int, most: int, run: Run
+    tables: Sequence[Any],
+    rows: Sequence[Any],
+    places: Any,
+    shift_ns: int,
+    minute_ns: int,
+    most: int,
+    run: Run,
 ) -> Any:
     """Return how many different clients the half-open attempts at some places have; those beyond some are not counted.
 
     Args:
         tables: SESSION records of each shard.
+        rows: Which of them are half-open attempts, as `count_half_open` says it.
         places: Hashes of the places.
         shift_ns: Minutes are counted from this on.
         minute_ns: Length of a minute.
@@ -48,10 +59,11 @@ def count_clients(
     missing = np.arange(len(places))
     at, clients = np.empty(0, np.int64), np.empty(0, np.uint64)
     # In a flood, one shard has enough of them after a few records, and the others need not be asked.
-    for some in (tables[:1], tables[1:]):
+    listed = list(zip(tables, rows, strict=True))
+    for some in (listed[:1], listed[1:]):
         asked = places[missing]
         slots = indexed(asked)
-        parts = run([_Clients(sessions, slots, asked, most, shift_ns, minute_ns) for sessions in some])
+        parts = run([_Clients(*both, slots, asked, most, shift_ns, minute_ns) for both in some])
         at = np.concatenate([at, *(missing[place] for place, _ in parts)])
         clients = np.concatenate([clients, *(client for _, client in parts)])
         order = np.lexsort((clients, at))
@@ -114,8 +126,9 @@ class _HalfOpen:
     def __init__(self, sessions: Any, minute_ns: int) -> None:
         self._sessions, self._minute_ns = sessions, minute_ns
 
-    def __call__(self) -> tuple[Any, Any, Any]:
+    def __call__(self) -> tuple[Any, Any, Any, Any]:
         n = len(self._sessions)
+        rows = np.zeros(n // _LISTED_SHARE + 1, np.uint32)
         # as many places as attempts may come, but few do: reserved memory costs nothing until it is touched
         slots = Reserve(4 << (2 * n).bit_length()).array(np.uint32, 1 << (2 * n).bit_length())
         places, servers = (Reserve(n * 8).array(np.uint64, n) for _ in range(2))
@@ -129,24 +142,27 @@ class _HalfOpen:
                 servers,
                 minutes,
                 counts,
+                rows,
                 self._minute_ns,
             )
         )
-        return servers[:used].copy(), minutes[:used].copy(), counts[:used].copy()
+        found = int(counts[:used].sum())
+        listed = rows[: found if found <= len(rows) else 0]
+        return servers[:used].copy(), minutes[:used].copy(), counts[:used].copy(), listed
 
 
 class _Clients:
     """Different clients at some places in one shard, as place and client: a function without arguments."""
 
-    def __init__(self, sessions: Any, slots: Any, places: Any, most: int, *times: int) -> None:
-        self._sessions, self._slots, self._places = sessions, slots, places
+    def __init__(self, sessions: Any, rows: Any, slots: Any, places: Any, most: int, *times: int) -> None:
+        self._sessions, self._rows, self._slots, self._places = sessions, rows, slots, places
         self._most, self._times = most, times
 
     def __call__(self) -> tuple[Any, Any]:
         clients = np.empty(len(self._places) * self._most, np.uint64)
         numbers = np.zeros(len(self._places), np.int64)
         crowds.gather_clients(
-            self._sessions.ctypes.data, len(self._sessions), self._slots, self._places, clients,
+            self._sessions.ctypes.data, len(self._sessions), self._rows, self._slots, self._places, clients,
             numbers, *self._times,
         )  # fmt: skip
         taken = np.arange(self._most) < numbers[:, None]
@@ -177,8 +193,8 @@ def prepare() -> None:
     def run(jobs: list[Callable[[], Any]]) -> list[Any]:
         return [job() for job in jobs]
 
-    count_half_open(tables, 1, run)
-    count_clients(tables, one, 0, 1, 1, run)
+    *_, rows = count_half_open(tables, 1, run)
+    count_clients(tables, rows, one, 0, 1, 1, run)
     count_attempts(tables, one, 1, run)
     no_numbers = np.empty(0, np.int64)
     at_places(np.empty(0, "S16"), np.empty(0, np.uint16), no_numbers, no_numbers, one, indexed(one), 1)
