@@ -35,6 +35,7 @@ from lastack.kernels.layout import (
 from lastack.kernels.lifecycle import window_of
 from lastack.kernels.outcome import client_of
 from lastack.kernels.pool import after_of, close_of, hot_of, info_of, key_of, proof_of, rare_of
+from lastack.model.batch import ELSEWHERE
 from lastack.model.fields import EVIDENCE_MEMBERS
 
 _AT = {member.name: place for place, member in enumerate(EVIDENCE_MEMBERS)}
@@ -183,7 +184,10 @@ def write_evidence(tables: Any, owners: Any, indices: Any, counts: Any, n: Any, 
             put_u32(columns, S_WINDOW + side, row, _last_window(h, i, d))
             put_u32(columns, S_ZERO + side, row, i64(r.zero[d]))
         put_i64(columns, M_SYNACK, row, number_at(i, i64(i.synack)))
-        put_i64(columns, M_CHALLENGE, row, number_at(i, i64(r.challenge)))
+        challenge = number_at(i, i64(r.challenge))
+        if challenge == 0 and (i64(r.marks) & CHALLENGED) != 0:
+            challenge = i64(ELSEWHERE)
+        put_i64(columns, M_CHALLENGE, row, challenge)
         put_u32(columns, M_SYNS, row, i64(r.late_syns))
         if r.tail != 0:
             _write_tail(columns, row, i, r, c)

@@ -10,7 +10,7 @@ from lastack.kernels import evict, layout
 from lastack.kernels.flowtable import rehash
 from lastack.kernels.merging import in_order
 from lastack.kernels.track import BATCH, track_pieces
-from lastack.tracking.memory import Reserve
+from lastack.tracking.memory import Reserve, passing
 from lastack.tracking.merge import run_of_columns, run_of_records
 
 _FIRST_SLOTS = 1 << 10
@@ -161,8 +161,8 @@ class Shard:
     def standing(self) -> tuple[Any, Any, Any, Any, Any]:
         """Return indices of the sessions held, their classes (`kernels.evict`), last and first times, and origins."""
         room = int(self.control["records"][0]) + 1
-        indices, classes = np.empty(room, np.uint32), np.empty(room, np.uint8)
-        ends, starts, origins = (np.empty(room, np.int64) for _ in range(3))
+        indices, classes = passing(np.uint32, room), passing(np.uint8, room)
+        ends, starts, origins = (passing(np.int64, room) for _ in range(3))
         addresses = [a.ctypes.data for a in (indices, classes, ends, starts, origins)]
         n = evict.list_live(self.address, *addresses)
         return indices[:n], classes[:n], ends[:n], starts[:n], origins[:n]
@@ -211,8 +211,7 @@ class Shard:
     def sorted_run(self) -> Any:
         """Return what `in_order` does, of sessions whose records are in any order."""
         room = int(self.control["records"][0])
-        indices = np.empty(room, np.uint32)
-        starts, origins = np.empty(room, np.int64), np.empty(room, np.int64)
+        indices, starts, origins = passing(np.uint32, room), passing(np.int64, room), passing(np.int64, room)
         n = evict.list_all(self.address, indices.ctypes.data, starts.ctypes.data, origins.ctypes.data)
         order = np.lexsort((origins[:n], starts[:n]))
         self._sorted = starts[order], origins[order], indices[order]
