@@ -25,6 +25,7 @@ HALF_FROM_NS = 5 * NS_PER_S
 _AT_ONCE_NS = NS_PER_S // 10
 _REPEATS = 2  # of each end, in vain
 _NEW = 2  # packets of an end that are no repeats
+_AWAKE_NS = NS_PER_S // 2  # two repeats by the shortest timers (200 ms and twice that)
 
 
 def half_closed_silence(cols: Columns) -> Any:
@@ -53,9 +54,23 @@ def both_talk_in_vain(cols: Columns) -> Any:
         clt, srv = _repeats_data(cols, "clt"), _repeats_data(cols, "srv")
         heard_of = clt & srv | clt & _only_probes(cols, "srv") | srv & _only_probes(cols, "clt")
         unfinished = ~by_rst(cols) & ~is_code(cols, "ending", Ending.closed_rst, Ending.never_opened)
-        return unfinished & heard_of & seen_whole(cols)
+        awake_ns = cols.number("end_ns") - cols.last_gap("start_ns") - cols.last_gap("gap_ns")
+        stuck = (
+            (awake_ns >= _AWAKE_NS) & _nothing_got_through(cols, "clt") & _nothing_got_through(cols, "srv")
+        )
+        return unfinished & heard_of & stuck & seen_whole(cols)
 
     return cols.derived("both_talk", make)
+
+
+def _nothing_got_through(cols: Columns, side: str) -> Any:
+    """Return where all of an end's bytes before the silence were acknowledged, each sent once, and none after it.
+
+    What it had repeated before cannot be told from what it repeats in vain: neither can the copies of a mirror port.
+    """
+    acked = cols.number(f"new_bytes_{side}").astype(np.int64) - cols.number(f"unacked_bytes_{side}")
+    more = cols.last_gap(f"bytes_{side}").astype(np.int64) - acked
+    return (more >= 0) & (more <= cols.number(f"keepalives_{side}"))
 
 
 def _repeats_data(cols: Columns, side: str) -> Any:
@@ -70,9 +85,9 @@ def _repeats_data(cols: Columns, side: str) -> Any:
 
 def _only_probes(cols: Columns, side: str) -> Any:
     """Return where an end sends nothing after the silence but keepalives and repeats."""
-    idle = cols.number(f"keepalives_{side}").astype(np.int64) + cols.number(f"retx_packets_{side}")
+    alive = cols.number(f"keepalives_{side}").astype(np.int64)
     after = after_silence(cols, side)
-    return (after >= _REPEATS) & (after <= idle)
+    return (alive > 0) & (after >= _REPEATS) & (after <= alive + cols.number(f"retx_packets_{side}"))
 
 
 def both_reset(cols: Columns) -> Any:

@@ -12,9 +12,12 @@ from lastack.diagnosis.facts import by_rst, is_code, of_own_doing, resetter
 from lastack.diagnosis.icmp import icmp_words
 from lastack.diagnosis.verdict import Alternative, Proof
 from lastack.model.enums import Cause, Closer, Ending, Phase, TailKind
+from lastack.model.units import NS_PER_S
 
 MANY = 3  # repeats in vain: fewer are what any loss makes
 _WITH_RST = 2  # if their sender then gives up by a RST
+#: Timers repeat later than this (RFC 6298: 1 s, Linux: 200 ms); copies that a capture holds of one packet come at once.
+_TIMER_NS = NS_PER_S // 20
 
 
 def in_vain(cols: Columns, *kinds: TailKind) -> Any:
@@ -27,12 +30,27 @@ def in_vain(cols: Columns, *kinds: TailKind) -> Any:
         closing = is_code(cols, "ending", Ending.closed) & is_code(cols, "phase", Phase.closing)
         gave_up = by_rst(cols) & of_own_doing(cols) & (resetter(cols) == by)
         waited = (cols.evidence("before_rst_by") == by) & (repeats >= _WITH_RST)
-        return (by != Closer.none) & ((repeats >= MANY) & (silent | closing) | gave_up & waited)
+        return repeats_by_a_timer(cols) & ((repeats >= MANY) & (silent | closing) | gave_up & waited)
 
     ours = cols.derived("in_vain", make)
     table = np.zeros(256, bool)
     table[list(kinds)] = True
     return ours & table[cols.evidence("tail_kind")]
+
+
+def repeats_by_a_timer(cols: Columns) -> Any:
+    """Return which rows end with repeats of one end that took the time of a timer.
+
+    A mirror port that copies both directions and a capture of all interfaces of a host hold each packet several times.
+    """
+
+    def make(cols: Columns) -> Any:
+        last = np.where(by_rst(cols), cols.evidence("before_rst_ns"), cols.number("end_ns"))
+        timed = last - cols.evidence("tail_progress_ns") >= _TIMER_NS
+        spread = (cols.evidence("tail_packets") == 1) | (last - cols.evidence("tail_start_ns") >= _TIMER_NS)
+        return (cols.evidence("tail_by") != Closer.none) & timed & spread
+
+    return cols.derived("by_a_timer", make)
 
 
 def tail_story(case: Case) -> tuple[str, str, tuple[Proof, ...]]:

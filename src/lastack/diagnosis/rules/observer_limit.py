@@ -12,7 +12,7 @@ from lastack.diagnosis.facts import by_rst, is_code, mere_answer, of_own_doing, 
 from lastack.diagnosis.foreign import accused
 from lastack.diagnosis.rule import EITHER, Claim, Rule, Story, claim
 from lastack.diagnosis.silence import both_talk_in_vain
-from lastack.diagnosis.tail import MANY
+from lastack.diagnosis.tail import MANY, repeats_by_a_timer
 from lastack.model.enums import Cause, Ending, Observed, Opening, TailKind
 
 SHORT = 20  #: packets: if one of fewer is missing, it may well have been the last
@@ -67,7 +67,7 @@ def _repeating(cols: Columns) -> Any:
     """Return where the capture ends while an end repeats itself: whether it was heard in the end is not there."""
     repeats = cols.evidence("tail_packets")
     few = (repeats > 0) & (repeats < MANY) & (cols.evidence("tail_kind") != TailKind.syn)
-    live = few & is_code(cols, "ending", Ending.open, Ending.half_closed)
+    live = few & is_code(cols, "ending", Ending.open, Ending.half_closed) & repeats_by_a_timer(cols)
     return cols.where(live, lambda some: ~both_talk_in_vain(some))
 
 

@@ -11,8 +11,8 @@ from lastack.model.enums import Cause, Ending
 
 
 def check(cols: Columns) -> Claim:
-    """Claim sessions without FIN and RST."""
-    return claim(is_code(cols, "ending", Ending.open), 90)
+    """Claim sessions without FIN and RST, also where the last packet is there three times more: those are copies."""
+    return claim(is_code(cols, "ending", Ending.open, Ending.vanished), 90)
 
 
 def explain(case: Case) -> Story:
