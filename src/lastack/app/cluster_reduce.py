@@ -72,7 +72,7 @@ def track_shard(
         nonlocal segments
         for some, origin_add in in_order(captures, shard, duplicates):
             segments += len(some)
-            for left in tracker.feed(shard, some.ctypes.data, len(some), origin_add):
+            for left in tracker.feed(shard, [(some.ctypes.data, len(some), origin_add)]):
                 for batch in left.parts():
                     yield diagnose(batch, around_rows(batch))
 

@@ -227,7 +227,7 @@ class _Feed:
 
     def __call__(self) -> list[tuple[Any, Sequence[int]]]:
         batches: list[tuple[Any, Sequence[int]]] = []
-        for left in self._tracker.feed_pieces(self._shard, self._pieces):
+        for left in self._tracker.feed(self._shard, self._pieces):
             batch = diagnose(left.batch, around_rows(left.batch, left.sizes))
             batches.append((batch, left.sizes))
         return batches

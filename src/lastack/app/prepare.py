@@ -145,9 +145,10 @@ def _child() -> Any:
 
 def _use_track() -> None:
     from lastack.model.batch import SEGMENT
-    from lastack.tracking.shard import Shard
+    from lastack.tracking.shard import Shard, pieces_of
 
-    Shard(64, 1).feed(np.zeros(1, SEGMENT).ctypes.data, 0, 1)
+    segments = np.zeros(1, SEGMENT)
+    Shard(64, 1).feed(pieces_of([(segments.ctypes.data, 1, 0)]))
 
 
 def _use_rows() -> None:

@@ -213,11 +213,9 @@ class Watch:
                 self._latest_ns, self._latest_at = int(tally["last_ns"]), time.monotonic()
         if packets:
             for shard in range(SHARDS):
-                for address, count, before in self._source.pieces(shard):
-                    if count:
-                        for left in self._tracker.feed(shard, address, count, before):
-                            for batch in left.parts():
-                                self._keeper.put(Left(batch, None, self._now()))
+                for left in self._tracker.feed(shard, self._source.pieces(shard)):
+                    for batch in left.parts():
+                        self._keeper.put(Left(batch, None, self._now()))
         return packets
 
     def _now(self) -> int:

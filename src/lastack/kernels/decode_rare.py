@@ -25,43 +25,39 @@ _KINDS = ("uint64", "int64", "int64", "int64", "uint64")
 _IS_NUMBA = cache.mode() == cache.NUMBA
 
 
-if INTERPRETED:
-    from lastack.kernels.decode_layers import decode_layers
+if PLAIN:
 
     def decode_rare(address: int, caplen: int, wirelen: int, link: int, seg: Any) -> int:
         """Return what the general decoder returns."""
+        from lastack.kernels.decode_layers import decode_layers
+
         return decode_layers(address, caplen, wirelen, link, seg)
+
+else:
+
+    @intrinsic
+    def decode_rare(typingctx: Any, address: Any, caplen: Any, wirelen: Any, link: Any, seg: Any) -> Any:
+        """Return what the general decoder returns, called through the pointer."""
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            i64 = ir.IntType(64)
+            words = [*args[:4], builder.ptrtoint(args[4], i64)]
+            if not _IS_NUMBA:  # a stored kernel notes a failure, which its code cannot have, in one word more
+                words.append(builder.ptrtoint(cgutils.alloca_once(builder, i64), i64))
+            kind = ir.FunctionType(i64, [i64] * len(words))
+            cell = builder.module.globals.get(_SYMBOL) or ir.GlobalVariable(builder.module, i64, _SYMBOL)
+            return builder.call(builder.inttoptr(builder.load(cell), kind.as_pointer()), words)
+
+        return types.int64(types.uint64, types.int64, types.int64, types.int64, seg), codegen
+
+
+if INTERPRETED:
 
     def prepare() -> None:
         """Do nothing: nothing is compiled in interpreted mode."""
 
 else:
     import llvmlite.binding
-
-    if PLAIN:
-
-        def decode_rare(address: int, caplen: int, wirelen: int, link: int, seg: Any) -> int:
-            """Stand for what compiled code calls through the pointer."""
-            raise NotImplementedError
-
-    else:
-
-        @intrinsic
-        def decode_rare(typingctx: Any, address: Any, caplen: Any, wirelen: Any, link: Any, seg: Any) -> Any:
-            """Return what the general decoder returns, called through the pointer."""
-
-            def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-                i64 = ir.IntType(64)
-                words = [*args[:4], builder.ptrtoint(args[4], i64)]
-                if (
-                    not _IS_NUMBA
-                ):  # a stored kernel notes a failure, which its code cannot have, in one word more
-                    words.append(builder.ptrtoint(cgutils.alloca_once(builder, i64), i64))
-                kind = ir.FunctionType(i64, [i64] * len(words))
-                cell = builder.module.globals.get(_SYMBOL) or ir.GlobalVariable(builder.module, i64, _SYMBOL)
-                return builder.call(builder.inttoptr(builder.load(cell), kind.as_pointer()), words)
-
-            return types.int64(types.uint64, types.int64, types.int64, types.int64, seg), codegen
 
     _compiled: list[Any] = []
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from lastack.kernels._jit import helper, kernel, load_le32, load_u8, prefetch, put_i64, put_u8
+from lastack.kernels._jit import helper, kernel, load_u8, prefetch, put_i64, put_u8
 from lastack.kernels.decode_words import i64
 from lastack.kernels.fetch import (
     STEP,
+    index_of,
     prefetch_close,
     prefetch_gap,
     prefetch_rare,
@@ -51,10 +52,12 @@ def _prefetch_gaps(tables: Any, owners: Any, indices: Any, j: Any, n: Any) -> An
         prefetch_session(tables, owners, indices, j + 3 * STEP)
     if j + 2 * STEP < n:
         t = table_of(tables, owners, j + 2 * STEP)
-        prefetch_gap(t, key_of(t, i64(load_le32(indices + (j + 2 * STEP) * 4))).gap)
+        index = index_of(indices, j + 2 * STEP)
+        prefetch_gap(t, key_of(t, index).gap)
     if j + STEP < n:
         t = table_of(tables, owners, j + STEP)
-        prefetch_gap(t, gap_of(t, i64(key_of(t, i64(load_le32(indices + (j + STEP) * 4))).gap)).next)
+        index = index_of(indices, j + STEP)
+        prefetch_gap(t, gap_of(t, i64(key_of(t, index).gap)).next)
 
 
 @helper
@@ -63,10 +66,12 @@ def _prefetch_marks(tables: Any, owners: Any, indices: Any, j: Any, n: Any) -> A
         prefetch_session(tables, owners, indices, j + 3 * STEP)
     if j + 2 * STEP < n:
         t = table_of(tables, owners, j + 2 * STEP)
-        prefetch_close(t, key_of(t, i64(load_le32(indices + (j + 2 * STEP) * 4))))
+        index = index_of(indices, j + 2 * STEP)
+        prefetch_close(t, key_of(t, index))
     if j + STEP < n:
         t = table_of(tables, owners, j + STEP)
-        mark = i64(close_of(t, key_of(t, i64(load_le32(indices + (j + STEP) * 4)))).mark)
+        index = index_of(indices, j + STEP)
+        mark = i64(close_of(t, key_of(t, index)).mark)
         prefetch(pool_at(t.mark).address + mark * S_MARK)
 
 
@@ -76,10 +81,12 @@ def _prefetch_retries(tables: Any, owners: Any, indices: Any, j: Any, n: Any) ->
         prefetch_session(tables, owners, indices, j + 3 * STEP)
     if j + 2 * STEP < n:
         t = table_of(tables, owners, j + 2 * STEP)
-        prefetch_rare(t, info_of(t, i64(load_le32(indices + (j + 2 * STEP) * 4))))
+        index = index_of(indices, j + 2 * STEP)
+        prefetch_rare(t, info_of(t, index))
     if j + STEP < n:
         t = table_of(tables, owners, j + STEP)
-        retry = i64(rare_of(t, info_of(t, i64(load_le32(indices + (j + STEP) * 4)))).retry)
+        index = index_of(indices, j + STEP)
+        retry = i64(rare_of(t, info_of(t, index)).retry)
         prefetch(pool_at(t.retry).address + retry * S_RETRY)
 
 
@@ -121,7 +128,7 @@ def write_gaps(tables: Any, owners: Any, indices: Any, counts: Any, n: Any, colu
         _prefetch_gaps(tables, owners, indices, j, n)
         size = i64(load_u8(counts + j))
         t = table_of(tables, owners, j)
-        index = i64(load_le32(indices + j * 4))
+        index = index_of(indices, j)
         c = client_of(hot_of(t, index))
         node = i64(key_of(t, index).gap)
         place += size
@@ -148,7 +155,7 @@ def write_marks(tables: Any, owners: Any, indices: Any, counts: Any, n: Any, col
         _prefetch_marks(tables, owners, indices, j, n)
         size = i64(load_u8(counts + j))
         t = table_of(tables, owners, j)
-        index = i64(load_le32(indices + j * 4))
+        index = index_of(indices, j)
         c = client_of(hot_of(t, index))
         place += size
         at = place
@@ -173,7 +180,7 @@ def write_retries(tables: Any, owners: Any, indices: Any, counts: Any, n: Any, c
         _prefetch_retries(tables, owners, indices, j, n)
         size = i64(load_u8(counts + j))
         t = table_of(tables, owners, j)
-        index = i64(load_le32(indices + j * 4))
+        index = index_of(indices, j)
         c = client_of(hot_of(t, index))
         place += size
         at = place

@@ -7,14 +7,13 @@ from typing import Any
 from lastack.kernels._jit import (
     helper,
     kernel,
-    load_le32,
     put_i64,
     put_u8,
     put_u16,
     put_u32,
 )
 from lastack.kernels.decode_words import i64
-from lastack.kernels.fetch import prefetch_ahead, table_of
+from lastack.kernels.fetch import index_of, prefetch_ahead, table_of
 from lastack.kernels.fingerprint import highest_ttl, ipid_kind, lowest_ttl, number_at
 from lastack.kernels.layout import (
     BEFORE_HI,
@@ -35,7 +34,6 @@ from lastack.kernels.layout import (
 from lastack.kernels.lifecycle import window_of
 from lastack.kernels.outcome import client_of
 from lastack.kernels.pool import after_of, close_of, hot_of, info_of, key_of, proof_of, rare_of
-from lastack.model.batch import ELSEWHERE
 from lastack.model.fields import EVIDENCE_MEMBERS
 
 _AT = {member.name: place for place, member in enumerate(EVIDENCE_MEMBERS)}
@@ -160,7 +158,7 @@ def write_evidence(tables: Any, owners: Any, indices: Any, counts: Any, n: Any, 
     for j in range(n):
         prefetch_ahead(tables, owners, indices, j, n)
         t = table_of(tables, owners, j)
-        index = i64(load_le32(indices + j * 4))
+        index = index_of(indices, j)
         h, k, i = hot_of(t, index), key_of(t, index), info_of(t, index)
         r = rare_of(t, i)
         c = client_of(h)
@@ -184,10 +182,7 @@ def write_evidence(tables: Any, owners: Any, indices: Any, counts: Any, n: Any, 
             put_u32(columns, S_WINDOW + side, row, _last_window(h, i, d))
             put_u32(columns, S_ZERO + side, row, i64(r.zero[d]))
         put_i64(columns, M_SYNACK, row, number_at(i, i64(i.synack)))
-        challenge = number_at(i, i64(r.challenge))
-        if challenge == 0 and (i64(r.marks) & CHALLENGED) != 0:
-            challenge = i64(ELSEWHERE)
-        put_i64(columns, M_CHALLENGE, row, challenge)
+        put_i64(columns, M_CHALLENGE, row, number_at(i, i64(r.challenge)))
         put_u32(columns, M_SYNS, row, i64(r.late_syns))
         if r.tail != 0:
             _write_tail(columns, row, i, r, c)

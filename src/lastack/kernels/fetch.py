@@ -36,10 +36,16 @@ def table_of(tables: Any, owners: Any, j: Any) -> Any:
 
 
 @helper
+def index_of(indices: Any, j: Any) -> Any:
+    """Return the record index of the session of row j."""
+    return i64(load_le32(indices + j * 4))
+
+
+@helper
 def prefetch_session(tables: Any, owners: Any, indices: Any, j: Any) -> Any:
     """Ask for the records that every session has, of row j."""
     t = table_of(tables, owners, j)
-    index = i64(load_le32(indices + j * 4))
+    index = index_of(indices, j)
     session = t.sessions + index * S_SESSION
     prefetch(session)
     prefetch(session + TO_KEY)
@@ -104,14 +110,16 @@ def prefetch_ahead(tables: Any, owners: Any, indices: Any, j: Any, n: Any) -> An
         prefetch_session(tables, owners, indices, j + 3 * STEP)
     if j + 2 * STEP < n:
         t = table_of(tables, owners, j + 2 * STEP)
-        index = i64(load_le32(indices + (j + 2 * STEP) * 4))
+        index = index_of(indices, j + 2 * STEP)
         k = key_of(t, index)
         prefetch_close(t, k)
         prefetch_rare(t, info_of(t, index))
         prefetch_gap(t, k.gap)
     if j + STEP < n:
         t = table_of(tables, owners, j + STEP)
-        prefetch_proof(t, key_of(t, i64(load_le32(indices + (j + STEP) * 4))))
+        index = index_of(indices, j + STEP)
+        prefetch_proof(t, key_of(t, index))
     if j + STEP // 2 < n:
         t = table_of(tables, owners, j + STEP // 2)
-        prefetch_after(t, key_of(t, i64(load_le32(indices + (j + STEP // 2) * 4))))
+        index = index_of(indices, j + STEP // 2)
+        prefetch_after(t, key_of(t, index))

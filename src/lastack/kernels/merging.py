@@ -66,23 +66,19 @@ def _origin(r: Any, place: Any) -> Any:
 
 
 @helper
-def _first_from(r: Any, low: Any, high: Any, start: Any) -> Any:
-    """Return the first place in [low, high) whose start is not below one; `high` if there is none."""
+def _first_from(column: Any, step: Any, low: Any, high: Any, least: Any) -> Any:
+    """Return the first place in [low, high) of a sorted column whose number is not below one; `high` if there is none.
+
+    Args:
+        column: Address of the number at place 0 (i8).
+        step: Bytes from one number to the next.
+        low: First place.
+        high: Place after the last one.
+        least: The number.
+    """
     while low < high:
         middle = (low + high) >> 1
-        if _start(r, middle) < start:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-@helper
-def _first_origin_from(r: Any, low: Any, high: Any, origin: Any) -> Any:
-    """Return the first place in [low, high), all of one start, whose origin is not below one."""
-    while low < high:
-        middle = (low + high) >> 1
-        if _origin(r, middle) < origin:
+        if i64(load_le64(column + middle * step)) < least:
             low = middle + 1
         else:
             high = middle
@@ -101,7 +97,7 @@ def _before(runs: Any, count: Any, wanted: Any, start: Any) -> Any:
     total = i64(0)
     for j in range(count):
         r = _run_at(runs + j * _SIZE)
-        total += _first_from(r, r.head, min(r.stop, r.head + wanted + 1), start) - r.head
+        total += _first_from(r.starts, r.start_step, r.head, min(r.stop, r.head + wanted + 1), start) - r.head
     return total
 
 
@@ -131,7 +127,7 @@ def cut_runs(runs: Any, count: Any, wanted: Any, cuts: Any) -> Any:
     left = wanted - _before(runs, count, wanted, low)
     for j in range(count):
         r = _run_at(runs + j * _SIZE)
-        store_u64(cuts + j * 8, _first_from(r, r.head, r.stop, low))
+        store_u64(cuts + j * 8, _first_from(r.starts, r.start_step, r.head, r.stop, low))
     if left == 0:
         return 0
     _cut_ties(runs, count, left, low, cuts)
@@ -148,8 +144,8 @@ def _cut_ties(runs: Any, count: Any, left: Any, start: Any, cuts: Any) -> Any:
         for j in range(count):
             r = _run_at(runs + j * _SIZE)
             first = i64(load_le64(cuts + j * 8))
-            after = _first_from(r, first, r.stop, start + 1)
-            total += _first_origin_from(r, first, after, middle) - first
+            after = _first_from(r.starts, r.start_step, first, r.stop, start + 1)
+            total += _first_from(r.origins, r.origin_step, first, after, middle) - first
         if total <= left:
             low = middle
         else:
@@ -157,8 +153,8 @@ def _cut_ties(runs: Any, count: Any, left: Any, start: Any, cuts: Any) -> Any:
     for j in range(count):
         r = _run_at(runs + j * _SIZE)
         first = i64(load_le64(cuts + j * 8))
-        after = _first_from(r, first, r.stop, start + 1)
-        cut = _first_origin_from(r, first, after, low)
+        after = _first_from(r.starts, r.start_step, first, r.stop, start + 1)
+        cut = _first_from(r.origins, r.origin_step, first, after, low)
         left -= cut - first
         store_u64(cuts + j * 8, cut)
     for j in range(count):

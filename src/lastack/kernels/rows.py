@@ -14,7 +14,6 @@ import numpy as np
 from lastack.kernels._jit import (
     helper,
     kernel,
-    load_le32,
     load_le64,
     load_u8,
     put_i64,
@@ -25,7 +24,7 @@ from lastack.kernels._jit import (
 )
 from lastack.kernels.decode_words import i64
 from lastack.kernels.evidence import has_evidence
-from lastack.kernels.fetch import prefetch_ahead, table_of
+from lastack.kernels.fetch import index_of, prefetch_ahead, table_of
 from lastack.kernels.fingerprint import COUNTING
 from lastack.kernels.layout import (
     ANY_FIN_RST,
@@ -357,7 +356,7 @@ def write_rows(tables: Any, owners: Any, indices: Any, n: Any, columns: Any, evi
     for row in range(n):
         prefetch_ahead(tables, owners, indices, row, n)
         t = table_of(tables, owners, row)
-        index = i64(load_le32(indices + row * 4))
+        index = index_of(indices, row)
         h, k, i = hot_of(t, index), key_of(t, index), info_of(t, index)
         r = rare_of(t, i)
         c = client_of(h)

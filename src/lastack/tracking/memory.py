@@ -18,16 +18,6 @@ _MAP_NORESERVE = 0x4000
 _HUGE = 2 << 20
 
 
-def passing(dtype: Any, count: int) -> Any:
-    """Return a zeroed array that the system gets back when nobody has it any more.
-
-    Large arrays of NumPy that come and go end up in the heap, which keeps what they had: 80 MB with a full table.
-    """
-    size = max(count * np.dtype(dtype).itemsize, 1)
-    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    return np.frombuffer(memory, dtype, count)
-
-
 class Reserve:
     """A stretch of zeroed memory; only touched pages count.
 

@@ -17,7 +17,7 @@ from lastack.kernels.layout import NO_LIMIT_NS, SESSION, SHADOW
 from lastack.kernels.row_columns import COLUMNS, GROUP_OF
 from lastack.kernels.rows import write_rows
 from lastack.model.batch import FIN, META_ICMP, RST, SYN
-from lastack.tracking.shard import Shard
+from lastack.tracking.shard import Shard, pieces_of
 
 #: A segment's origin is the place of its capture among those that were read, above so many bits of packet number.
 PACKET_BITS = 48
@@ -60,7 +60,8 @@ class _Records:
     def feed(self, until: int) -> None:
         """Account for the segments up to a place."""
         if until > self._fed:
-            self._shard.feed(self._segments.ctypes.data, self._fed, until)
+            some = self._segments[self._fed : until]
+            self._shard.feed(pieces_of([(some.ctypes.data, len(some), 0)]))
             self._fed = until
 
     @property

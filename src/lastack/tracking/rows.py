@@ -16,7 +16,6 @@ from lastack.kernels.rows import write_rows
 from lastack.model.arrow import arrow_type, coded, enum_values, session_schema
 from lastack.model.fields import BY_NAME, FIELDS, Field
 from lastack.tracking.lists import entries
-from lastack.tracking.memory import passing
 
 UNCLASSIFIED = "unclassified"
 _ORDER_LETTERS = "FfRr"
@@ -118,7 +117,7 @@ class RowMemory:
     def _take(self) -> Any:
         with contextlib.suppress(IndexError):  # several threads may want the last one
             return self._spare.pop()
-        return passing(np.uint8, _bytes_of(self._most))
+        return np.empty(_bytes_of(self._most), np.uint8)
 
 
 def _bytes_of(n: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from lastack.kernels import evict, layout
 from lastack.kernels.flowtable import rehash
 from lastack.kernels.merging import in_order
 from lastack.kernels.track import BATCH, track_pieces
-from lastack.tracking.memory import Reserve, passing
+from lastack.tracking.memory import Reserve
 from lastack.tracking.merge import run_of_columns, run_of_records
 
 _FIRST_SLOTS = 1 << 10
@@ -36,6 +37,13 @@ def address_bytes_per_session() -> int:
     """Return the bytes of address space that a shard reserves for each session of its limit."""
     pools = sum(int(dtype.itemsize * _POOL_SHARE.get(name, 1.0)) for name, dtype in _POOLS.items())
     return layout.SESSION.itemsize + pools + _FINISHED
+
+
+def pieces_of(pieces: Sequence[tuple[int, int, int]]) -> Any:
+    """Return an array of PIECE, given for each its address, its number of segments and what their origins lack."""
+    some = np.zeros(len(pieces), layout.PIECE)
+    some["address"], some["n"], some["origin_add"] = np.array(pieces, np.int64).reshape(-1, 3).T
+    return some
 
 
 class Shard:
@@ -71,7 +79,6 @@ class Shard:
         self.control["idle_ns"] = idle_ns
         self.address = self.control.ctypes.data
         self._use_slots(_FIRST_SLOTS)
-        self._piece = np.zeros(1, layout.PIECE)
         self._sorted: Any = None
         self._limit = limit
         self._waiting: list[tuple[Any, bool]] = []
@@ -93,18 +100,13 @@ class Shard:
         self._use_slots(2 * (mask + 1))
         rehash(old.address, mask, self.address)
 
-    def feed(self, segments: int, start: int, n: int) -> int:
-        """Account for segments [start, n) at an address; return where it stopped: n, or the table is at its limit."""
-        piece = self._piece
-        piece["address"], piece["done"], piece["n"] = segments, start, n
-        piece["origin_add"] = self.control["origin_add"]
-        while self.feed_pieces(piece, 0) == 0 and self.grow_if_crowded():
-            pass
-        return int(piece["done"][0])
-
-    def feed_pieces(self, pieces: Any, first: int) -> int:
-        """Account for an array of PIECE from one on; return where it stopped: their number, or one that lacks room."""
-        return int(track_pieces(self.address, pieces.ctypes.data, first, len(pieces)))
+    def feed(self, pieces: Any, first: int = 0) -> int:
+        """Account for an array of PIECE from one on; return their number, or the one at which the limit was reached."""
+        while True:
+            place = int(track_pieces(self.address, pieces.ctypes.data, first, len(pieces)))
+            if place == len(pieces) or not self.grow_if_crowded():
+                return place
+            first = place
 
     def grow_if_crowded(self) -> bool:
         """Double the slots if they are what lacked; return whether they were."""
@@ -161,8 +163,8 @@ class Shard:
     def standing(self) -> tuple[Any, Any, Any, Any, Any]:
         """Return indices of the sessions held, their classes (`kernels.evict`), last and first times, and origins."""
         room = int(self.control["records"][0]) + 1
-        indices, classes = passing(np.uint32, room), passing(np.uint8, room)
-        ends, starts, origins = (passing(np.int64, room) for _ in range(3))
+        indices, classes = np.empty(room, np.uint32), np.empty(room, np.uint8)
+        ends, starts, origins = (np.empty(room, np.int64) for _ in range(3))
         addresses = [a.ctypes.data for a in (indices, classes, ends, starts, origins)]
         n = evict.list_live(self.address, *addresses)
         return indices[:n], classes[:n], ends[:n], starts[:n], origins[:n]
@@ -211,7 +213,8 @@ class Shard:
     def sorted_run(self) -> Any:
         """Return what `in_order` does, of sessions whose records are in any order."""
         room = int(self.control["records"][0])
-        indices, starts, origins = passing(np.uint32, room), passing(np.int64, room), passing(np.int64, room)
+        indices = np.empty(room, np.uint32)
+        starts, origins = np.empty(room, np.int64), np.empty(room, np.int64)
         n = evict.list_all(self.address, indices.ctypes.data, starts.ctypes.data, origins.ctypes.data)
         order = np.lexsort((origins[:n], starts[:n]))
         self._sorted = starts[order], origins[order], indices[order]

@@ -13,14 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from lastack.kernels.layout import NO_LIMIT_NS, PIECE
+from lastack.kernels.layout import NO_LIMIT_NS
 from lastack.kernels.sharding import SHARDS
-from lastack.model.batch import SEGMENT
 from lastack.tracking.attempt import Attempts
 from lastack.tracking.attempts import attempts, both_ways, half_open
 from lastack.tracking.merge import merged, stretches
 from lastack.tracking.rows import RowBuffer, RowMemory
-from lastack.tracking.shard import MOST_WAITING, Shard
+from lastack.tracking.shard import MOST_WAITING, Shard, pieces_of
 
 ROWS_PER_BATCH = 1 << 16
 
@@ -81,20 +80,19 @@ class Tracker:
         self.sensors: list[str] = []
         self._memory = RowMemory(ROWS_PER_BATCH)
 
-    def feed(self, shard: int, segments: int, n: int, origin_add: int = 0) -> list[Left]:
-        """Account for n segments of one shard; return the rows of sessions that had to leave.
+    def feed(self, shard: int, pieces: Sequence[tuple[int, int, int]]) -> list[Left]:
+        """Account for segments of one shard; return the rows of sessions that had to leave.
 
         Args:
             shard: Number of the shard.
-            segments: Address of SEGMENTs that all belong to it, in order.
-            n: How many.
-            origin_add: Packets that came before the part of the capture that these were counted in.
+            pieces: In order: the address of SEGMENTs that all belong to it, how many they are, and the packets that
+                came before the part of the capture that these were counted in.
         """
         table = self.shards[shard]
-        table.control["origin_add"] = origin_add
+        some = pieces_of(pieces)
         rows: list[Left] = []
-        done = table.feed(segments, 0, n)
-        while done < n:
+        place = table.feed(some)
+        while place < len(some):
             evicting = not len(table.finished())
             if evicting:
                 table.evict()
@@ -102,22 +100,8 @@ class Tracker:
             # A small table loses a handful at a time: a batch for each of these took a hundred times as long.
             if table.waiting >= MOST_WAITING:
                 rows.extend(self._drain(table))
-            done = table.feed(segments, done, n)
+            place = table.feed(some, place)
         rows.extend(self._drain(table))
-        return rows
-
-    def feed_pieces(self, shard: int, pieces: Sequence[tuple[int, int, int]]) -> list[Left]:
-        """Account for pieces of one shard, each with the arguments that `feed` takes; return what it does."""
-        table = self.shards[shard]
-        some = np.zeros(len(pieces), PIECE)
-        some["address"], some["n"], some["origin_add"] = np.array(pieces, np.int64).reshape(-1, 3).T
-        rows: list[Left] = []
-        place = table.feed_pieces(some, 0)
-        while place < len(some):
-            address, n, origin_add = pieces[place]
-            done = int(some["done"][place])
-            rows.extend(self.feed(shard, address + done * SEGMENT.itemsize, n - done, origin_add))
-            place = table.feed_pieces(some, place + 1)
         return rows
 
     def _drain(self, table: Shard) -> Iterator[Left]:
