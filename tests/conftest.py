@@ -7,23 +7,19 @@ from collections.abc import Iterator
 from types import FrameType
 
 import pytest
-from hypothesis import settings
 
 import lastack.app  # noqa: F401  (lets kernels that are not compiled yet be compiled)
 
 LIMIT_S = 180
-_EXAMPLES = 200  # that a property test has this time for
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call() -> Iterator[None]:
-    limit_s = LIMIT_S * max(1, settings().max_examples // _EXAMPLES)
-
     def interrupt(number: int, frame: FrameType | None) -> None:
-        raise TimeoutError(f"the test took more than {limit_s} s")
+        raise TimeoutError(f"the test took more than {LIMIT_S} s")
 
     before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, limit_s)
+    signal.setitimer(signal.ITIMER_REAL, LIMIT_S)
     try:
         return (yield)
     finally:

@@ -19,7 +19,6 @@ MOST_OTHERS = 32  # marks, from which on only those that hold an age are kept
 MOST_RETRIES = 24
 SHORTEST_AGE, SHORTEST_MARK = 10**9, 10**6
 NUMBER_REACH = 2**32 - 1
-ELSEWHERE = 2**48
 
 
 def marks(session: Session, client: int) -> list[tuple[int, ...]]:
@@ -98,8 +97,7 @@ def evidence(session: Session, client: int) -> list[dict[str, Any]]:
         entry[f"zero_window_{side}"] = sum(packet.window == 0 for packet in plain)
     synack = next((i for i, event in enumerate(session.events) if event.kind == "synack"), None)
     entry["synack_packet"] = number(session, synack)
-    challenge = min(session.challenges, default=None)
-    entry["challenge_packet"] = number(session, challenge) or (0 if challenge is None else ELSEWHERE)
+    entry["challenge_packet"] = number(session, min(session.challenges, default=None))
     entry["syn_in_session"] = session.late_syns
     return [entry | icmp_members(session, client)]
 

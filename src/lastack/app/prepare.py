@@ -56,6 +56,9 @@ def ensure_inline(notice: Callable[[str], None] | None = None) -> None:
 def _ensure(group: str, notice: Callable[[str], None] | None) -> None:
     if not cache.is_prepared(group) and _compile(GROUPS[group], notice):
         cache.mark(group)
+        from lastack.app.old_kernels import remove_unused
+
+        remove_unused()
 
 
 def compile_missing(wanted: bytes) -> bytes:

@@ -67,7 +67,7 @@ def race(cols: Columns) -> Any:
     later = cols.evidence("race_ns") - cols.evidence("rst_ns") >= _NOT_OVERTAKEN_NS
     step = cols.evidence("race_seq_step")
     goes_on = ((cols.evidence("race_payload") > 0) & (step >= 0)) | (later & (step >= -1))
-    return has_rst(cols) & cols.evidence_present("race_ns") & goes_on
+    return has_rst(cols) & (cols.evidence("race_packet") > 0) & goes_on
 
 
 def below(cols: Columns) -> Any:

@@ -137,7 +137,7 @@ def silence_proof(case: Case) -> tuple[Proof, ...]:
 
 def box_sentence(case: Case, what: str) -> str:
     """Say how the session was cut after its silence."""
-    if case.ev("rst_ns") and case["ending"] in ("rst", "fin_rst"):
+    if case.ev("rst_packet") and case["ending"] in ("rst", "fin_rst"):
         how = (
             "RSTs came for both ends at once"
             if case["rst_clt"] and case["rst_srv"]

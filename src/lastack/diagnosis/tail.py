@@ -69,7 +69,7 @@ def tail_story(case: Case) -> tuple[str, str, tuple[Proof, ...]]:
         Proof(int(case.ev("tail_packet") or 0), began, f"first of {count(repeats, 'repeat')} of {the(end)}")
     )
     proof += case.rst_proof(f"RST: {the(end)} gives up") if case.resetter == end else ()
-    if case.ev("icmp_count"):
+    if case.ev("icmp_packet"):
         proof.append(Proof(int(case.ev("icmp_packet")), case.ev("icmp_ns"), f"ICMP: {icmp_words(case)}"))
     return end, words, tuple(proof)
 

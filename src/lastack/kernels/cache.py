@@ -6,6 +6,7 @@ digest here covers every file that a kernel may read. Nothing heavy is imported.
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import hashlib
 import importlib.util
@@ -13,6 +14,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent.parent
@@ -74,15 +76,40 @@ def folder() -> Path:
 
 @functools.cache
 def usable() -> Path | None:
-    """Return the folder, made if need be, or None if there is none to write to or none is wanted."""
+    """Return the folder, made if need be, or None if there is none to write to or none is wanted.
+
+    This process keeps it from now on: `lastack.app.old_kernels` removes folders that nobody has used for long.
+    """
     if os.environ.get("LASTACK_NO_CACHE", "") != "":
         return None
     try:
         path = folder()
         path.mkdir(parents=True, exist_ok=True)
+        while not _kept(path):
+            path.mkdir(exist_ok=True)
     except OSError:
         return None
     return path
+
+
+def _kept(path: Path) -> bool:
+    """Lock a folder for the life of this process and note its use; return whether it still is the one of that name."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return False
+    with suppress(OSError):  # a file system without locks: then its age alone protects it
+        fcntl.flock(handle, fcntl.LOCK_SH)
+    try:
+        same = os.path.samestat(path.stat(), os.fstat(handle))
+    except OSError:
+        same = False
+    if not same:
+        os.close(handle)
+        return False
+    with suppress(OSError):  # it belongs to another user
+        os.utime(path)
+    return True
 
 
 @functools.cache

@@ -54,7 +54,4 @@ META_ICMP = 4  #: not a segment: the header that an ICMP error quotes (sender as
 
 NO_WSCALE = 255
 
-#: Stands for the number of a packet that is in another capture or too far away; every number in a capture is smaller.
-ELSEWHERE = 1 << 48
-
 FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16

@@ -137,12 +137,7 @@ EVIDENCE_MEMBERS: tuple[Field, ...] = (
     Field("tail_progress_ns", "int64", "ns since epoch", "latest time before them", True),
     *_both("last_window", "uint32", "bytes", "last window, scaled if its scale is known"),
     *_both("zero_window", "uint32", "packets", "packets that announce a window of 0, RSTs aside"),
-    Field(
-        "challenge_packet",
-        "uint64",
-        "",
-        "first bare ACK that answers a SYN or RST which does not fit; 2⁴⁸ if it is in another capture",
-    ),
+    Field("challenge_packet", "uint64", "", "first bare ACK that answers a SYN or RST which does not fit"),
     Field("syn_in_session", "uint32", "packets", "SYNs that came while it was established and not over"),
     Field("icmp_type", "uint8", "", "type of the first ICMP error that quotes a segment"),
     Field("icmp_code", "uint8", "", "its code"),

@@ -10,7 +10,6 @@ from tests.matrix.cases import CAPTURES, cases
 from tests.matrix.judge import Addresses
 from tests.naive.packets import Packet
 from tests.naive.write import write
-from tests.property.crowd import in_time_order
 
 import lastack
 
@@ -34,24 +33,6 @@ def test_verdicts__do_not_depend_on_threads_and_windows(
     one = lastack.track(crowd, threads=1).table.select(COLUMNS)
     other = lastack.track(crowd, threads=threads, window_bytes=window).table.select(COLUMNS)
     assert one.to_pylist() == other.to_pylist()
-
-
-def test_verdicts__do_not_depend_on_the_capture_that_has_the_proof(tmp_path: Path) -> None:
-    addresses = Addresses()
-    packets = [addresses.move(packet, n) for n, case in enumerate(cases()) for packet in case.packets]
-    packets = in_time_order(sorted(packets, key=lambda packet: packet.ts_ns))
-    whole = lastack.track(write(tmp_path / "whole.pcap", packets)).table
-    # first packets in one capture, all else in another: no number of a proof is known
-    seen: set[frozenset[tuple[str, int]]] = set()
-    firsts, others = [], []
-    for packet in packets:
-        ends = frozenset({(packet.src, packet.sport), (packet.dst, packet.dport)})
-        (others if ends in seen else firsts).append(packet)
-        seen.add(ends)
-    paths = [write(tmp_path / "firsts.pcap", firsts), write(tmp_path / "others.pcap", others)]
-    rows = lastack.track(*paths).table
-    assert rows.select(COLUMNS).to_pylist() == whole.select(COLUMNS).to_pylist()
-    assert "port_reuse_conflict" in whole.column("cause").to_pylist()
 
 
 def test_one_syn__says_nothing_where_one_direction_was_captured(tmp_path: Path) -> None:

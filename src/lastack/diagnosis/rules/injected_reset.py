@@ -61,7 +61,7 @@ RULE = Rule(
     needs=(
         "evidence.rst_ttl",
         "evidence.rst_ipid",
-        "evidence.race_ns",
+        "evidence.race_packet",
         "evidence.rst_seq_step",
         "evidence.rst_more",
     ),

@@ -10,7 +10,6 @@ from lastack.diagnosis.facts import by_rst, mere_answer, receiver, resetter, sen
 from lastack.diagnosis.foreign import a_hop_off, hop_words
 from lastack.diagnosis.rule import Claim, Rule, Story, claim
 from lastack.diagnosis.verdict import Alternative, Proof
-from lastack.model.batch import ELSEWHERE
 from lastack.model.enums import Cause, Harm
 
 
@@ -32,9 +31,12 @@ def explain(case: Case) -> Story:
     """Say what was asked and how the answer shows that the state was gone."""
     end = case.resetter
     proof: tuple[Proof, ...] = ()
-    if challenge := case.ev("challenge_packet"):
-        number = 0 if challenge == ELSEWHERE else int(challenge)
-        proof = (Proof(number, None, "challenge ACK: the other end still held the session"),)
+    if case.ev("challenge_packet"):
+        proof = (
+            Proof(
+                int(case.ev("challenge_packet")), None, "challenge ACK: the other end still held the session"
+            ),
+        )
         sentence = (
             f"{the(end)} had lost the session (a crash or a restart), tried to connect again from the same port, "
             "and reset what the other end still held"

@@ -17,7 +17,7 @@ def check(cols: Columns) -> Claim:
     """Claim sessions that end with data or a FIN repeated in vain."""
     data, fin = in_vain(cols, TailKind.data), in_vain(cols, TailKind.fin)
     unknown = is_code(cols, "ending", Ending.vanished) & ~cols.has_evidence
-    told = cols.evidence("icmp_count") > 0
+    told = cols.evidence("icmp_packet") > 0
     harm = np.where(fin, int(Harm.close_lost), int(Harm.stalled))
     actor = np.where(told, int(Actor.network), int(Actor.unknown))
     sure = np.where(told, 85, np.where(unknown, 60, 70))
@@ -37,7 +37,7 @@ def explain(case: Case) -> Story:
         f"consistent with {the(other_end(end))} having vanished, or the path to it: {the(end)} sent {what} again "
         f"{words}, and nothing came back"
     )
-    if case.ev("icmp_count"):
+    if case.ev("icmp_packet"):
         said = icmp_words(case)
         sentence = f"{the(end)} sent {what} again {words}, and instead of an answer the network said: {said}"
     advice = (
@@ -52,7 +52,7 @@ RULE = Rule(
     title="peer vanished",
     shape="Three or more repeats of data or a FIN at the end, unanswered.",
     limits="A dead host, a dead path and a firewall that dropped the session look the same from one point.",
-    needs=("ending", "evidence.tail_packets", "evidence.tail_kind", "evidence.icmp_count"),
+    needs=("ending", "evidence.tail_packets", "evidence.tail_kind", "evidence.icmp_packet"),
     check=check,
     explain=explain,
 )

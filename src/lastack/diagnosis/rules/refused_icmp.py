@@ -21,7 +21,7 @@ def explain(case: Case) -> Story:
     said = icmp_words(case)
     what = f"an ICMP error ({said}) answered the SYN" if said else "an ICMP error answered the SYN"
     proof = case.opened_proof()
-    if case.ev("icmp_count"):
+    if case.ev("icmp_packet"):
         proof += (Proof(int(case.ev("icmp_packet")), case.ev("icmp_ns"), f"ICMP: {said}"),)
     alternatives = (
         Alternative(Cause.unanswered, False, "a router or firewall said why the SYN went no further"),
