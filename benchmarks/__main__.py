@@ -34,8 +34,8 @@ def main() -> int:
         return 2
     results: dict[str, Any] = {
         "command": _command(sys.argv[1:]), "machine": machine.facts(),
-        "captures": {}, "containers": [], "memory": [], "start_up": [], "queries": {}, "left_out": [], "mix": "",
-        "quick": options.quick,
+        "captures": {}, "containers": [], "memory": [], "limited": [], "start_up": [], "queries": {},
+        "left_out": [], "mix": "", "quick": options.quick,
     }  # fmt: skip
     try:
         _measure(options, results)
@@ -72,6 +72,7 @@ def _measure(options: argparse.Namespace, results: dict[str, Any]) -> None:
 
         def measure_memory() -> None:
             results["memory"] += memory.live_sessions(options.folder, options.shrink, threads, options.keep)
+            results["limited"] += memory.under_a_limit(options.folder, options.shrink, options.keep)
 
         attempt("memory", measure_memory)
     if "queries" in options.only:

@@ -48,11 +48,11 @@ def generate(shape: Shape, path: Path) -> int:
 
 def _sessions_and_order(shape: Shape, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Return the length of each session, and the session of each packet in the order of the capture."""
-    if shape.handshakes_only:
-        lengths = np.full(shape.sessions, 20, np.uint16)  # never reached: nobody gets to its end
-        # each handshake is short, and a thousand of them are under way at a time
+    if each := shape.handshakes_only or shape.short:
+        never = 20  # nobody gets to this end
+        lengths = np.full(shape.sessions, shape.short or never, np.uint16)
         rows = np.arange(shape.sessions, dtype=np.int32).reshape(-1, min(1000, shape.sessions))
-        return lengths, np.repeat(rows, shape.handshakes_only, axis=0).reshape(-1)
+        return lengths, np.repeat(rows, each, axis=0).reshape(-1)
     average = shape.packets // shape.sessions
     lengths = rng.integers(average // 2, average + average // 2 + 1, shape.sessions)
     # exactly as many packets as the shape says

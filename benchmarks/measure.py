@@ -72,6 +72,24 @@ def process(
     return seconds
 
 
+def peak_of(command: list[str]) -> tuple[float, int]:
+    """Return the wall time of a command with its output thrown away, and the most bytes that were resident.
+
+    Raises:
+        MeasurementError: It failed.
+    """
+    began = time.perf_counter()
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env=os.environ | _AS_A_USER,
+    ) as child:  # fmt: skip
+        _, status, usage = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise MeasurementError(f"{command[0]} ended with {child.returncode}")
+    return time.perf_counter() - began, usage.ru_maxrss * 1024
+
+
 def program() -> str:
     """Return the command `lastack` that belongs to this Python.
 

@@ -66,6 +66,15 @@ def sections(results: dict[str, Any]) -> Iterable[tuple[str, list[str], Rows]]:
             ]
             for entry in results["memory"]
         ]  # fmt: skip
+    if results.get("limited"):
+        heads = ["sessions that", "number", "packets", "--max-sessions", "peak RSS MB", "s"]
+        yield "Memory under a limit: `lastack analyze -o`", heads, [
+            [
+                entry["sessions"], f"{entry['number']:,}", f"{entry['packets']:,}", f"{entry['limit']:,}",
+                f"{entry['peak_rss'] / 1e6:,.0f}", f"{entry['seconds']:.1f}",
+            ]
+            for entry in results["limited"]
+        ]  # fmt: skip
     if asked := results.get("queries"):
         heads = ["question", "best s", "CPU s", "SQL by hand s", "CPU s", "ratio", "whole command s"]
         yield f"Questions to {asked['rows'] / 1e6:g} million sessions, {asked['threads']} threads", heads, [

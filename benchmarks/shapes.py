@@ -18,6 +18,8 @@ class Shape:
         attackers: Sources of a SYN flood that never acknowledge; their packets come on top.
         answered: Share of the flood's SYNs that get a SYN-ACK.
         handshakes_only: Every session is a handshake of this many packets and stays live; 0 for ordinary ones.
+        short: Every session opens, talks and ends in this many packets (7 or more); 0 for ordinary ones. Of both kinds
+            a thousand are under way at a time.
     """
 
     key: str
@@ -28,6 +30,7 @@ class Shape:
     attackers: int = 0
     answered: float = 0.3
     handshakes_only: int = 0
+    short: int = 0
 
     @property
     def all_packets(self) -> int:
@@ -48,6 +51,11 @@ SHAPES = {
 LIVE = {
     "live-established": Shape("le", "10 M established sessions", 30_000_000, 10_000_000, handshakes_only=3),
     "live-half-open": Shape("lh", "10 M half-open sessions", 20_000_000, 10_000_000, handshakes_only=2),
+}
+#: More sessions than the table may hold.
+LIMITED = {
+    "stay half-open": Shape("lim-h", "stay half-open", 40_000_000, 20_000_000, handshakes_only=2),
+    "open, talk and end": Shape("lim-s", "open, talk and end", 140_000_000, 20_000_000, short=7),
 }
 
 

@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -37,9 +38,15 @@ def kept_files() -> list[Path]:
             "\n"
         )
     except (OSError, subprocess.CalledProcessError):
-        hidden = (".git", ".venv", "dist", "build")
-        walked = (path for path in ROOT.rglob("*") if not set(hidden) & set(path.parts))
-        return [path for path in walked if path.is_file() and "__pycache__" not in path.parts]
+        ignored = [line.rstrip("/") for line in (ROOT / ".gitignore").read_text(encoding="utf-8").split()]
+        return [
+            path
+            for path in ROOT.rglob("*")
+            if path.is_file()
+            and not any(
+                fnmatch(part, name) for part in path.relative_to(ROOT).parts for name in [".git", *ignored]
+            )
+        ]
     return [ROOT / line for line in listed if line and (ROOT / line).is_file()]
 
 
