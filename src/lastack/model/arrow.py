@@ -6,6 +6,7 @@ import functools
 from enum import IntEnum
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from lastack.model.fields import FIELDS, SCHEMA_VERSION, Field
@@ -61,3 +62,17 @@ def coded(codes: Any, words: Any) -> Any:
     """
     kind = pa.dictionary(pa.from_numpy_dtype(codes.dtype), pa.string())
     return pa.DictionaryArray.from_buffers(kind, len(codes), [None, pa.py_buffer(codes)], words)
+
+
+def nullable(kind: Any, values: Any, absent: int) -> Any:
+    """Return a column of numbers over their memory, in which one value stands for an absent one.
+
+    Args:
+        kind: Arrow type of the numbers.
+        values: NumPy array of such numbers.
+        absent: What stands for an absent value.
+    """
+    valid = values != absent
+    missing = len(values) - int(np.count_nonzero(valid))
+    bitmap = pa.py_buffer(np.packbits(valid, bitorder="little")) if missing else None
+    return pa.Array.from_buffers(kind, len(values), [bitmap, pa.py_buffer(values)], missing)

@@ -11,7 +11,7 @@ import pyarrow as pa
 from lastack.kernels.entries import write_gaps, write_marks, write_retries
 from lastack.kernels.evidence import write_evidence
 from lastack.kernels.layout import NEVER
-from lastack.model.arrow import arrow_type, coded, enum_values
+from lastack.model.arrow import arrow_type, coded, enum_values, nullable
 from lastack.model.fields import Field
 
 #: By field, what writes its entries: (tables, owners, indices, counts, n, columns) of rows that have any; all addresses
@@ -63,7 +63,7 @@ def _member(member: Field, values: Any) -> Any:
         return coded(values, enum_values(member))
     if member.type == "bool":
         return pa.array(values.astype(np.bool_))
-    return pa.array(values, mask=values == NEVER) if member.nullable else pa.array(values)
+    return nullable(arrow_type(member), values, NEVER) if member.nullable else pa.array(values)
 
 
 def prepare() -> None:

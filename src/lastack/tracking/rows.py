@@ -13,7 +13,7 @@ import pyarrow as pa
 from lastack.kernels.layout import LETTERS
 from lastack.kernels.row_columns import ABSENT_I16, ABSENT_I32, COLUMNS, DERIVED, G_ODD, GROUP_OF
 from lastack.kernels.rows import write_rows
-from lastack.model.arrow import arrow_type, coded, enum_values, session_schema
+from lastack.model.arrow import arrow_type, coded, enum_values, nullable, session_schema
 from lastack.model.fields import BY_NAME, FIELDS, Field
 from lastack.tracking.lists import entries
 
@@ -62,18 +62,11 @@ def history_text(packed: int, more: int = 0) -> str:
 _history = functools.lru_cache(maxsize=1 << 14)(history_text)
 
 
-def _bitmap(valid: Any) -> Any:
-    return pa.py_buffer(np.packbits(valid, bitorder="little"))
-
-
 def _plain(field: Field, values: Any) -> Any:
     kind = arrow_type(field)
     if not field.nullable:
         return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
-    valid = values != _ABSENT[field.type]
-    missing = len(values) - int(np.count_nonzero(valid))
-    bitmap = _bitmap(valid) if missing else None
-    return pa.Array.from_buffers(kind, len(values), [bitmap, pa.py_buffer(values)], missing)
+    return nullable(kind, values, _ABSENT[field.type])
 
 
 def _histories(packed: Any, more: Any) -> Any:
