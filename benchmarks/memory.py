@@ -14,7 +14,7 @@ from benchmarks.measure import peak_of, program, worker
 from benchmarks.shapes import LIMITED, LIVE, Shape, smaller
 
 _BASELINE_SESSIONS = 1000
-_LIMIT = 4_000_000
+_LIMIT = 3_000_000
 
 
 def needed(shrink: int) -> int:
