@@ -29,6 +29,7 @@ from lastack.diagnosis.crowd import Crowd
 from lastack.diagnosis.engine import diagnose
 from lastack.diagnosis.links import Links
 from lastack.kernels.sharding import SHARDS
+from lastack.model.errors import InputError
 from lastack.query.classify import Classifier
 from lastack.tracking.rows import stray_packets
 from lastack.tracking.tracker import Tracker
@@ -51,7 +52,7 @@ def track_captures(
         progress: Called now and then.
 
     Raises:
-        InputError: Nothing could be read from one of the captures.
+        InputError: Nothing could be read from any of the captures.
         AccessError: There is no permission to read one.
     """
     order = order_captures(paths)
@@ -135,6 +136,8 @@ class _Run:
             self._summary.problems.extend(f"{capture.name}: {problem}" for problem in capture.problems)
             if more := capture.problem_count - len(capture.problems):
                 self._summary.problems.append(f"{capture.name}: {more} more flaws of the kinds above")
+        if self._summary.problems and not self._summary.ledger.packets and not self._options.follow:
+            raise InputError(f"nothing could be read: {self._summary.problems[0]}")
 
     def _track(self, stretch: Stretch) -> None:
         """Let every shard begin to account for its segments; the next stretch may be decoded at the same time."""

@@ -14,6 +14,7 @@ from lastack.app import pipeline
 from lastack.app.options import TrackOptions
 from lastack.capture.writer import PcapWriter
 from lastack.model.batch import ACK, SYN
+from lastack.model.errors import InputError
 from lastack.tracking import tracker
 from lastack.wire import build, wrap
 
@@ -110,3 +111,14 @@ def test_track__no_silence_however_long_splits_a_session(tmp_path: Path) -> None
     path.write_bytes(section() + interface() + b"".join(blocks))
     (row,) = lastack.track(path).table.to_pylist()
     assert (row["packets_clt"], row["new_bytes_clt"]) == (2, 2)
+
+
+def test_track__a_capture_of_which_nothing_can_be_read_is_an_error(tmp_path: Path) -> None:
+    broken, whole = tmp_path / "broken.pcapng", tmp_path / "whole.pcap"
+    broken.write_bytes(section()[:20] + bytes(range(64)))
+    with pytest.raises(InputError, match=r"nothing could be read: .*broken\.pcapng.*damaged"):
+        lastack.track(broken)
+    with PcapWriter(whole) as writer:
+        writer.write(0, bytes(60))
+    assert len(lastack.track(whole)) == 0
+    assert len(lastack.track(broken, whole)) == 0
