@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from tests.naive.fates import evaluate, follow
-from tests.naive.packets import Packet
+from tests.naive.packets import ACK, FIN, SYN, Packet
 from tests.naive.reader import read
 from tests.naive.write import write
 from tests.property.boxes import BOXES, compare, readings, shipped
-from tests.property.talks import captures_of_talks
+from tests.property.talks import BASE_NS, Talk, captures_of_talks
 
 import lastack
 from lastack.firewall.table import Box, Ct, Table
@@ -94,6 +94,39 @@ def test_whatif__equals_the_slow_box_on_any_linux(
     rows = _rows(packets, tmp_path_factory.mktemp("talks"))
     for name, table in LINUX.items():
         assert not compare(packets, table, rows).wrong, name
+
+
+def _half_closed(acks: int, handshake_s: float, silence_s: float) -> list[Packet]:
+    """Return a session whose server acknowledges the client's FIN so often, and closes after a silence."""
+    talk = Talk(0, BASE_NS)
+    steps = [
+        (0.0, 0, SYN, 0), (0.01, 1, SYN | ACK, 0), (handshake_s, 0, ACK, 0), (0.01, 0, ACK, 10), (0.001, 1, ACK, 0),
+        (0.01, 1, ACK, 10), (0.001, 0, ACK, 0), (0.01, 0, FIN | ACK, 0), *[(0.01, 1, ACK, 0)] * acks,
+        (silence_s, 1, FIN | ACK, 0), (0.01, 0, ACK, 0),
+    ]  # fmt: skip
+    for wait_s, end, flags, payload in steps:
+        talk.now += round(wait_s * 1e9)
+        talk.send(end, flags, payload)
+    return [replace(packet, number=i) for i, packet in enumerate(talk.packets, 1)]
+
+
+@pytest.mark.parametrize(
+    ("acks", "handshake_s", "exact"),
+    [
+        pytest.param(1, 0.01, True, id="one_ack_of_the_fin"),
+        pytest.param(2, 0.01, True, id="too_few_acks_for_the_timer_of_repeats"),
+        pytest.param(4, 0.01, False, id="four_identical_acks_start_the_timer_of_repeats"),
+        pytest.param(3, 12.0, False, id="an_entry_made_by_the_ack_of_the_handshake_never_notes_a_window"),
+    ],
+)
+def test_whatif__calls_no_linux_session_exact_whose_shorter_timer_may_run(
+    tmp_path: Path, acks: int, handshake_s: float, exact: bool
+) -> None:
+    packets = _half_closed(acks, handshake_s, silence_s=30.0)
+    rows = _rows(packets, tmp_path)
+    found = compare(packets, LINUX["unlike_caps"], rows)
+    assert (found.wrong, found.exact) == ([], int(exact))
+    assert found.broken == int(not exact), "15 s of repeats or of a window of 0, not 50 s of close_wait"
 
 
 @given(captures_of_talks())

@@ -34,6 +34,12 @@ _STATE: dict[Stage, Ct] = {
 }
 _CLOSING = (Stage.fin1, Stage.fin1_acked, Stage.fin2, Stage.closed)
 _CAPPED = (Stage.established, *_CLOSING)
+#: ACKs of which the last starts the timer for repeats: the first and nf_conntrack_tcp_max_retrans more.
+_IDENTICAL = 4
+#: Each lane with its shorter timer, and without.
+_WITH_CAP, _WITHOUT_CAP = np.arange(LANES), np.arange(LANES)
+_WITH_CAP[[*_CAPPED]] += STAGES
+_WITHOUT_CAP[[STAGES + stage for stage in _CAPPED]] -= STAGES
 #: What is left open, in words.
 WHY = (
     "a FIN came again: last_ack or time_wait may run",
@@ -90,9 +96,34 @@ def lanes_of_silences(past: Past, harsh: bool) -> NDArray[np.int64]:
         first = (s.row[1:] == s.row[:-1]) & ~s.fin_again[:-1] & (s.next[:-1] == PacketKind.fin)
         first &= s.start_ns[:-1] + s.gap_ns[:-1] == s.start_ns[1:]
         lane[1:][again[1:] & first] = Stage.fin2
-    capped = s.unacked | s.stalled if harsh else s.unacked & ~past.met[s.row]
-    capped &= np.isin(lane, _CAPPED)
-    return np.where(capped, lane + STAGES, lane)
+    capped = s.unacked | s.stalled | _may_repeat(past) if harsh else s.unacked & ~past.met[s.row]
+    return np.where(capped, _capped(lane), lane)
+
+
+def _may_repeat(past: Past) -> NDArray[np.bool_]:
+    """Return which silences of a close may follow four identical ACKs of one end: the record counts no bare ACKs.
+
+    An ACK of the FIN is like none before it, so that SYN, what completed the handshake, data and FIN are none of them.
+    """
+    s = past.silences
+    may = (s.stage >= Stage.fin1_acked) & (s.stage <= Stage.closed)
+    i = np.flatnonzero(may)
+    met, closer, sent = past.met[s.row[i]], past.closer[s.row[i]], s.sent[i]
+    known = [
+        _IDENTICAL + ~met + ((sent[:, end] > 0) | (closer == end) | (~met & (end == 0))) for end in (0, 1)
+    ]
+    may[i] = (sent[:, 2] >= known[0]) | (sent[:, 3] >= known[1])
+    return may
+
+
+def _capped(lane: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the lanes as they are when a shorter timer may run."""
+    return _WITH_CAP[lane]
+
+
+def _uncapped(lane: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the lanes as they are when no shorter timer runs."""
+    return _WITHOUT_CAP[lane]
 
 
 def lanes_at_the_end(past: Past) -> NDArray[np.int64]:
@@ -107,8 +138,11 @@ def lanes_at_the_end(past: Past) -> NDArray[np.int64]:
 def met_again(past: Past, found: Candidates, lanes: Lanes, harsh: bool) -> Candidates:
     """Return the candidates of a box that takes up sessions in the middle, as what came before them leaves them.
 
-    An ACK or data makes an entry that is established, whatever the session is in. With one setting this is followed
-    from silence to silence; with several, nothing that comes after an entry was made is sure, and any timer may end it.
+    An ACK or data makes an entry that is established, whatever the session is in. Its first packet is let through
+    without a look, as nothing is known of the other end, and if more is sent before that end answers, all others are
+    too: then no window is ever noted, which counts as one of 0. Who sent what is not in the record, so that the timer
+    for it may run or not. With one setting this is followed from silence to silence; with several, nothing that comes
+    after an entry was made is sure, and any timer may end it.
 
     Args:
         past: The sessions.
@@ -119,7 +153,7 @@ def met_again(past: Past, found: Candidates, lanes: Lanes, harsh: bool) -> Candi
     if harsh:
         found = joined([found, _made_again(past, found, lanes)])
     refused = _refused(past, found, harsh)
-    doubtful = found.base_ns >= _first_doubt(past, lanes, harsh)[found.row]
+    doubtful = found.base_ns >= _first_doubt(past, _first_made(past, found), lanes, harsh)[found.row]
     if not harsh:
         # Nothing is sure after that but what outlasts any timer.
         found = replace(
@@ -139,14 +173,24 @@ def met_again(past: Past, found: Candidates, lanes: Lanes, harsh: bool) -> Candi
     return replace(found, returns=returns, sent=sent)
 
 
-def _first_doubt(past: Past, lanes: Lanes, harsh: bool) -> NDArray[np.int64]:
+def _first_made(past: Past, found: Candidates) -> NDArray[np.int64]:
+    """Return when, in each session, an entry may first have been made in the middle; NEVER for never."""
+    first = np.full(len(past), NEVER, np.int64)
+    back = ~_refused(past, found, harsh=False)
+    np.minimum.at(first, found.row[back], found.lost_ns[back])
+    return first
+
+
+def _first_doubt(past: Past, made_ns: NDArray[np.int64], lanes: Lanes, harsh: bool) -> NDArray[np.int64]:
     """Return when, in each session, an entry may or may not have been made in the middle; NEVER for never."""
     s = past.silences
     doubt = np.full(len(past), NEVER, np.int64)
     assert lanes.other is not None, "conntrack has two readings"
     kind, harshest = (lanes.other, lanes.ns) if harsh else (lanes.ns, lanes.other)
-    may = s.gap_ns >= harshest[lanes_of_silences(past, harsh=True), 0]
-    may &= s.gap_ns < kind[lanes_of_silences(past, harsh=False), -1]
+    shorter, longer = (lanes_of_silences(past, harsh=reading) for reading in (True, False))
+    later = s.start_ns >= made_ns[s.row]
+    may = s.gap_ns >= harshest[np.where(later, _capped(shorter), shorter), 0]
+    may &= s.gap_ns < kind[np.where(later, _uncapped(longer), longer), -1]
     may &= (s.stage >= Stage.established) & np.isin(s.next, (PacketKind.ack, PacketKind.data))
     np.minimum.at(doubt, s.row[may], (s.start_ns + s.gap_ns)[may])
     return doubt
@@ -158,6 +202,7 @@ def _followed(
     """Return the candidates with the lane that each entry is in under one setting, and which of them end one."""
     ns = lanes.ns[:, 0]
     lane = found.lane.copy()
+    open_ = _capped(lane) if harsh else _uncapped(lane)
     stage = np.where(lane == EITHER, np.int64(Stage.fin2), lane % STAGES)
     # Where the entry was made: 0 with its session, 1 before any FIN, 2 after the first, 3 later.
     part = np.where(stage <= Stage.established, 1, np.where(stage <= Stage.fin1_acked, 2, 3))
@@ -171,8 +216,9 @@ def _followed(
         i = begin[here] + nth
         as_recorded = (made[here] == 0) | ((made[here] == 1) & (part[i] > 1))
         same = (made[here] <= 2) & (made[here] == part[i])
-        chosen = np.where(as_recorded, lane[i], np.where(same, established, any_))
-        lane[i] = np.where(either[i] & (ns[lane[i]] < ns[chosen]), lane[i], chosen)
+        recorded = np.where((made[here] > 0) | either[i], open_[i], lane[i])
+        chosen = np.where(as_recorded, recorded, np.where(same, established, any_))
+        lane[i] = np.where(either[i] & (ns[recorded] < ns[chosen]), recorded, chosen)
         kept[i] = found.length_ns[i] >= ns[lane[i]]
         again = kept[i] & ~refused[i]
         made[here[again]] = part[i][again]
@@ -180,14 +226,16 @@ def _followed(
 
 
 def _made_again(past: Past, found: Candidates, lanes: Lanes) -> Candidates:
-    """Return what else may end sessions whose entry was made in the middle: any timer, before a FIN or RST."""
+    """Return what else may end sessions whose entry was made in the middle: any timer, before a FIN or RST.
+
+    With one setting, also what may end an entry of a close that the next packet makes again, in another state.
+    """
     s = past.silences
-    first = np.full(len(past), NEVER, np.int64)
-    back = ~_refused(past, found, harsh=False)
-    np.minimum.at(first, found.row[back], found.lost_ns[back])
     lane = lanes_of_silences(past, harsh=True)
-    closes = (s.next == PacketKind.fin) | (s.next == PacketKind.rst)
-    more = closes & (s.start_ns >= first[s.row]) & (s.gap_ns >= lanes.ns[SHORTEST, 0])
+    ends = (s.next == PacketKind.fin) | (s.next == PacketKind.rst)
+    if lanes.settings == 1:
+        ends |= np.isin(s.next, (PacketKind.ack, PacketKind.data)) & (s.stage > Stage.established)
+    more = ends & (s.start_ns >= _first_made(past, found)[s.row]) & (s.gap_ns >= lanes.ns[SHORTEST, 0])
     more &= (s.gap_ns < lanes.ns[lane, 0]) & (s.stage >= Stage.established)
     i = np.flatnonzero(more)
     if lanes.settings > 1:
