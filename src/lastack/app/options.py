@@ -15,7 +15,9 @@ from lastack.tracking.ledger import Ledger
 #: Memory of one session, all in, that the default limit counts with.
 BYTES_PER_SESSION = 320
 _SHARE_OF_MEMORY = 0.5
+_SHARE_OF_ADDRESSES = 0.35
 _MOST_SESSIONS = 64_000_000
+_SMALL_WINDOW = 1 << 20
 
 
 def default_max_sessions() -> int:
@@ -27,8 +29,16 @@ def default_max_sessions() -> int:
     from lastack.tracking.shard import address_bytes_per_session
 
     # A table reserves room for all its sessions at once; what reads, decodes and writes needs some too.
-    room = int((address_bytes() or 0) * _SHARE_OF_MEMORY)
+    room = int((address_bytes() or 0) * _SHARE_OF_ADDRESSES)
     return max(1, min(most, room // address_bytes_per_session()))
+
+
+def default_window_bytes() -> int | None:
+    """Return how many bytes of a capture to take at a time where address space is limited; None to adapt elsewhere.
+
+    Arrays for the worst case are reserved for each of them, a hundred times as much as a window has.
+    """
+    return None if address_bytes() is None else _SMALL_WINDOW
 
 
 def default_threads() -> int:

@@ -19,7 +19,7 @@ _SLACK = 2048  # segments
 _WORTH_HUGE = 16 << 20  # bytes of a stretch whose segments take large pages
 _MARGIN, _LEAST_NEAR = 1.25, 512  # of what is expected; segments
 _LINE = 64  # bytes
-_SPARE_FACTOR = 8  # address space costs nothing, and new memory for a larger window would be touched anew
+_SPARE_FACTOR = 3  # address space costs nothing, and new memory for a larger window would be touched anew
 
 
 class Part:
@@ -136,12 +136,11 @@ class PartSet:
         self._lanes.extend(Part() for _ in range(len(sizes) - len(self._lanes)))
         parts = self._lanes[: len(sizes)]
         counts = (per_byte * max(sizes) * _MARGIN).astype(np.int64) + _LEAST_NEAR
-        lines = (
-            -(-counts * _BYTES // _LINE) | 1
-        )  # odd: arrays must not compete for the same lines of the cache
+        # odd numbers of lines: arrays must not compete for the same places of the cache
+        lines = -(-counts * _BYTES // _LINE) | 1
         needed = int(lines.sum()) * _LINE * len(parts)
         if self._near is None or needed > self._near.size:
-            self._near = Reserve(needed + needed // 4, small=0)
+            self._near = Reserve(_SPARE_FACTOR * needed, small=0)
         ends = np.cumsum(np.tile(lines * _LINE, len(parts))).reshape(len(parts), SHARDS) + self._near.address
         begins = ends - lines * _LINE
         for part, size, begin, end in zip(parts, sizes, begins, ends, strict=True):

@@ -19,6 +19,7 @@ from lastack.app.options import (
     TrackOptions,
     default_max_sessions,
     default_threads,
+    default_window_bytes,
 )
 from lastack.app.running import Begun, Crew, crew_of
 from lastack.app.sightings import Sightings
@@ -112,7 +113,7 @@ class _Run:
                 rank,
                 self._threads,
                 self._crew.run,
-                self._options.window_bytes,
+                self._options.window_bytes or default_window_bytes(),
                 sightings=sightings.get(rank),
                 ahead=not self._crew.alone,
             )

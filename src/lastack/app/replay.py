@@ -19,6 +19,7 @@ from lastack.app.options import (
     TrackOptions,
     default_max_sessions,
     default_threads,
+    default_window_bytes,
 )
 from lastack.app.running import crew_of
 from lastack.capture.series import CaptureOrder, order_captures
@@ -165,7 +166,8 @@ class _Run:
         def opener(rank: int) -> Decoder:
             capture = stack.enter_context(open_capture(order.files[rank].path))
             self._open.append(capture)
-            return Decoder(capture, rank, self._threads, self._run, options.window_bytes)
+            window_bytes = options.window_bytes or default_window_bytes()
+            return Decoder(capture, rank, self._threads, self._run, window_bytes)
 
         for stretch in Stream([file.first_ns for file in order.files], opener):
             for part in stretch.parts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from threading import Lock
 from typing import Any
@@ -63,8 +63,9 @@ class Crew:
             while self.take():
                 pass
         else:
-            for _ in begun.futures:
-                self._executor.submit(self.take)
+            with suppress(RuntimeError):  # no thread can be started: the owner does it all
+                for _ in begun.futures:
+                    self._executor.submit(self.take)
         return begun
 
     def run(self, jobs: Iterable[Job]) -> list[Any]:

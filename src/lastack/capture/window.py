@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import mmap
 import os
+import resource
 import time
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -21,6 +22,7 @@ _BUFFER_WANTED = 96 << 20  # a mapped window costs no memory of its own; a buffe
 
 _LATENCY_S = 0.2  # a window of a pipe waits no longer than this for more bytes once it has some
 _SLACK = 64
+_MAPPED_SHARE = 8  # of a limited address space a file takes at most one part in so many
 
 _madvise = ctypes.CDLL(None).madvise
 _madvise.argtypes = ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int
@@ -72,9 +74,17 @@ class Storage(Protocol):
 
 
 class MappedFile:
-    """A plain file, mapped as a whole: windows copy nothing."""
+    """A plain file, mapped as a whole: windows copy nothing.
+
+    Raises:
+        OSError: It cannot be mapped, or would take too much of a limited address space.
+        ValueError: It is empty.
+    """
 
     def __init__(self, raw: RawBytes, problems: Problems) -> None:
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if limit != resource.RLIM_INFINITY and os.fstat(raw.fileno()).st_size > limit // _MAPPED_SHARE:
+            raise OSError("the flow table needs the address space")
         self._raw = raw
         self._problems = problems
         self._map = mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ)

@@ -32,7 +32,11 @@ class Reserve:
 
     def __init__(self, size: int, small: int | None = None) -> None:
         size = _pages(size)
-        room = size if small is None else -(-size // _HUGE) * _HUGE + 2 * _HUGE
+        room = size
+        if small is not None:
+            small = _pages(small)
+            large = -(-max(size - small, 0) // _HUGE) * _HUGE
+            room = small + large + _HUGE
         flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | _MAP_NORESERVE
         try:
             self._map = mmap.mmap(-1, room, flags=flags, prot=mmap.PROT_READ | mmap.PROT_WRITE)
@@ -40,10 +44,9 @@ class Reserve:
             raise MemoryError(f"cannot reserve {size} bytes of address space") from error
         self._bytes: Any = np.frombuffer(self._map, np.uint8)
         if small is not None:
-            small = _pages(small)
             first = -(int(self._bytes.ctypes.data) + small) % _HUGE
             self._bytes = self._bytes[first : first + size]
-            self._use_huge_pages(first + small, -(-(size - small) // _HUGE) * _HUGE)
+            self._use_huge_pages(first + small, large)
         self.size = size
         self.address = int(self._bytes.ctypes.data)
 

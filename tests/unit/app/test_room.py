@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 
 from lastack.app import room
+from lastack.capture.writer import PcapWriter
+from lastack.wire import build
 
 SAMPLE = Path(__file__).parents[3] / "samples" / "closes.pcapng"
 GB = 1 << 30
 _COUNT = f"""
-import resource
+import resource, sys
 resource.setrlimit(resource.RLIMIT_AS, ({4 * GB}, {4 * GB}))
 import lastack
-print(len(lastack.track({str(SAMPLE)!r}, threads=1)))
+print(len(lastack.track(sys.argv[1])))
 """
 
 
@@ -62,6 +64,24 @@ def test_promises__are_counted_where_the_kernel_never_overcommits(
 
 
 def test_track__works_under_a_limit_of_the_address_space() -> None:
-    done = subprocess.run([sys.executable, "-c", _COUNT], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", _COUNT, str(SAMPLE)], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 0
+
+
+def test_track__reads_a_file_that_is_takes_much_of_a_limited_address_space(tmp_path: Path) -> None:
+    large = tmp_path / "large.pcap"
+    with PcapWriter(large, link=101) as writer:
+        for port in range(2000):
+            writer.write(
+                port, build.ipv4("10.0.0.1", "192.0.2.1", build.syn(1 + port, 443)).data + bytes(1400)
+            )
+    with large.open("r+b") as file:
+        file.truncate(GB * 5 // 8)  # what is behind is damage, and takes no room on the disk
+    done = subprocess.run(
+        [sys.executable, "-c", _COUNT, str(large)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) == 2000
