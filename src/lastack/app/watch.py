@@ -139,14 +139,14 @@ class Watch:
         self._both_ways = False
         self._standing = Standing()
         self._checked_ns = 0
+        self._take_signals()
 
     def run(self) -> None:
-        """Watch until SIGTERM, Ctrl-C or the end of the input; then write every session and stop.
+        """Watch until SIGTERM, Ctrl-C (one that came before counts) or the end of the input; then write all and stop.
 
         Raises:
             LastackError: The input cannot be read at all.
         """
-        self._take_signals()
         self._keeper.warm(self._tracker.rows(*open_sessions(self._tracker.shards, 0)))
         sys.setswitchinterval(_SWITCH_S)
         self._keeper.start()

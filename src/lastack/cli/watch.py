@@ -182,9 +182,9 @@ def command(
         )
     if capture is not None:
         warn(f"{interface}: a ring of {capture.ring_bytes >> 20} MiB; {rights} kept")
-    warn(words)
     source = RingSource(capture) if capture is not None else PipeSource()
     watch = Watch(source, store, options, warn, _options(settings, config, values))
+    warn(words)  # from here on a signal ends it properly: scripts wait for this line
     if shipper is not None:
         watch.metrics.registry.register(shipper)
         shipper.start(lambda: store.run)
