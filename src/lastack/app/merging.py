@@ -38,6 +38,8 @@ class Stretch:
     def __init__(self, parts: list[Part], merged: tuple[list[int], Any] | None = None) -> None:
         self.parts = parts
         self._merged = merged
+        # told once: parts work it out for all shards at a time
+        self._runs = [] if merged is not None else [(part.runs(), part.before) for part in parts]
         self.lasts = merged is None
 
     def pieces(self, shard: int) -> list[tuple[int, int, int]]:
@@ -45,7 +47,7 @@ class Stretch:
         if self._merged is not None:
             addresses, filled = self._merged
             return [(addresses[shard], int(filled[shard]), 0)]
-        return [(address, n, part.before) for part in self.parts for address, n in part.runs()[shard]]
+        return [(address, n, before) for runs, before in self._runs for address, n in runs[shard]]
 
 
 class _Head:

@@ -139,10 +139,9 @@ class Watch:
         self._both_ways = False
         self._standing = Standing()
         self._checked_ns = 0
-        self._take_signals()
 
     def run(self) -> None:
-        """Watch until SIGTERM, Ctrl-C (one that came before counts) or the end of the input; then write all and stop.
+        """Watch until the end of the input or a signal, if signals were taken; then write every session and stop.
 
         Raises:
             LastackError: The input cannot be read at all.
@@ -185,7 +184,8 @@ class Watch:
             rows.append({**row, "sessions": state.sessions, "since_ns": state.since_ns})
         return rows
 
-    def _take_signals(self) -> None:
+    def take_signals(self) -> None:
+        """Let SIGTERM and Ctrl-C end it from now on, and SIGHUP read its settings again; in the main thread only."""
         if threading.current_thread() is not threading.main_thread():
             return
         signal.signal(signal.SIGTERM, lambda *_: self.stop())

@@ -184,7 +184,8 @@ def command(
         warn(f"{interface}: a ring of {capture.ring_bytes >> 20} MiB; {rights} kept")
     source = RingSource(capture) if capture is not None else PipeSource()
     watch = Watch(source, store, options, warn, _options(settings, config, values))
-    warn(words)  # from here on a signal ends it properly: scripts wait for this line
+    watch.take_signals()
+    warn(words)  # scripts wait for this line before they send signals
     if shipper is not None:
         watch.metrics.registry.register(shipper)
         shipper.start(lambda: store.run)

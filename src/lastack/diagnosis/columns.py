@@ -202,16 +202,18 @@ class Columns:
         return Columns(self._batch, rows, self.around, challenged=self.challenged, lists=self._lists)
 
     def where(self, likely: Any, ask: Callable[[Columns], Any]) -> Any:
-        """Return which rows of a mask also have what `ask` says; it is asked about these only.
+        """Return what `ask` says of the rows of a mask, 0 or False elsewhere; it is asked about these only.
 
         Args:
             likely: Which rows may have it, bool: cheap to tell.
-            ask: Says which rows of some columns have it.
+            ask: Says of some columns which rows have it, or how much.
         """
         places = np.flatnonzero(likely)
-        found = np.zeros(self.n, bool)
-        if len(places):
-            found[places] = ask(self.some(places))
+        if not len(places):
+            return np.zeros(self.n, bool)
+        answer = ask(self.some(places))
+        found = np.zeros(self.n, answer.dtype)
+        found[places] = answer
         return found
 
     def derived(self, key: str, make: Callable[[Columns], Any]) -> Any:

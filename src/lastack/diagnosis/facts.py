@@ -10,7 +10,7 @@ from lastack.diagnosis.columns import Columns, other
 from lastack.model.enums import Closer, ConnState, Ending, EndpointState, Observed, RstSeq
 
 _ACK = 16
-_TIMES = 3  # repeats in vain: fewer are what any loss makes
+MANY = 3  #: repeats in vain: fewer are what any loss makes
 
 _RESETTER = np.zeros(len(ConnState), np.uint8)
 _RESETTER[[ConnState.RSTO, ConnState.RSTOS0]] = Closer.client
@@ -99,7 +99,7 @@ def repeated_in_vain(cols: Columns, side: Any) -> Any:
     unacked = cols.of("unacked_bytes", side).astype(np.int64)
     times = cols.of("retx_packets", side).astype(np.int64)
     repeated = cols.of("bytes", side).astype(np.int64) - cols.of("new_bytes", side).astype(np.int64)
-    return (unacked > 0) & (repeated >= _TIMES * unacked) & (repeated <= times * unacked)
+    return (unacked > 0) & (repeated >= MANY * unacked) & (repeated <= times * unacked)
 
 
 def waits_for_ack(cols: Columns, side: str) -> Any:

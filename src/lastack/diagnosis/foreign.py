@@ -96,15 +96,10 @@ SIGNS = {"TTL": ttl, "IP-ID": ipid, "race": race, "below": below, "steps": steps
 def signs(cols: Columns) -> Any:
     """Return how many kinds of signs each row has."""
 
-    def make(cols: Columns) -> Any:
-        found = np.zeros(cols.n, np.uint8)
-        reset = np.flatnonzero(has_rst(cols))
-        if len(reset):
-            some = cols.some(reset)
-            found[reset] = np.sum([sign(some) for sign in SIGNS.values()], axis=0, dtype=np.uint8)
-        return found
+    def count(some: Columns) -> Any:
+        return np.sum([sign(some) for sign in SIGNS.values()], axis=0, dtype=np.uint8)
 
-    return cols.derived("signs", make)
+    return cols.derived("signs", lambda cols: cols.where(has_rst(cols), count))
 
 
 def accused(cols: Columns) -> Any:

@@ -8,13 +8,12 @@ import numpy as np
 
 from lastack.diagnosis.case import Case, count, other_end, span, the
 from lastack.diagnosis.columns import Columns
-from lastack.diagnosis.facts import by_rst, is_code, of_own_doing, resetter
+from lastack.diagnosis.facts import MANY, by_rst, is_code, of_own_doing, resetter
 from lastack.diagnosis.icmp import icmp_words
 from lastack.diagnosis.verdict import Alternative, Proof
 from lastack.model.enums import Cause, Closer, Ending, Phase, TailKind
 from lastack.model.units import NS_PER_S
 
-MANY = 3  # repeats in vain: fewer are what any loss makes
 _WITH_RST = 2  # if their sender then gives up by a RST
 #: Timers repeat later than this (RFC 6298: 1 s, Linux: 200 ms); copies that a capture holds of one packet come at once.
 _TIMER_NS = NS_PER_S // 20

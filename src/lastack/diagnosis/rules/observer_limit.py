@@ -8,11 +8,11 @@ import numpy as np
 
 from lastack.diagnosis.case import Case, the
 from lastack.diagnosis.columns import Columns
-from lastack.diagnosis.facts import by_rst, is_code, mere_answer, of_own_doing, resetter, sent_fin
+from lastack.diagnosis.facts import MANY, by_rst, is_code, mere_answer, of_own_doing, resetter, sent_fin
 from lastack.diagnosis.foreign import accused
 from lastack.diagnosis.rule import EITHER, Claim, Rule, Story, claim
 from lastack.diagnosis.silence import both_talk_in_vain
-from lastack.diagnosis.tail import MANY, repeats_by_a_timer
+from lastack.diagnosis.tail import repeats_by_a_timer
 from lastack.model.enums import Cause, Ending, Observed, Opening, TailKind
 
 SHORT = 20  #: packets: if one of fewer is missing, it may well have been the last
