@@ -14,11 +14,11 @@ from lastack.app.cluster_fetch import opened
 from lastack.app.cluster_pieces import Piece
 from lastack.app.decoding import Decoder
 from lastack.app.parts import PartSet
-from lastack.app.running import in_turn
 from lastack.app.sightings import Sightings
 from lastack.kernels.ingest import TALLY
 from lastack.kernels.sharding import SHARDS
 from lastack.store.shuffle import SegmentWriter
+from lastack.tracking.jobs import in_turn
 
 TALLY_FILE, SIGHTINGS_FILE = "tally.npy", "sightings.npy"
 _WINDOW_BYTES = 8 << 20  # what is decoded of it is still in the processor's cache when it is written

@@ -18,7 +18,6 @@ import pyarrow as pa
 
 from lastack.app.cluster_order import Mapped, in_order
 from lastack.app.duplicates import Duplicates
-from lastack.app.running import in_turn
 from lastack.diagnosis.around import Around, around_rows
 from lastack.diagnosis.crowd import Crowd
 from lastack.diagnosis.engine import diagnose
@@ -28,6 +27,7 @@ from lastack.query.classify import Classifier
 from lastack.query.zones import Classes
 from lastack.store.s3 import S3Folder, open_input, root_of
 from lastack.tracking.attempt import Attempts
+from lastack.tracking.jobs import in_turn
 from lastack.tracking.tracker import Tracker
 
 EARLY, ROWS = "early.arrows", "rows.arrows"  #: rows that left because the table was full, and all others

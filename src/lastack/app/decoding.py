@@ -18,7 +18,7 @@ from lastack.capture.window import Window
 from lastack.kernels.sharding import SHARDS
 from lastack.kernels.walk_lanes import LANE
 from lastack.kernels.walk_state import WALK_END
-from lastack.tracking.tracker import Run
+from lastack.tracking.jobs import Run
 
 _FIRST_WINDOW = 4 << 20
 _LEAST_WINDOW, _MOST_WINDOW = 1 << 20, 320 << 20

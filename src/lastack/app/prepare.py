@@ -155,8 +155,8 @@ def _use_track() -> None:
 
 
 def _use_rows() -> None:
-    from lastack.app.running import in_turn
     from lastack.tracking import merge
+    from lastack.tracking.jobs import in_turn
     from lastack.tracking.tracker import Tracker
 
     merge.prepare()
@@ -173,10 +173,10 @@ def _use_ingest() -> None:
 
     from lastack.app.decoding import Decoder
     from lastack.app.parts import Part, decode_lanes
-    from lastack.app.running import in_turn
     from lastack.capture.source import open_capture
     from lastack.capture.writer import PcapWriter
     from lastack.kernels.walk_lanes import LANE
+    from lastack.tracking.jobs import in_turn
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "empty.pcap"

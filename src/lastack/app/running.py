@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from itertools import islice
 from threading import Lock
 from typing import Any
 
-Job = Callable[[], Any]
-
-
-def in_turn(jobs: Iterable[Job]) -> list[Any]:
-    """Run functions one after the other and return their results in order."""
-    return [job() for job in jobs]
+from lastack.tracking.jobs import Job
 
 
 @contextmanager

@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 
 from lastack.app.alerts import AlertState
 from lastack.app.options import RunSummary, default_max_sessions
-from lastack.app.running import in_turn
 from lastack.app.sessions import run_of
 from lastack.app.watch_keeper import Keeper, Left
 from lastack.app.watch_metrics import WatchMetrics
@@ -29,6 +28,7 @@ from lastack.model.errors import LastackError
 from lastack.model.units import NS_PER_S
 from lastack.store.manifest import Run
 from lastack.store.roll import RollingStore
+from lastack.tracking.jobs import in_turn
 from lastack.tracking.ledger import Ledger
 from lastack.tracking.standing import Standing, Step, open_sessions, sweep
 from lastack.tracking.tracker import Tracker

@@ -11,13 +11,13 @@ import numpy as np
 
 from lastack.app.decoding import Decoder
 from lastack.app.parts import Part
-from lastack.app.running import in_turn
 from lastack.capture.live import LiveCapture
 from lastack.capture.source import Capture, open_capture
 from lastack.kernels.decode import decode_many
 from lastack.kernels.ingest import MAX_LINK, TALLY
 from lastack.kernels.sharding import SHARDS, scatter
 from lastack.model.batch import META_ICMP, SEGMENT
+from lastack.tracking.jobs import in_turn
 from lastack.tracking.memory import Reserve
 
 AT_ONCE = 1 << 15  #: packets taken from a ring together

@@ -19,6 +19,7 @@ from lastack.diagnosis.columns import Columns
 from lastack.model.enums import Opening
 from lastack.model.units import NS_PER_S
 from lastack.tracking.attempt import Attempts
+from lastack.tracking.jobs import Run, in_turn
 
 CROWD = 20
 CLIENTS = 10
@@ -52,14 +53,6 @@ def _servers(attempts: Attempts) -> Any:
 def _places(servers: Any, start_ns: Any, shift_ns: int) -> Any:
     """Return server and minute of each attempt as one number, minutes counted from a shift on."""
     return _mixed(servers, (start_ns + shift_ns) // MINUTE_NS)
-
-
-#: Runs functions and returns their results in order.
-Run = Callable[[list[Callable[[], Any]]], list[Any]]
-
-
-def _in_turn(jobs: list[Callable[[], Any]]) -> list[Any]:
-    return [job() for job in jobs]
 
 
 class _Counts(Protocol):
@@ -97,7 +90,7 @@ class Crowd:
         self._halves: tuple[Any, Any] | None = None
 
     @classmethod
-    def of_tables(cls, tables: Sequence[Any], run: Run = _in_turn) -> Self:
+    def of_tables(cls, tables: Sequence[Any], run: Run = in_turn) -> Self:
         """Return the crowds among the sessions of a flow table.
 
         Args:

@@ -5,16 +5,15 @@ Places, servers and clients are hashes; `lastack.diagnosis.crowd` makes the same
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from lastack.kernels import crowds, layout
+from lastack.tracking.jobs import Run, in_turn
 from lastack.tracking.memory import Reserve
 
-#: Runs functions and returns their results in order.
-Run = Callable[[list[Callable[[], Any]]], list[Any]]
 _FEW = 16  # slots of a hash table, at least
 _LISTED_SHARE = 8  # one in so many records is listed at most: in a flood, lists would be as long as the table
 
@@ -190,11 +189,8 @@ def prepare() -> None:
     one = np.zeros(1, np.uint64)
     tables = [nothing, nothing]
 
-    def run(jobs: list[Callable[[], Any]]) -> list[Any]:
-        return [job() for job in jobs]
-
-    *_, rows = count_half_open(tables, 1, run)
-    count_clients(tables, rows, one, 0, 1, 1, run)
-    count_attempts(tables, one, 1, run)
+    *_, rows = count_half_open(tables, 1, in_turn)
+    count_clients(tables, rows, one, 0, 1, 1, in_turn)
+    count_attempts(tables, one, 1, in_turn)
     no_numbers = np.empty(0, np.int64)
     at_places(np.empty(0, "S16"), np.empty(0, np.uint16), no_numbers, no_numbers, one, indexed(one), 1)

@@ -17,14 +17,13 @@ from lastack.kernels.layout import NO_LIMIT_NS
 from lastack.kernels.sharding import SHARDS
 from lastack.tracking.attempt import Attempts
 from lastack.tracking.attempts import attempts, both_ways, half_open
+from lastack.tracking.jobs import Run
 from lastack.tracking.merge import merged, stretches
 from lastack.tracking.rows import RowBuffer, RowMemory
 from lastack.tracking.shard import MOST_WAITING, Shard, pieces_of
 
 ROWS_PER_BATCH = 1 << 16
 
-#: Runs functions and returns their results in order.
-Run = Callable[[list[Callable[[], Any]]], list[Any]]
 _LEAST_LIMIT = 64  # sessions of one shard
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from lastack.app.running import crew_of, in_turn
+from lastack.app.running import crew_of
+from lastack.tracking.jobs import in_turn
 
 SECONDS = 10
 
