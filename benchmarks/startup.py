@@ -13,7 +13,7 @@ _ROUNDS = 5
 
 
 def start_up(capture: Path, folder: Path) -> list[dict[str, Any]]:
-    """Return the wall times of whole processes: help, ten packets when warm, and the first run on a machine."""
+    """Return the wall times of whole processes: help, ten packets when warm, and first runs on a machine."""
     command = program()
     tiny = folder / "ten-packets.pcap"
     slice_of(capture, tiny, 10)
@@ -22,10 +22,11 @@ def start_up(capture: Path, folder: Path) -> list[dict[str, Any]]:
             _repeated("lastack --help", [command, "--help"]),
             _repeated("lastack sessions, 10 packets, warm", [command, "sessions", str(tiny)]),
         ]
-        with tempfile.TemporaryDirectory(prefix="lastack-cache-") as empty:
-            results.append(
-                _once("lastack sessions, 10 packets, first run ever", [command, "sessions", str(tiny)], empty)
-            )
+        first = "lastack sessions, 10 packets, first run ever"
+        for how, settings in ((", as installed", {}), (", nothing shipped", {"LASTACK_KERNELS": "local"})):
+            with tempfile.TemporaryDirectory(prefix="lastack-cache-") as empty:
+                environment = {"LASTACK_CACHE": empty, **settings}
+                results.append(_once(first + how, [command, "sessions", str(tiny)], environment))
         return results
     finally:
         tiny.unlink()
@@ -40,9 +41,9 @@ def _repeated(name: str, command: list[str]) -> dict[str, Any]:
     return {"what": name, "best": times.best, "median": times.median}
 
 
-def _once(name: str, command: list[str], cache: str) -> dict[str, Any]:
+def _once(name: str, command: list[str], environment: dict[str, str]) -> dict[str, Any]:
     try:
-        seconds = process(command, environment={"LASTACK_CACHE": cache})
+        seconds = process(command, environment=environment)
     except MeasurementError as error:
         return {"what": name, "skipped": str(error)}
     return {"what": name, "best": seconds, "median": seconds}

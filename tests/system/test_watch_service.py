@@ -80,7 +80,9 @@ def test_watch__as_the_docs_unit_runs_with_one_capability(lab: Lab) -> None:
 def _runs_with_one_capability(lab: Lab, folder: Path) -> None:
     cache = folder / "cache"  # what CacheDirectory= of the unit gives
     there = kernel_cache.folder()
-    shutil.copytree(there, cache / there.name, ignore=shutil.ignore_patterns("*.tmp*", ".*"))
+    cache.mkdir()
+    if there.exists():  # not where all kernels are shipped
+        shutil.copytree(there, cache / there.name, ignore=shutil.ignore_patterns("*.tmp*", ".*"))
     for path in (cache, *cache.rglob("*")):
         os.chown(path, 65534, 65534)
     words = [

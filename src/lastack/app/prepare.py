@@ -12,7 +12,7 @@ import selectors
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
 from typing import Any
 
@@ -32,6 +32,18 @@ GROUPS = {
     cache.REPLAY: ("replay",),
     cache.INLINE: ("inline",),
 }
+_LONGEST_FIRST = (
+    "track",
+    "replay",
+    "rows",
+    "ingest",
+    "general",
+    "lists",
+    "crowds",
+    "evict",
+    "live",
+    "inline",
+)
 
 
 def ensure(notice: Callable[[str], None] | None = None) -> None:
@@ -51,6 +63,12 @@ def ensure_replay(notice: Callable[[str], None] | None = None) -> None:
 def ensure_inline(notice: Callable[[str], None] | None = None) -> None:
     """Compile what judges one packet at a time, if it is not in the cache yet; see `ensure`."""
     _ensure(cache.INLINE, notice)
+
+
+def compile_groups(groups: Iterable[str]) -> bool:
+    """Compile groups that are not in the cache yet, side by side, and return whether all went well."""
+    steps = {step for group in groups for step in GROUPS[group]}
+    return _compile(tuple(sorted(steps, key=_LONGEST_FIRST.index)), None)
 
 
 def _ensure(group: str, notice: Callable[[str], None] | None) -> None:

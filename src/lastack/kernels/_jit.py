@@ -26,7 +26,7 @@ _MODE = cache.mode()
 INTERPRETED = _MODE == cache.INTERPRETED
 #: Whether the bodies of kernels are only read here, not compiled: the words that they use are Python's then.
 PLAIN = _MODE in (cache.INTERPRETED, cache.STORED)
-USE_CACHE = cache.usable() is not None
+USE_CACHE = _MODE == cache.NUMBA and cache.usable() is not None
 
 if not PLAIN:
     _folder = cache.usable()

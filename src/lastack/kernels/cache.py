@@ -1,26 +1,26 @@
-"""Where compiled kernels are kept: a folder for exactly these sources, this processor and this compiler.
+"""Where compiled kernels are: they came with the package, or this machine has compiled and kept them.
 
-Numba's own cache notices a change in the file of the entry kernel only, and would run stale code in silence; the
-digest here covers every file that a kernel may read. Nothing heavy is imported.
+What is kept is in a folder for exactly these sources, this processor and this compiler (`lastack.kernels.provenance`).
+Nothing heavy is imported.
 """
 
 from __future__ import annotations
 
 import fcntl
 import functools
-import hashlib
-import importlib.util
 import os
-import platform
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-_PACKAGE = Path(__file__).resolve().parent.parent
+from lastack.kernels import bundle, provenance
 
 #: Modes of kernels: Python; Numba's own caller; machine code that another process stored; that other process.
 INTERPRETED, NUMBA, STORED, COMPILING = "interpreted", "numba", "stored", "compiling"
+
+#: For `LASTACK_KERNELS`: stored machine code, but only what this machine compiled.
+LOCAL = "local"
 
 #: Marks in the folder: groups that are complete, and that storing did not work here.
 TRACKING, REPLAY, INLINE, LIVE = "prepared", "prepared-replay", "prepared-inline", "prepared-live"
@@ -28,41 +28,15 @@ BROKEN = "not-storable"
 
 
 @functools.cache
-def _sources_digest() -> str:
-    digest = hashlib.sha256()
-    for text in (os.environ.get("NUMBA_BOUNDSCHECK", ""), _processor(), *_compiler()):
-        digest.update(text.encode() + b"\0")
-    for folder in ("kernels", "model", "wire"):
-        for path in sorted((_PACKAGE / folder).glob("*.py")):
-            digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def _processor() -> str:
-    """Return what names the processor and its instructions: code for one may not run on another."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return platform.processor()
-    names = ("model name", "flags", "Features", "CPU part", "isa")
-    return "\n".join(next((line for line in lines if line.startswith(name)), "") for name in names)
-
-
-def _compiler() -> list[str]:
-    """Return what names the versions of the packages that make the code."""
-    return [version for name in ("numba", "llvmlite", "numpy") for version in _versions(name)]
-
-
-def _versions(package: str) -> list[str]:
-    found = importlib.util.find_spec(package)
-    if found is not None and found.origin is not None:
-        # the names of folders such as numba-0.61.0.dist-info say it without the parsers of e-mail that metadata loads
-        folders = Path(found.origin).parent.parent.glob(f"{package}-*.*-info")
-        if names := sorted(folder.name for folder in folders):
-            return names
-    from importlib import metadata
-
-    return [metadata.version(package)]
+def shipped() -> bundle.Bundle | None:
+    """Return the kernels that the package brought along, None if there are none that may be used here."""
+    if (
+        _is_interpreted()
+        or _is_checked()
+        or os.environ.get("LASTACK_KERNELS", "") in (NUMBA, COMPILING, LOCAL)
+    ):
+        return None
+    return bundle.shipped()
 
 
 def folder() -> Path:
@@ -71,7 +45,12 @@ def folder() -> Path:
     parent = (
         Path(root) if root else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lastack"
     )
-    return parent / f"kernels-{_sources_digest()}"
+    return parent / f"kernels-{provenance.here()}"
+
+
+def is_wanted() -> bool:
+    """Return whether kernels may be kept in a folder; `LASTACK_NO_CACHE` turns that off."""
+    return os.environ.get("LASTACK_NO_CACHE", "") == ""
 
 
 @functools.cache
@@ -80,14 +59,14 @@ def usable() -> Path | None:
 
     This process keeps it from now on: `lastack.app.old_kernels` removes folders that nobody has used for long.
     """
-    if os.environ.get("LASTACK_NO_CACHE", "") != "":
+    if not is_wanted():
         return None
     try:
         path = folder()
         path.mkdir(parents=True, exist_ok=True)
         while not _kept(path):
             path.mkdir(exist_ok=True)
-    except OSError:
+    except (OSError, RuntimeError):  # there is no home
         return None
     return path
 
@@ -115,14 +94,34 @@ def _kept(path: Path) -> bool:
 @functools.cache
 def mode() -> str:
     """Return how kernels run in this process; `LASTACK_KERNELS` chooses."""
-    if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
+    if _is_interpreted():
         return INTERPRETED
     chosen = os.environ.get("LASTACK_KERNELS", "")
     if chosen in (NUMBA, COMPILING):
         return chosen
-    path = usable()
-    checked = os.environ.get("NUMBA_BOUNDSCHECK", "0") not in ("", "0")  # their errors need Numba's caller
-    return NUMBA if checked or path is None or (path / BROKEN).exists() else STORED
+    if _is_checked():
+        return NUMBA
+    return STORED if _is_storable() else NUMBA
+
+
+def _is_interpreted() -> bool:
+    return os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0")
+
+
+def _is_checked() -> bool:
+    """Return whether indices are checked: their errors need Numba's caller."""
+    return os.environ.get("NUMBA_BOUNDSCHECK", "0") not in ("", "0")
+
+
+def _is_storable() -> bool:
+    """Return whether kernels can be had as stored machine code; shipped ones need no folder."""
+    if shipped() is None:
+        path = usable()
+        return path is not None and not (path / BROKEN).exists()
+    try:
+        return not is_wanted() or not (folder() / BROKEN).exists()
+    except (OSError, RuntimeError):
+        return True
 
 
 def prefer_numba() -> None:
@@ -133,6 +132,7 @@ def prefer_numba() -> None:
     if "lastack.kernels._jit" not in sys.modules:
         os.environ.setdefault("LASTACK_KERNELS", NUMBA)
         mode.cache_clear()
+        shipped.cache_clear()
 
 
 #: Compiles a kernel in another process, given its name and kinds of arguments as bytes, and returns it as bytes; set by
@@ -141,9 +141,12 @@ compile_missing: Callable[[bytes], bytes] | None = None
 
 
 def is_prepared(group: str = TRACKING) -> bool:
-    """Return whether a group of compiled kernels is in the cache (or none are to be compiled or kept)."""
+    """Return whether a group of compiled kernels is shipped or in the cache (or none are to be compiled or kept)."""
+    ours = shipped()
+    if mode() == INTERPRETED or (ours is not None and mode() == STORED and group in ours.about["groups"]):
+        return True
     path = usable()
-    return mode() == INTERPRETED or path is None or (path / group).exists()
+    return path is None or (path / group).exists()
 
 
 def mark(group: str = TRACKING) -> None:

@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from lastack.kernels import _jit
+from lastack.kernels import _jit, bundle
 from lastack.kernels._jit import compiler_lock, ir, numba, typeof_impl, types
-from lastack.kernels.stored import Kernel, Kind, Stored, file_of, kept
+from lastack.kernels.bundle import Stored
+from lastack.kernels.stored import Kernel, Kind, file_of, kept, symbol_of
 
 _I64 = ir.IntType(64)
 
@@ -44,7 +45,7 @@ def _compile_and_keep(dispatcher: Any, name: str, kinds: tuple[Kind, ...]) -> St
     stored = kept(name, kinds)
     if stored is None:
         stored = _compile(dispatcher, name, kinds)
-        path = file_of(name, kinds)
+        path = file_of(stored.symbol)
         if path is not None:
             with suppress(OSError):
                 _keep(path, stored)
@@ -53,7 +54,7 @@ def _compile_and_keep(dispatcher: Any, name: str, kinds: tuple[Kind, ...]) -> St
 
 def _keep(path: Path, stored: Stored) -> None:
     temporary = path.with_suffix(f".{os.getpid()}")
-    temporary.write_bytes(pickle.dumps(stored))
+    temporary.write_bytes(bundle.pack([stored]))
     temporary.replace(path)
 
 
@@ -72,10 +73,10 @@ def _compile(dispatcher: Any, name: str, kinds: tuple[Kind, ...]) -> Stored:
     """Return the object file of a kernel for some kinds of arguments."""
     signature = tuple(map(_type_of, kinds))
     with compiler_lock:
-        return _compile_locked(dispatcher, name, signature)
+        return _compile_locked(dispatcher, symbol_of(name, kinds), signature)
 
 
-def _compile_locked(dispatcher: Any, name: str, signature: tuple[Any, ...]) -> Stored:
+def _compile_locked(dispatcher: Any, symbol: str, signature: tuple[Any, ...]) -> Stored:
     is_lean = _make_lean(dispatcher.targetctx.codegen())
     dispatcher.compile(signature)
     made = dispatcher.overloads[signature]
@@ -83,9 +84,8 @@ def _compile_locked(dispatcher: Any, name: str, signature: tuple[Any, ...]) -> S
     returned = types.unliteral(described.restype)
     result = "flag" if returned is types.boolean else str(returned)
     if result not in ("int64", "uint64", "none", "flag"):
-        raise TypeError(f"{name} returns {result}, which has no place in a word")
-    library = context.codegen().create_library(f"stored.{name}")
-    symbol = "lastack." + name
+        raise TypeError(f"{symbol} returns {result}, which has no place in a word")
+    library = context.codegen().create_library(f"stored.{symbol}")
     library.add_ir_module(_wrapper(context, described, signature, symbol, result))
     library.add_linking_library(made.library)
     if is_lean:
@@ -228,6 +228,11 @@ def _library_class() -> Any:
             for function in module.functions:
                 if not function.is_declaration and function.name != symbol:
                     function.linkage = "internal"
+            for variable in module.global_variables:
+                if (
+                    variable.linkage == llvm.Linkage.common
+                ):  # where Numba would put Python objects: nobody reads it
+                    variable.linkage = "internal"
             options = llvm.create_pipeline_tuning_options(speed_level=int(numba.config.OPT))
             # By itself LLVM takes 225: a tenth more code, and tracking is 2 to 5 % slower.
             options.inlining_threshold = 100
@@ -269,7 +274,7 @@ def main() -> None:
     found: Any = getattr(importlib.import_module(module), function)
     if not isinstance(found, Kernel):
         found = _jit.kernel(found)
-    sys.stdout.buffer.write(pickle.dumps(found.stored(kinds)))
+    sys.stdout.buffer.write(bundle.pack([found.stored(kinds)]))
 
 
 if __name__ == "__main__":

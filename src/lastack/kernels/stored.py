@@ -2,8 +2,9 @@
 
 A kernel takes 64-bit integers, flags, one-dimensional arrays and records, and returns an integer or nothing. Its
 object file holds one C function: each integer, flag and record (its address) is an int64, an array is its address and
-its length, and the last argument is the address of a word that is set if the kernel failed. llvmlite links the file; a
-file that is not there yet is made by another process (`lastack.kernels.compiling`), for the types of the call at hand.
+its length, and the last argument is the address of a word that is set if the kernel failed. llvmlite links the file;
+what is neither shipped nor kept is made by another process (`lastack.kernels.compiling`), for the types of the call at
+hand.
 """
 
 from __future__ import annotations
@@ -13,33 +14,18 @@ import functools
 import hashlib
 import pickle
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from lastack.kernels import cache
+from lastack.kernels import bundle, cache
+from lastack.kernels.bundle import Stored
 
 #: What an argument is: `int64`, `uint64`, `flag`, or ("array" | "record", dtype, may be written).
 Kind = Any
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """A compiled kernel.
-
-    Attributes:
-        code: Object file (ELF).
-        symbol: Name of its function.
-        result: `int64`, `uint64`, `flag` or `none`.
-    """
-
-    code: bytes
-    symbol: str
-    result: str
 
 
 def kind_of(argument: Any) -> Kind:
@@ -164,28 +150,33 @@ def _caller(name: str, kinds: tuple[Kind, ...], function: Callable[..., Any]) ->
 # --- finding ----------------------------------------------------------------------------------------------
 
 
-def file_of(name: str, kinds: tuple[Kind, ...]) -> Path | None:
-    """Return where a kernel is kept; None if it is not: no cache, or sources that its name does not cover."""
-    folder = cache.usable()
-    if folder is None or not name.startswith("lastack.kernels."):
-        return None
-    return folder / f"{name}-{hashlib.sha256(repr(kinds).encode()).hexdigest()[:16]}.kernel"
+def symbol_of(name: str, kinds: tuple[Kind, ...]) -> str:
+    """Return the name of a kernel's machine code for some kinds of arguments."""
+    return f"{name}-{hashlib.sha256(repr(kinds).encode()).hexdigest()[:16]}"
+
+
+def file_of(symbol: str) -> Path | None:
+    """Return where a kernel is kept; None if it is not: no cache, or sources that its folder's name does not cover."""
+    folder = cache.usable() if symbol.startswith("lastack.kernels.") else None
+    return folder / f"{symbol}.kernel" if folder is not None else None
 
 
 def kept(name: str, kinds: tuple[Kind, ...]) -> Stored | None:
-    """Return a kernel from the cache, None if it is not there."""
-    path = file_of(name, kinds)
+    """Return a kernel that was shipped or is in the cache, None if it is in neither."""
+    symbol = symbol_of(name, kinds)
+    shipped = cache.shipped()
+    if shipped is not None and symbol in shipped.kernels:
+        return shipped.kernels[symbol]
+    path = file_of(symbol)
     if path is None:
         return None
-    with suppress(OSError, pickle.UnpicklingError, EOFError):
-        found = pickle.loads(path.read_bytes())
-        if isinstance(found, Stored):
-            return found
+    with suppress(OSError, ValueError):
+        return bundle.unpack(path.read_bytes()).kernels.get(symbol)
     return None
 
 
 def find(name: str, kinds: tuple[Kind, ...]) -> Stored:
-    """Return a kernel from the cache, or let another process compile it.
+    """Return a kernel that was shipped or is in the cache, or let another process compile it.
 
     Raises:
         RuntimeError: Nobody can compile it.
@@ -196,8 +187,8 @@ def find(name: str, kinds: tuple[Kind, ...]) -> Stored:
             raise RuntimeError(
                 f"{name} is not compiled yet, and nothing here compiles it: import lastack.app first"
             )
-        found = pickle.loads(cache.compile_missing(pickle.dumps((name, kinds))))
-    assert isinstance(found, Stored)
+        made = bundle.unpack(cache.compile_missing(pickle.dumps((name, kinds))))
+        found = made.kernels[symbol_of(name, kinds)]
     return found
 
 
@@ -205,7 +196,7 @@ def find(name: str, kinds: tuple[Kind, ...]) -> Stored:
 
 
 @functools.cache
-def _machine() -> Any:
+def _target() -> Any:
     import llvmlite.binding as llvm
 
     llvm.initialize_native_target()
@@ -215,15 +206,35 @@ def _machine() -> Any:
 
 def address_of(stored: Stored) -> int:
     """Link a kernel into this process and return the address of its function; it stays for good."""
+    shipped = cache.shipped()
+    if shipped is not None and shipped.kernels.get(stored.symbol) is stored:
+        linked = _link_shipped()
+    else:
+        linked = _link([stored])
+        _linked.append(linked)
+    return int(linked.get_function_address(stored.symbol))
+
+
+@functools.cache
+def _link_shipped() -> Any:
+    """Link all that was shipped, which takes five times as long as one kernel; a run needs twenty."""
+    from lastack.kernels import decode_rare as decode_rare  # defines a symbol that some of them refer to
+
+    shipped = cache.shipped()
+    assert shipped is not None
+    return _link(shipped.kernels.values())
+
+
+def _link(kernels: Iterable[Stored]) -> Any:
     import llvmlite.binding as llvm
 
-    machine = _machine().create_target_machine(jit=True, codemodel="jitdefault")
+    machine = _target().create_target_machine(jit=True, codemodel="jitdefault")
     empty = llvm.parse_assembly("")
     engine = llvm.create_mcjit_compiler(empty, machine, use_lmm=platform.machine() == "aarch64")
-    engine.add_object_file(llvm.object_file.ObjectFileRef.from_data(stored.code))
+    for kernel in kernels:
+        engine.add_object_file(llvm.object_file.ObjectFileRef.from_data(kernel.code))
     engine.finalize_object()
-    _linked.append(engine)
-    return int(engine.get_function_address(stored.symbol))
+    return engine
 
 
 _linked: list[Any] = []

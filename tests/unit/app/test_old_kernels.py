@@ -108,6 +108,7 @@ def test_new_kernels__are_what_lets_old_ones_go(caches: Path, monkeypatch: pytes
 
     old = aged(caches / NAMES[1], UNUSED_S + 100)
     monkeypatch.setattr(cache, "mode", lambda: cache.STORED)
+    monkeypatch.setattr(cache, "shipped", lambda: None)
     monkeypatch.setattr(prepare, "_compile", lambda steps, notice: True)
     (caches / MINE).mkdir()
     (caches / MINE / cache.TRACKING).touch()

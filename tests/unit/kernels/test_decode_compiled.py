@@ -52,7 +52,7 @@ assert "NRT_incref" not in decode_rare._compiled[0].inspect_llvm()
 
 
 def test_general_decoder__is_compiled_by_the_first_frame_that_needs_it_and_counts_no_references():
-    environment = {**os.environ, "PYTHONPATH": ".", "LASTACK_NO_CACHE": "1"}
+    environment = {**os.environ, "PYTHONPATH": ".", "LASTACK_NO_CACHE": "1", "LASTACK_KERNELS": "numba"}
     done = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, check=False)
     assert done.returncode == 0
 

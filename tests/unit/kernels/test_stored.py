@@ -12,7 +12,7 @@ import pytest
 
 from lastack.kernels import cache
 from lastack.kernels._jit import kernel, load_le64, store_u64
-from lastack.kernels.stored import Kernel, file_of, kind_of
+from lastack.kernels.stored import Kernel, file_of, kind_of, symbol_of
 
 pytestmark = pytest.mark.skipif(
     cache.mode() != cache.STORED, reason="nothing is compiled for other processes"
@@ -68,7 +68,12 @@ def test_stored_kernel__refuses_what_has_no_place_in_words(argument):
 
 
 def run(script: str, folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "LASTACK_CACHE": str(folder), **more}
+    environment = {
+        **os.environ,
+        "LASTACK_CACHE": str(folder),
+        "LASTACK_KERNELS": cache.LOCAL,  # what is shipped would hide what is compiled here
+        **more,
+    }
     return subprocess.run(
         [sys.executable, "-c", script],
         env=environment,
@@ -134,5 +139,5 @@ def test_analysis__does_not_import_numba():
 
 
 def test_kernels_of_other_packages__are_not_kept():
-    assert file_of("tests.unit.anything", ("int64",)) is None
-    assert file_of("lastack.kernels.track.track_pieces", ("int64",)) is not None
+    assert file_of(symbol_of("tests.unit.anything", ("int64",))) is None
+    assert file_of(symbol_of("lastack.kernels.track.track_pieces", ("int64",))) is not None
