@@ -166,15 +166,13 @@ class ClusterRun:
                 summary.problems.append(f"{capture.path}: not in the result: {capture.failed}")
                 continue
             summary.ledger.add_tally(capture.tally)
-            summary.ledger.add_orphans(capture.orphans)
-            summary.problems.extend(f"{capture.path}: {problem}" for problem in capture.problems)
-            if more := capture.problem_count - len(capture.problems):
-                summary.problems.append(f"{capture.path}: {more} more flaws of the kinds above")
+            summary.tell_flaws(capture.path, capture.problems, capture.problem_count, capture.orphans)
             last_ns = int(capture.tally["last_ns"]) if capture.tally["packets"] else None
             captures.append(Mapped(tuple(capture.parts), len(captures), capture.first_ns, last_ns))
             names.append(capture.path)
         if not captures and self.missing:
             raise InputError(next(iter(self.missing.values())))
+        summary.refuse_unreadable()
         return captures, names
 
     def _reduce(

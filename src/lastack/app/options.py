@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from lastack.app.room import address_bytes, memory_bytes
+from lastack.model.errors import InputError
 from lastack.query.zones import Classes
 from lastack.store.manifest import ClockDifference
 from lastack.tracking.ledger import Ledger
@@ -135,6 +136,29 @@ class RunSummary:
     duplicates: int = 0
     clocks: list[ClockDifference] = field(default_factory=list)
     clock_offsets: dict[str, int] = field(default_factory=dict)
+
+    def tell_flaws(self, capture: str, flaws: Sequence[object], count: int, orphans: int) -> None:
+        """Take note of what was wrong with a capture.
+
+        Args:
+            capture: Its name.
+            flaws: Those of which the words were kept.
+            count: How many there were.
+            orphans: Packets of interfaces that it does not describe.
+        """
+        self.ledger.add_orphans(orphans)
+        self.problems.extend(f"{capture}: {flaw}" for flaw in flaws)
+        if more := count - len(flaws):
+            self.problems.append(f"{capture}: {more} more flaws of the kinds above")
+
+    def refuse_unreadable(self) -> None:
+        """Tell flawed captures with some packets from those without any.
+
+        Raises:
+            InputError: There are flaws and no packets.
+        """
+        if self.problems and not self.ledger.packets:
+            raise InputError(f"nothing could be read: {self.problems[0]}")
 
     @property
     def first_ns(self) -> int | None:

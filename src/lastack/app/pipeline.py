@@ -30,7 +30,6 @@ from lastack.diagnosis.crowd import Crowd
 from lastack.diagnosis.engine import diagnose
 from lastack.diagnosis.links import Links
 from lastack.kernels.sharding import SHARDS
-from lastack.model.errors import InputError
 from lastack.query.classify import Classifier
 from lastack.tracking.rows import stray_packets
 from lastack.tracking.tracker import Tracker
@@ -133,12 +132,10 @@ class _Run:
             Seen.of(self._tracker.sensors[rank], sightings[rank]) for rank in sorted(sightings)
         )
         for capture in self._open:
-            self._summary.ledger.add_orphans(int(capture.state["orphans"][0]))
-            self._summary.problems.extend(f"{capture.name}: {problem}" for problem in capture.problems)
-            if more := capture.problem_count - len(capture.problems):
-                self._summary.problems.append(f"{capture.name}: {more} more flaws of the kinds above")
-        if self._summary.problems and not self._summary.ledger.packets and not self._options.follow:
-            raise InputError(f"nothing could be read: {self._summary.problems[0]}")
+            orphans = int(capture.state["orphans"][0])
+            self._summary.tell_flaws(capture.name, capture.problems, capture.problem_count, orphans)
+        if not self._options.follow:
+            self._summary.refuse_unreadable()
 
     def _track(self, stretch: Stretch) -> None:
         """Let every shard begin to account for its segments; the next stretch may be decoded at the same time."""

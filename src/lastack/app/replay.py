@@ -174,7 +174,9 @@ class _Run:
                 self.summary.ledger.add_tally(part.tally[0])
             self._take([stretch.pieces(shard) for shard in range(SHARDS)])
         for capture in self._open:
-            self.summary.problems.extend(f"{capture.name}: {problem}" for problem in capture.problems)
+            orphans = int(capture.state["orphans"][0])
+            self.summary.tell_flaws(capture.name, capture.problems, capture.problem_count, orphans)
+        self.summary.refuse_unreadable()
         self.summary.seconds = time.monotonic() - self._started
 
     def _take(self, pieces: list[list[tuple[int, int, int]]]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from tests.unit.capture.build import section
 
 from lastack.app.cluster import ClusterRun
 from lastack.app.config import load_classes
@@ -243,6 +244,16 @@ def test_cluster__only_unreadable_captures_are_an_error(tmp_path: Path) -> None:
     bad.write_bytes(b"nothing of use here, but some bytes")
     with pytest.raises(InputError, match=r"bad\.pcap"):
         in_tasks([str(bad)], tmp_path / "work")
+
+
+def test_cluster__a_capture_damaged_before_its_first_packet_is_an_error_unless_others_have_some(
+    tmp_path: Path,
+) -> None:
+    broken = tmp_path / "broken.pcapng"
+    broken.write_bytes(section()[:20] + bytes(range(64)))
+    with pytest.raises(InputError, match=r"nothing could be read: .*broken\.pcapng.*damaged"):
+        in_tasks([str(broken)], tmp_path / "work")
+    assert_same([*CAPTURES[:2], str(broken)], tmp_path / "work")
 
 
 def test_cluster__pipes_and_growing_files_are_refused(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from tests.naive.fates import evaluate
 from tests.naive.packets import Packet
 from tests.naive.reader import read
 from tests.naive.segments import end_key
+from tests.unit.capture.build import section
 from tests.unit.firewall.talk import HANDSHAKE, talk
 
 from lastack.app.options import TrackOptions
@@ -23,7 +24,7 @@ from lastack.firewall.compile import compile_box
 from lastack.firewall.policy import Policy
 from lastack.firewall.settings import with_settings
 from lastack.firewall.table import Box, Room
-from lastack.model.errors import UsageError
+from lastack.model.errors import InputError, UsageError
 from lastack.replay.events import Replayed, crowd_of
 from lastack.replay.forks import at_the_latest, difference, is_coarse
 
@@ -179,3 +180,15 @@ def test_more_sessions_than_allowed__is_an_error_that_names_the_option(tmp_path:
     path = write(tmp_path / "crowd.pcap", crowd)
     with pytest.raises(UsageError, match="--max-sessions"):
         replayed([path], BOXES["panos"], max_sessions=64)
+
+
+def test_replay__a_capture_damaged_before_its_first_packet_is_an_error_unless_others_have_some(
+    tmp_path: Path,
+) -> None:
+    broken = tmp_path / "broken.pcapng"
+    broken.write_bytes(section()[:20] + bytes(range(64)))
+    with pytest.raises(InputError, match=r"nothing could be read: .*broken\.pcapng.*damaged"):
+        replayed([broken], BOXES["panos"])
+    both, said = replay_captures([str(SAMPLE), str(broken)], [BOXES["panos"]], TrackOptions())
+    assert both[0].sessions == replayed([SAMPLE], BOXES["panos"]).sessions
+    assert [problem for problem in said.problems if "broken.pcapng" in problem]
