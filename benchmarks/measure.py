@@ -50,6 +50,13 @@ def into_page_cache(path: Path) -> None:
             pass
 
 
+def out_of_page_cache(path: Path) -> None:
+    """Let the system forget a file, so that it is next read from its disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 def process(
     command: list[str], folder: Path | None = None, environment: dict[str, str] | None = None
 ) -> float:

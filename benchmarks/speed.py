@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +14,33 @@ from benchmarks.variants import slice_of
 Result = dict[str, Any]
 
 
-def rounds_of(path: Path, worker: Worker, threads: list[int], rounds: int) -> Result:
-    """Return times of `cat` and of the engine on each number of threads, interleaved so that load hits all alike."""
+def turns(rounds: int, seconds: float) -> Iterator[int]:
+    """Count rounds: as many as asked for, and more until they have taken so many seconds together.
+
+    The shorter a measurement, the larger the part of it that something else on the machine can take.
+    """
+    began, count = time.monotonic(), 0
+    while count < rounds or time.monotonic() - began < seconds:
+        yield count
+        count += 1
+
+
+def rounds_of(path: Path, worker: Worker, threads: list[int], rounds: int, seconds: float) -> Result:
+    """Return times of `cat` and of the engine on each number of threads, interleaved so that load hits all alike.
+
+    Args:
+        path: The capture.
+        worker: Runs the engine.
+        threads: How many threads, each in turn.
+        rounds: How often at least.
+        seconds: How long at least.
+    """
     cats: list[float] = []
     engine: dict[int, list[float]] = {count: [] for count in threads}
     cpu: dict[int, list[float]] = {count: [] for count in threads}
     # what this kind of capture is the first to need is compiled now
     answer = worker.track(path, threads=max(threads))
-    for _ in range(rounds):
+    for _ in turns(rounds, seconds):
         into_page_cache(path)
         cats.append(cat(path))
         for count in threads:
@@ -29,6 +50,7 @@ def rounds_of(path: Path, worker: Worker, threads: list[int], rounds: int) -> Re
     plain = Times(tuple(cats))
     return {
         "packets": answer["packets"],
+        "rounds": len(cats),
         "rows": answer["rows"],
         "peak_rss": answer["peak_rss"],
         "bytes": path.stat().st_size,
