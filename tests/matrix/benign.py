@@ -26,6 +26,7 @@ import lastack
 MOD = 1 << 32
 S = 10**9
 START_NS = 1_700_000_000 * S
+_ROUND_TRIP_NS = 30_000_000  # a step of a handshake takes no longer, and no packet is later than that
 
 
 @dataclass
@@ -213,13 +214,22 @@ def crossing(talk: Talk) -> None:
     talk.send(you, RST | ACK)
 
 
+def given_up(talk: Talk) -> None:
+    """One end resets after a silence, the other answers by a RST, as both ends of a Multipath TCP subflow do."""
+    me, you = talk.pair()
+    talk.wait(100)
+    talk.send(me, RST | ACK)
+    talk.now += _ROUND_TRIP_NS
+    talk.send(you, RST | ACK)
+
+
 def left_open(talk: Talk) -> None:
     """Nobody closes."""
     talk.wait(3600)
 
 
 ENDINGS: tuple[Callable[[Talk], None], ...] = (
-    clean, clean, reset, reset, cancelled, lost_state, lost_state, vanished, vanished, crossing, left_open,
+    clean, clean, reset, reset, cancelled, lost_state, lost_state, vanished, vanished, crossing, given_up, left_open,
 )  # fmt: skip
 
 
@@ -250,10 +260,11 @@ def _captured(chance: random.Random, packets: list[Packet]) -> Iterator[Packet]:
     loss, twice, late = (chance.choice((0, 0, rate)) for rate in (0.05, 0.02, 0.03))
     one_way = packets[0].src if chance.random() < 0.03 else None
     held: list[Packet] = []
-    for packet in packets:
+    following = [packet.ts_ns for packet in packets[1:]] + [packets[-1].ts_ns]
+    for packet, next_ns in zip(packets, following, strict=True):
         if chance.random() < loss or (one_way and packet.src != one_way):
             continue
-        if chance.random() < late:
+        if chance.random() < late and next_ns - packet.ts_ns < _ROUND_TRIP_NS:
             held.append(packet)
             continue
         yield packet

@@ -49,7 +49,8 @@ the rules, no promise about a network.
 #: What `python -m tests.matrix.benign 120000` said when it was last run; a test makes some thousands each time.
 _NUMBERS = """\
 `python -m tests.matrix.benign` makes harmless sessions in numbers (hosts that count in every way, RSTs without a
-socket, paths that change, failovers, lost, doubled and late packets): 0 accusations in 120,000 sessions.
+socket, ends that reset each other, paths that change, failovers, lost, doubled and late packets): 0 accusations in
+120,000 sessions.
 """
 
 

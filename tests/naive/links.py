@@ -41,7 +41,8 @@ def u16(data: bytes, at: int) -> int:
 
 
 ETHERNET, NULL, PPP, RAW, LOOP, C_HDLC, SLL, FRELAY, SLL2 = 1, 0, 9, 101, 108, 104, 113, 107, 276
-RAW_LINKS = (12, 14, RAW, 228, 229)
+RAW_LINKS = (12, 14, RAW)
+RAW_VERSIONS = {228: 4, 229: 6}
 PPP_LINKS = (PPP, 50)
 
 
@@ -57,6 +58,8 @@ def to_ip(link: int, data: bytes, wrap: Wrap) -> bytes:
         raise Drop("not_ip")
     if link in RAW_LINKS:
         return data
+    if link in RAW_VERSIONS:
+        return of_version(RAW_VERSIONS[link], data)
     if link == SLL:
         return ethertype(u16(data, 14), data[16:], wrap)
     if link == SLL2:

@@ -224,7 +224,7 @@ def gre(data: bytes, wrap: Wrap) -> bytes:
 
 
 def udp_tunnel(name: str, data: bytes, wrap: Wrap) -> bytes:
-    """Peel VXLAN, Geneve, GTP-U or Teredo."""
+    """Peel VXLAN, Geneve, GTP-U, Teredo or L2TP."""
     wrap.enter(name)
     if name == "vxlan":
         need(data, 8)
@@ -255,6 +255,16 @@ def udp_tunnel(name: str, data: bytes, wrap: Wrap) -> bytes:
             data = data[8:]
         if data[:1] and data[0] >> 4 == 6:
             return data
+    if (
+        name == "l2tp"
+    ):  # RFC 2661: data messages of version 2; with length, sequence numbers and offset as flags say
+        need(data, 8)
+        flags = u16(data, 0)
+        if flags & 0x800F == 2:
+            at = 6 + 2 * bool(flags & 0x4000) + 4 * bool(flags & 0x0800)
+            if flags & 0x0200:
+                at += 2 + u16(data, at)
+            return ppp(data[at:], wrap)
     raise Drop("not_tcp")
 
 

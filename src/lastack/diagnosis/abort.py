@@ -10,6 +10,7 @@ from lastack.diagnosis.facts import (
     by_rst,
     in_flight,
     is_code,
+    mere_answer,
     receiver,
     repeated_in_vain,
     resetter,
@@ -41,6 +42,8 @@ def abort_rule(code: Cause, side: Closer, actor: Actor) -> Rule:
         if case["opening"] == "aborted":
             sentence = f"{the(end)} reset the attempt after the SYN-ACK: it gave up, or closed before it was complete"
             return Story(sentence, case.opened_proof() + case.rst_proof(), _ALTERNATIVES[:1])
+        if _never_took_it(case, end):
+            return _deaf_to_the_handshake(case, end)
         lost = {x: case.of("unacked_bytes", x) for x in ("client", "server")}
         told = [f"{count(n, 'byte')} of {the(x)}" for x, n in lost.items() if n]
         sentence = f"{the(end)} reset it in mid-session"
@@ -54,12 +57,46 @@ def abort_rule(code: Cause, side: Closer, actor: Actor) -> Rule:
         code=code,
         title=f"aborted by the {end}",
         shape=f"A RST of the {end} before both FINs, with no shape that explains it better.",
-        limits="Whose wish it was, the application's or its kernel's, cannot be seen on the wire.",
+        limits="Whose wish it was, the application's or its kernel's, cannot be seen on the wire. A reset subflow of "
+        "Multipath TCP looks like any session, though its connection may go on over others and lose nothing.",
         needs=("ending", "opening", "evidence.rst_by", "evidence.in_flight_clt", "evidence.in_flight_srv"),
         check=check,
         explain=explain,
         scope=EITHER,
     )
+
+
+def _never_took_it(case: Case, end: str) -> bool:
+    """Return whether an end that had sent nothing but SYN-ACKs answered as a host without that connection does."""
+    spoke = case.of("packets", end) - case.of("rst", end) - case.of("synack", end)
+    return end == "server" and not spoke and bool(mere_answer(case.columns)[0])
+
+
+def _deaf_to_the_handshake(case: Case, end: str) -> Story:
+    """Say that the handshake may have been complete for the other end only."""
+    again = int(case.of("synack", end)) - 1
+    repeated = (
+        f" repeated its SYN-ACK {count(again, 'time')} though it was acknowledged, and" if again > 0 else ""
+    )
+    sent = f"{count(case.of('bytes', other_end(end)), 'byte')} of {the(other_end(end))}"
+    sentence = (
+        f"{the(end)}{repeated} answered {sent} by a RST without ACK, as a host without that connection makes "
+        "it: consistent with a handshake that it never took as complete"
+    )
+    alternatives = (
+        Alternative(
+            Cause.middlebox_idle_timeout, True, "a firewall that rejects in its name makes the same RST"
+        ),
+        Alternative(Cause.observer_limit, True, f"ACKs seen here may not have reached {the(end)}"),
+        Alternative(
+            Cause.peer_lost_state, True, f"a crash or a restart of {the(end)} right after the handshake"
+        ),
+    )
+    advice = (
+        f"look whether the listen queue of {the(end)} overflowed (`nstat -az TcpExtListenOverflows`), and whether its "
+        "application waits for data before it accepts (TCP_DEFER_ACCEPT)",
+    )
+    return Story(sentence, case.opened_proof() + case.rst_proof(), alternatives, advice)
 
 
 _ALTERNATIVES = (

@@ -17,6 +17,7 @@ from lastack.model.enums import Closer, IpidKind
 from lastack.model.units import NS_PER_S
 
 TTL_OFF = 2  # hops: routes shift by one, and a NAT on the path takes one
+_IPID_STEP = 256  # largest step of what is taken for a counter
 _IPID_SLACK = 4096  # a busy host counts for all its connections
 _NOT_OVERTAKEN_NS = NS_PER_S // 5  # packets that overtake each other do so within milliseconds
 
@@ -48,6 +49,12 @@ def ipid(cols: Columns) -> Any:
     jumped = cols.present("rst_ipid_jump") & ((jump < 0) | (jump > _IPID_SLACK)) & ~_was_silent(cols)
     named = cols.evidence("rst_ipid") != 0
     return of_own_doing(cols) & named & (((kind == IpidKind.counter) & jumped) | (kind == IpidKind.zero))
+
+
+def counts_on(cols: Columns) -> Any:
+    """Return which RSTs continue the IP-ID counter of their alleged sender as its packets did: it made them itself."""
+    jump = cols.number("rst_ipid_jump")
+    return cols.present("rst_ipid_jump") & (jump >= 1) & (jump <= _IPID_STEP)
 
 
 def _was_silent(cols: Columns) -> Any:

@@ -2,7 +2,8 @@
 
 Only two shapes accuse a box from a single session, for a host that died leaves nearly the same packets:
 *both talk*: after the silence each end sends, and neither is answered; *foreign reset*: the RSTs that come
-after it do not fit the ends (two signs), or come for both ends at once with nothing that they could answer.
+after it do not fit the ends (two signs), or come for both ends, sooner than one of them could answer the other's, with
+nothing else that they could answer.
 """
 
 from __future__ import annotations
@@ -13,16 +14,23 @@ import numpy as np
 
 from lastack.diagnosis.case import Case, span
 from lastack.diagnosis.columns import Columns
-from lastack.diagnosis.facts import after_silence, by_rst, is_code, seen_whole, silence_ns, waits_for_ack
-from lastack.diagnosis.foreign import accused
+from lastack.diagnosis.facts import (
+    after_silence,
+    by_rst,
+    is_code,
+    receiver,
+    seen_whole,
+    silence_ns,
+    waits_for_ack,
+)
+from lastack.diagnosis.foreign import accused, counts_on
 from lastack.diagnosis.verdict import Proof
-from lastack.model.enums import Ending, TimerPhase
+from lastack.model.enums import Closer, Ending, TimerPhase
 from lastack.model.units import NS_PER_S
 
 #: Shortest silence that a timer of a box may be blamed for, by what the box would call the session.
 IDLE_FROM_NS = 30 * NS_PER_S
 HALF_FROM_NS = 5 * NS_PER_S
-_AT_ONCE_NS = NS_PER_S // 10
 _REPEATS = 2  # of each end, in vain
 _NEW = 2  # packets of an end that are no repeats
 _AWAKE_NS = NS_PER_S // 2  # two repeats by the shortest timers (200 ms and twice that)
@@ -91,19 +99,36 @@ def _only_probes(cols: Columns, side: str) -> Any:
 
 
 def both_reset(cols: Columns) -> Any:
-    """Return where the silence ends with RSTs for both ends at once, and nothing else."""
+    """Return where the silence ends with RSTs for both ends at once, and nothing else.
+
+    Ends may reset each other too: those of a Multipath TCP subflow answer a RST by one of their own, a round trip
+    later.
+    """
 
     def make(cols: Columns) -> Any:
         resets = cols.number("rst_clt").astype(np.int64) + cols.number("rst_srv")
         after = after_silence(cols, "clt") + after_silence(cols, "srv")
         each = (cols.number("rst_clt") > 0) & (cols.number("rst_srv") > 0)
-        once = cols.number("end_ns") - cols.number("first_rst_ns") <= _AT_ONCE_NS
         nothing = (after == resets) & (
             cols.evidence("rst_seq_step") == 0
         )  # else data woke it, and was not captured
-        return by_rst(cols) & each & once & nothing & seen_whole(cols) & (silence_ns(cols) >= IDLE_FROM_NS)
+        whole = seen_whole(cols) & (silence_ns(cols) >= IDLE_FROM_NS)
+        return by_rst(cols) & each & nothing & whole & _sooner_than_an_answer(cols) & ~counts_on(cols)
 
     return cols.derived("both_reset", make)
+
+
+def _sooner_than_an_answer(cols: Columns) -> Any:
+    """Return where all RSTs came in half the time that whom the first was sent to took in the handshake to answer.
+
+    A handshake with repeats does not tell that time.
+    """
+    to_client = receiver(cols) == Closer.client
+    name = ("syn_to_synack_ns", "synack_to_ack_ns")
+    answer_ns = np.where(to_client, cols.number(name[1]), cols.number(name[0]))
+    known = np.where(to_client, cols.present(name[1]), cols.present(name[0]))
+    known &= (cols.number("syn_clt") == 1) & (cols.number("synack_srv") == 1)
+    return known & (2 * (cols.number("end_ns") - cols.number("first_rst_ns")) < answer_ns)
 
 
 def reset_after_silence(cols: Columns) -> Any:

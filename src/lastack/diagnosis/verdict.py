@@ -28,7 +28,7 @@ class Alternative:
 
     Attributes:
         cause: The other cause.
-        possible: Whether it is still possible; else it is ruled out.
+        possible: Whether nothing speaks against it; else the reason does, and it is less likely.
         reason: Why, a sentence without its full stop.
     """
 

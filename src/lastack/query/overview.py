@@ -86,7 +86,8 @@ class Overview:
         half_open: Sessions half-open at the end.
         handshakes: `ct_ns`, `syn_to_synack_ns`, `synack_to_ack_ns` of completed handshakes.
         half_close_ns: How long sessions were half-closed, those that were.
-        half_close_used: Sessions that sent data the other way while half-closed: a short Half Closed timer cuts them.
+        half_close_used: Sessions that sent data the other way while half-closed.
+        half_close_exposed: Of these, sessions half-closed for 1 s or longer: a short Half Closed timer cuts them.
         bytes: Payload by sender.
         servers: By server address and port.
         clients: By client address.
@@ -108,6 +109,7 @@ class Overview:
     handshakes: dict[str, Percentiles] = field(default_factory=dict)
     half_close_ns: Percentiles = field(default_factory=Percentiles)
     half_close_used: int = 0
+    half_close_exposed: int = 0
     bytes: dict[str, int] = field(default_factory=dict)
     servers: Top = field(default_factory=Top)
     clients: Top = field(default_factory=Top)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lastack.model.enums import Cause, Closer, Ending, Harm, Observed, Opening
+from lastack.model.units import NS_PER_S
 from lastack.query.columns import column, enum_codes, numbers, valid
 from lastack.query.overview import FAILURES, HARMS, RESET_KINDS, SIDES, Ledger, Overview
 from lastack.query.quantiles import Quantiles
@@ -28,6 +29,7 @@ MEASURES: tuple[str, ...] = (
     "sessions", "attempts", "established", "refused", "unanswered", "half_open", "failed", "broken", "harmed",
     "resets_clt", "resets_srv", "rst_clt", "rst_srv", "bytes",
 )  # fmt: skip
+HALF_CLOSE_LONG_NS = NS_PER_S  #: no Half Closed timer that is in use is shorter
 TOP = 5
 _TROUBLED = 10  # looked at for findings
 _ATTEMPTS = (
@@ -47,9 +49,8 @@ class Survey:
         self._causes = np.zeros((len(Cause), len(Harm)), np.int64)
         self._harms = np.zeros(len(Harm), np.int64)
         self._observed = np.zeros(len(Observed), np.int64)
-        self._totals = np.zeros(
-            5, np.int64
-        )  # bytes of client, of server, RSTs of client, of server, half-close used
+        # bytes of client, of server, RSTs of client, of server, half-close used, used for long
+        self._totals = np.zeros(6, np.int64)
         self._handshakes = {name: Quantiles() for name in HANDSHAKES}
         self._half_close = Quantiles()
         self._half_closed = Waiters("first_fin_ns")
@@ -113,7 +114,7 @@ class Survey:
             top: Servers and clients to list.
         """
         end = max((ns for ns in (last_ns, self._last_ns) if ns is not None), default=None)
-        clt, srv, rst_clt, rst_srv, used = map(int, self._totals)
+        clt, srv, rst_clt, rst_srv, used, exposed = map(int, self._totals)
         servers, clients = self._servers, self._clients
         return Overview(
             ledger=self._ledger(end),
@@ -129,6 +130,7 @@ class Survey:
             handshakes={name: q.percentiles() for name, q in self._handshakes.items()},
             half_close_ns=self._half_close.percentiles(),
             half_close_used=used,
+            half_close_exposed=exposed,
             bytes={"client": clt, "server": srv},
             servers=servers.top("sessions", top),
             clients=clients.top("sessions", top),
@@ -176,7 +178,9 @@ class Survey:
         rst_clt, rst_srv, bytes_clt, bytes_srv, used = (
             numbers(column(batch, name)).astype(np.int64) for name in names
         )
-        for place, values in enumerate((bytes_clt, bytes_srv, rst_clt, rst_srv, used > 0)):
+        half_closed = column(batch, "half_closed_ns")
+        exposed = (used > 0) & valid(half_closed) & (numbers(half_closed) >= HALF_CLOSE_LONG_NS)
+        for place, values in enumerate((bytes_clt, bytes_srv, rst_clt, rst_srv, used > 0, exposed)):
             self._totals[place] += values[session].sum()
         attempt, up = np.isin(opening, _ATTEMPTS), np.isin(opening, _ESTABLISHED)
         broken = np.isin(ending, (Ending.rst, Ending.fin_rst)) & np.isin(harm, (Harm.unknown, *_LOST))

@@ -94,30 +94,38 @@ def _scanning(overview: Overview) -> Iterator[Finding]:
 
 def _lost(overview: Overview) -> Iterator[Finding]:
     kinds = {
-        "data_lost": "may have lost data when they ended",
-        "stalled": "stalled: one end was not heard of again",
-        "close_lost": "never completed their close: an end may still hold the connection",
+        "data_lost": ("may have lost data when it ended", "may have lost data when they ended"),
+        "stalled": ("stalled: one end was not heard of again",) * 2,
+        "close_lost": (
+            "never completed its close: an end may still hold the connection",
+            "never completed their close: an end may still hold the connection",
+        ),
     }
-    for harm, text in kinds.items():
-        number = overview.harms.get(harm, 0)
-        if number:
+    for harm, (one, many) in kinds.items():
+        if number := overview.harms.get(harm, 0):
+            text = one if number == 1 else many
             yield Finding(f"{plural(number, 'session')} {text}", f"harm = {harm}", number)
 
 
 def _blamed(overview: Overview) -> Iterator[Finding]:
     """Yield the causes that somebody has to look after: they name a box, a flood, or an earlier session."""
     kinds = {
-        "injected_reset": "ended by a RST that does not fit the end it claims to be from, consistent with a box in "
+        "injected_reset": "{ended} by a RST that does not fit the end it claims to be from, consistent with a box in "
         "the path that made it",
-        "middlebox_half_closed_timeout": "look cut while half-closed, as a firewall's Half Closed timer does",
-        "middlebox_idle_timeout": "look cut after a silence, as an idle timer of a firewall or NAT does",
+        "middlebox_half_closed_timeout": "{look} cut while half-closed, as a firewall's Half Closed timer does",
+        "middlebox_idle_timeout": "{look} cut after a silence, as an idle timer of a firewall or NAT does",
         "port_reuse_conflict": "did not open because the server still held an earlier session on the same ports",
-        "syn_flood": "are half-open attempts of many clients at once: a SYN flood, or answers that do not arrive",
-        "peer_lost_state": "met an end that had forgotten them: a crash, a restart, or an address that moved",
+        "syn_flood": "{are} of many clients at once: a SYN flood, or answers that do not arrive",
+        "peer_lost_state": "met an end that had forgotten {them}: a crash, a restart, or an address that moved",
     }
     for name, text in kinds.items():
         if number := overview.causes.get(name, 0):
-            yield Finding(f"{plural(number, 'session')} {text}", f"cause = {name}", number * 1.2)
+            said = text.format(**(_ONE if number == 1 else _MANY))
+            yield Finding(f"{plural(number, 'session')} {said}", f"cause = {name}", number * 1.2)
+
+
+_ONE = {"ended": "was ended", "look": "looks", "are": "is a half-open attempt", "them": "it"}
+_MANY = {"ended": "were ended", "look": "look", "are": "are half-open attempts", "them": "them"}
 
 
 def _waiting(overview: Overview) -> Iterator[Finding]:
@@ -130,12 +138,13 @@ def _waiting(overview: Overview) -> Iterator[Finding]:
             "ending = half_closed",
             ages.count,
         )
-    if overview.half_close_used:
+    if number := overview.half_close_exposed:
+        them = "it" if number == 1 else "them"
         yield Finding(
-            f"{plural(overview.half_close_used, 'session')} sent data the other way while half-closed: a "
-            "firewall with a short Half Closed timer would cut them",
-            "half_closed_bytes > 0",
-            overview.half_close_used / 2,
+            f"{plural(number, 'session')} sent data the other way while half-closed for 1 s or longer: a "
+            f"firewall with a short Half Closed timer would cut {them}",
+            "half_closed_bytes > 0 and half_closed >= 1s",
+            number / 2,
         )
 
 

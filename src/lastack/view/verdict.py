@@ -35,7 +35,7 @@ def add_verdict(page: Page, verdict: Verdict, start_ns: int, flags: Mapping[int,
     if verdict.proof:
         page.heading("Proof")
         page.grid([_proof_cells(proof, start_ns, flags or {}) for proof in verdict.proof], "rrlt")
-    for possible, title in ((True, "Still possible"), (False, "Ruled out")):
+    for possible, title in ((True, "Still possible"), (False, "Less likely")):
         others = [other for other in verdict.alternatives if other.possible is possible]
         if others:
             page.heading(title)

@@ -72,3 +72,22 @@ def test_explain__the_silence_is_that_before_the_repeats_not_between_them() -> N
 
 def test_rules__there_is_one_for_every_cause() -> None:
     assert set(BY_CAUSE) == set(Cause)
+
+
+def test_explain__a_handshake_that_the_server_never_took_blames_no_application() -> None:
+    (row,) = table_of("aborted_by_server__fires_on_a_handshake_it_never_took.pkts").to_pylist()
+    verdict = explain(row)
+    assert "repeated its SYN-ACK 2 times though it was acknowledged" in verdict.sentence
+    assert "622 bytes of the client" in verdict.sentence
+    assert "TcpExtListenOverflows" in verdict.advice[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("data_after_close__fires_with_harm_on_a_late_answer", True), ("data_after_close__fires", False)],
+)
+def test_explain__says_when_the_closer_did_not_wait_for_an_answer(name: str, told: bool) -> None:
+    (row,) = table_of(f"{name}.pkts").to_pylist()
+    verdict = explain(row)
+    assert ("closed before any answer" in verdict.sentence) is told
+    assert ("connection pool" in verdict.advice[0]) is not told

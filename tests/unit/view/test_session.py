@@ -89,7 +89,7 @@ def test_verdict__says_proof_alternatives_and_advice() -> None:
     assert lines[0].endswith("injected reset · by something between them · confidence 70 %")
     assert "  Consistent with a RST that somebody else made." in lines
     assert "  ● 12  +500 ns  RST  its TTL is 9 below" in lines
-    assert "  clean close  there is no FIN" in lines[lines.index("Ruled out") :]
+    assert "  clean close  there is no FIN" in lines[lines.index("Less likely") :]
     assert "  aborted by server  the server may have two paths" in lines[lines.index("Still possible") :]
     assert "  Capture at the server." in lines
 

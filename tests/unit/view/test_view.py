@@ -76,6 +76,27 @@ def test_finding__half_closed_tells_the_oldest_age() -> None:
     )
 
 
+def test_finding__speaks_of_one_session_in_the_singular() -> None:
+    texts = [
+        finding.text for finding in findings_of(overview({"cause": "peer_lost_state", "harm": "data_lost"}))
+    ]
+    assert texts == [
+        "1 session met an end that had forgotten it: a crash, a restart, or an address that moved",
+        "1 session may have lost data when it ended",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("half_closed_ms", "told"), [(0.4, False), (999, False), (1000, True), (60_000, True)]
+)
+def test_finding__half_close_is_worth_a_word_when_a_timer_may_run_out(
+    half_closed_ms: float, told: bool
+) -> None:
+    row = {"ending": "closed", "half_closed_bytes": 31, "half_closed_ns": int(half_closed_ms * 1_000_000)}
+    found = findings_of(overview(row))
+    assert [finding.where for finding in found] == ["half_closed_bytes > 0 and half_closed >= 1s"] * told
+
+
 # --- the page ---------------------------------------------------------------------------------------------
 
 

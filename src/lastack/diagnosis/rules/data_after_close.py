@@ -37,6 +37,11 @@ def explain(case: Case) -> Story:
         sentence += (
             f"; {the(sender)} closed with them, so they were its last words (TLS close_notify, a goodbye)"
         )
+    asked = int(case.of("new_bytes", closer))
+    before = int(case.of("new_bytes", sender)) - max(int(left), int(case["half_closed_bytes"] or 0))
+    unanswered = asked > 0 and before <= 0
+    if unanswered:
+        sentence += f"; {the(closer)} had sent {count(asked, 'byte')} and closed before any answer"
     alternatives = (
         Alternative(Cause.stopped_reading, False, f"{the(sender)} had nothing under way when the FIN came"),
         Alternative(
@@ -45,11 +50,12 @@ def explain(case: Case) -> Story:
             "a box that forgot the half-closed session and rejects makes the same RST" + hop_words(case),
         ),
     )
-    advice = (
+    pool = (
         f"if {the(sender)} is a connection pool: its idle time is longer than the time after which "
-        f"{the(closer)} closes; lower the one or raise the other",
+        f"{the(closer)} closes; lower the one or raise the other"
     )
-    return Story(sentence, case.fin_proof() + case.rst_proof(), alternatives, advice)
+    why = f"see why {the(closer)} closes without the answer (a time-out of its own, or it wants none)"
+    return Story(sentence, case.fin_proof() + case.rst_proof(), alternatives, (why if unanswered else pool,))
 
 
 RULE = Rule(

@@ -20,7 +20,9 @@ def check(cols: Columns) -> Claim:
     """
     me, you = resetter(cols), receiver(cols)
     spoke = cols.of("packets", me).astype(np.int64) - cols.of("rst", me) > cols.of("synack", me)
-    answer = by_rst(cols) & mere_answer(cols) & ~sent_fin(cols, me) & spoke
+    asked, synack = cols.evidence("before_rst_packet"), cols.evidence("synack_packet")
+    late = (synack > 0) & (asked == synack)  # a SYN-ACK that nobody waited for any more
+    answer = by_rst(cols) & mere_answer(cols) & ~sent_fin(cols, me) & spoke & ~late
     challenged = answer & (cols.evidence("challenge_packet") > 0)
     repeated = cols.of("keepalives", you) > 0
     sure = np.where(challenged, 90, np.where(a_hop_off(cols), 60, np.where(repeated, 80, 75)))
@@ -77,7 +79,15 @@ RULE = Rule(
     title="lost its state",
     shape="In mid-session, a RST without ACK whose seq is the ack of the segment it answers; no FIN of its sender.",
     limits="A box in the path that rejects in the host's name makes the same RST.",
-    needs=("ending", "rst_seq", "evidence.rst_flags", "evidence.before_rst_by", "evidence.challenge_packet"),
+    needs=(
+        "ending",
+        "rst_seq",
+        "evidence.rst_flags",
+        "evidence.before_rst_by",
+        "evidence.before_rst_packet",
+        "evidence.synack_packet",
+        "evidence.challenge_packet",
+    ),
     check=check,
     explain=explain,
 )

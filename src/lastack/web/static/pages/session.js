@@ -21,7 +21,7 @@ function verdict(found) {
     v.cost ? h("p", {}, sentence(v.cost)) : "",
     h("div.two", {},
       list("Evidence", v.proof, (proof) => [proof.packet ? h("a", { href: `#p${proof.packet}`, onclick: (event) => { event.preventDefault(); jump(proof.packet); } }, `● ${count(proof.packet)}`) : null, proof.since_ns === null ? null : h("span.aside.mono", {}, `+${duration(proof.since_ns)}`), h("span", {}, sentence(proof.shows))]) ?? "",
-      h("div", {}, list("Still possible", others(true), (other) => [h("b", {}, words(other.title)), h("span.aside", {}, sentence(other.reason))]) ?? "", list("Ruled out", others(false), (other) => [h("b", {}, words(other.title)), h("span.aside", {}, sentence(other.reason))]) ?? "", list("Look at", v.advice, (advice) => [h("span", {}, sentence(advice))]) ?? "")),
+      h("div", {}, list("Still possible", others(true), (other) => [h("b", {}, words(other.title)), h("span.aside", {}, sentence(other.reason))]) ?? "", list("Less likely", others(false), (other) => [h("b", {}, words(other.title)), h("span.aside", {}, sentence(other.reason))]) ?? "", list("Look at", v.advice, (advice) => [h("span", {}, sentence(advice))]) ?? "")),
     h("details.more", {}, h("summary", {}, "What is this verdict?"), h("p.aside", {}, found.shape), found.limits ? h("p.aside", {}, found.limits) : ""),
   );
 }
