@@ -140,7 +140,7 @@ class _Run:
     def _track(self, stretch: Stretch) -> None:
         """Let every shard begin to account for its segments; the next stretch may be decoded at the same time."""
         jobs = [_Feed(self._tracker, shard, stretch.pieces(shard)) for shard in range(SHARDS)]
-        self._fed = self._crew.begin(jobs), stretch
+        self._fed = self._crew.begin(jobs, [job.size for job in jobs]), stretch
         if self._options.follow or not stretch.lasts:
             self._settle()
 
@@ -174,10 +174,12 @@ class _Run:
         self._ending = self._tracker.live + self._summary.sessions
         # What left before was judged by itself; it still shows that both directions were seen.
         seen = self._tracker.both_ways() or self._summary.sessions > 0
-        around = Around(Crowd.of_tables(self._tracker.tables(), self._crew.run), seen)
-        jobs = (_Judged(job, around) for job in self._tracker.flush(self._crew.run))
-        for batch in self._crew.in_order(jobs):
-            self._emit(batch)
+        verdicts = _Verdicts()
+        jobs = (_Judged(job, verdicts) for job in self._tracker.flush(self._crew.run))
+        batches = self._crew.in_order(jobs)  # rows are made already while crowds are looked for
+        verdicts.around = Around(Crowd.of_tables(self._tracker.tables(), self._crew.run), seen)
+        for batch, judged in batches:
+            self._emit(batch if judged else diagnose(batch, verdicts.around))
             self._tell()
         self._summary.evicted = self._tracker.evicted
         self._summary.lost = self._tracker.lost()
@@ -225,6 +227,7 @@ class _Feed:
         self._tracker = tracker
         self._shard = shard
         self._pieces = pieces
+        self.size = sum(n for _, n, _ in pieces)  #: segments
 
     def __call__(self) -> list[tuple[Any, Sequence[int]]]:
         batches: list[tuple[Any, Sequence[int]]] = []
@@ -234,12 +237,20 @@ class _Feed:
         return batches
 
 
+class _Verdicts:
+    """What verdicts take from the run, as soon as it is known."""
+
+    around: Around | None = None
+
+
 class _Judged:
-    """The rows of a job, with their verdicts."""
+    """The rows of a job, and whether they have their verdicts: not yet if the run around them is not known."""
 
-    def __init__(self, job: Callable[[], Any], around: Around) -> None:
+    def __init__(self, job: Callable[[], Any], verdicts: _Verdicts) -> None:
         self._job = job
-        self._around = around
+        self._verdicts = verdicts
 
-    def __call__(self) -> Any:
-        return diagnose(self._job(), self._around)
+    def __call__(self) -> tuple[Any, bool]:
+        batch = self._job()
+        around = self._verdicts.around
+        return (batch, False) if around is None else (diagnose(batch, around), True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from itertools import islice
@@ -49,9 +49,14 @@ class Crew:
         """Whether there is only the owner."""
         return self._executor is None
 
-    def begin(self, jobs: Iterable[Job]) -> Begun:
-        """Let the threads begin with some functions, and return what has their results."""
-        begun = Begun(self, jobs)
+    def begin(self, jobs: Iterable[Job], sizes: Sequence[int] | None = None) -> Begun:
+        """Let the threads begin with some functions, and return what has their results.
+
+        Args:
+            jobs: Functions without arguments.
+            sizes: How long each will take, in any unit: the longest is begun first, so that threads end together.
+        """
+        begun = Begun(self, jobs, sizes)
         with self._lock:
             self._begun.append(begun)
         if self._executor is None:
@@ -71,21 +76,22 @@ class Crew:
         """Yield the results of functions in order, while others are worked on; at most one waits ahead.
 
         Args:
-            jobs: Functions without arguments; taken as results are.
+            jobs: Functions without arguments; taken as results are, the first ones at once.
         """
         if self.alone:
-            for job in jobs:
-                yield job()
-            return
+            return (job() for job in jobs)
         left = iter(jobs)
-        ahead: deque[Begun] = deque()
+        return self._results(deque(self._ahead(left, 0)), left)
+
+    def _ahead(self, jobs: Iterator[Job], waiting: int) -> list[Begun]:
+        """Begin with as many functions as may be ahead beside those that wait."""
+        return [self.begin([job]) for job in islice(jobs, self._threads + 1 - waiting)]
+
+    def _results(self, ahead: deque[Begun], left: Iterator[Job]) -> Iterator[Any]:
         try:
-            while True:
-                for job in islice(left, self._threads + 1 - len(ahead)):
-                    ahead.append(self.begin([job]))
-                if not ahead:
-                    return
+            while ahead:
                 yield ahead.popleft().results()[0]
+                ahead.extend(self._ahead(left, len(ahead)))
         finally:
             for one in ahead:
                 one.end()
@@ -123,10 +129,13 @@ class Begun:
         futures: What takes the results of all.
     """
 
-    def __init__(self, crew: Crew, jobs: Iterable[Job]) -> None:
+    def __init__(self, crew: Crew, jobs: Iterable[Job], sizes: Sequence[int] | None = None) -> None:
         self._crew = crew
-        self.left: deque[tuple[Job, Future[Any]]] = deque((job, Future()) for job in jobs)
-        self.futures = [future for _, future in self.left]
+        some: list[tuple[Job, Future[Any]]] = [(job, Future()) for job in jobs]
+        self.futures = [future for _, future in some]
+        if sizes is not None:
+            some = [some[place] for place in sorted(range(len(some)), key=lambda place: -sizes[place])]
+        self.left = deque(some)
 
     def results(self) -> list[Any]:
         """Return the results in order; until they are there, run what nobody has begun."""

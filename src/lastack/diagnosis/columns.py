@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lastack.diagnosis.flat import FlatLists, codes_of, numbers, numbers_at, valid_at
+from lastack.diagnosis.flat import Entries, FlatLists, codes_of, numbers, numbers_at, valid_at
 from lastack.model.arrow import arrow_type
 from lastack.model.enums import Closer
 from lastack.model.fields import BY_NAME
@@ -45,43 +45,61 @@ class Columns:
         self._rows = rows
         self.n = batch.num_rows if rows is None else len(rows)
         self._kept: dict[str, Any] = {}
+        self._whole: tuple[Columns, Any] | None = (
+            None  # the columns that these rows are some of, and their places
+        )
 
     def _some(self, values: Any) -> Any:
-        return values if self._rows is None else values[self._rows]
+        return values if self._rows is None else values.take(self._rows)
+
+    def _once(self, key: str, make: Callable[[], Any]) -> Any:
+        """Return what has a key, made once; of what others have made of more rows, these rows are taken."""
+        found = self._known(key)
+        if found is None:
+            found = self._kept[key] = make()
+        return found
+
+    def _known(self, key: str) -> Any:
+        found = self._kept.get(key)
+        if found is None and self._whole is not None:
+            whole, places = self._whole
+            known = whole._known(key)
+            if known is not None:
+                found = self._nothing if known is whole._nothing else _taken(known, places)
+                self._kept[key] = found
+        return found
 
     def code(self, name: str) -> Any:
         """Return an enum column as uint8 values of its members; 0 where the batch has no such column."""
-        if name not in self._kept:
+
+        def make() -> Any:
             column = self._lists.column(name)
             vocabulary = BY_NAME[name].enum if name in BY_NAME else None
-            self._kept[name] = (
-                np.zeros(self.n, np.uint8) if column is None else self._some(codes_of(column, vocabulary))
-            )
-        return self._kept[name]
+            return np.zeros(self.n, np.uint8) if column is None else self._some(codes_of(column, vocabulary))
+
+        return self._once(name, make)
 
     def number(self, name: str) -> Any:
         """Return a number column; 0 where a value is absent."""
-        if name not in self._kept:
+
+        def make() -> Any:
             column = self._lists.column(name)
             if column is None:
-                values = np.zeros(self.n, np.int64)
-            else:
-                values = numbers(column) if self._rows is None else numbers_at(column, self._rows)
-            self._kept[name] = values
-        return self._kept[name]
+                return np.zeros(self.n, np.int64)
+            return numbers(column) if self._rows is None else numbers_at(column, self._rows)
+
+        return self._once(name, make)
 
     def present(self, name: str) -> Any:
         """Return which rows have a value in a nullable column."""
-        key = f"{name}?"
-        if key not in self._kept:
+
+        def make() -> Any:
             column = self._lists.column(name)
             if column is None:
-                self._kept[key] = np.zeros(self.n, bool)
-            elif column.null_count == 0:
-                self._kept[key] = np.ones(self.n, bool)
-            else:
-                self._kept[key] = valid_at(column, self.rows)
-        return self._kept[key]
+                return np.zeros(self.n, bool)
+            return valid_at(column, self.rows) if column.null_count else np.ones(self.n, bool)
+
+        return self._once(f"{name}?", make)
 
     def address(self, name: str) -> Any:
         """Return an address column as 16 bytes a row (dtype S16)."""
@@ -100,10 +118,7 @@ class Columns:
 
     def evidence(self, member: str) -> Any:
         """Return a member of the evidence for each row; 0 (or False) where a row has none."""
-        key = f"evidence.{member}"
-        if key not in self._kept:
-            self._kept[key] = self._spread("evidence", member)
-        return self._kept[key]
+        return self._once(f"evidence.{member}", lambda: self._spread("evidence", member))
 
     def any_evidence(self, member: str) -> bool:
         """Return whether any entry of evidence of the batch has a member that is not 0."""
@@ -115,36 +130,40 @@ class Columns:
         """Which rows have evidence."""
         return self._entries("evidence").has
 
-    def _entries(self, name: str) -> _Entries:
+    def _entries(self, name: str) -> Entries:
         """Return which entry of a list column counts for each row."""
-        key = f"{name}[]"
-        if key not in self._kept:
+
+        def make() -> Entries:
             offsets = self._lists.offsets(name)
             if offsets is None:
-                last = count = np.zeros(self.n, np.int64)
-            else:
-                first, after = self._some(offsets[:-1]), self._some(offsets[1:])
-                last, count = after.astype(np.int64) - 1, (after - first).astype(np.int64)
-                if name == "gaps":
-                    self._step_back(last, count)
-            self._kept[key] = _Entries(last, count > 0)
-        entries: _Entries = self._kept[key]
+                return Entries(np.zeros(self.n, np.int64), np.zeros(self.n, bool))
+            first, after = self._some(offsets[:-1]), self._some(offsets[1:])
+            last, count = after.astype(np.int64) - 1, after - first
+            if name == "gaps":
+                self._step_back(last, count)
+            return Entries(last, count > 0)
+
+        entries: Entries = self._once(f"{name}[]", make)
         return entries
 
     def _step_back(self, last: Any, count: Any) -> None:
         """Step back over silences that end too late, and over those that an earlier one of their phase outlasted."""
+        rows = np.flatnonzero(count)
         start, length, longest = (
             self._lists.member("gaps", name) for name in ("start_ns", "gap_ns", "longest")
         )
-        if start is None:
+        if start is None or not len(rows):
             return
-        limit_ns, ends = self._progress_ns(), start + length
+        limit_ns = self.some(rows)._progress_ns()
         # few rows have more to step back over: asking all of them again would cost as much as the first time
-        rows = np.flatnonzero(count)
-        while len(rows := rows[(ends[last[rows]] > limit_ns[rows]) | ~longest[last[rows]]]):
+        while len(rows):
+            at = last[rows]
+            over = np.flatnonzero((start[at] + length[at] > limit_ns) | ~longest[at])
+            rows, limit_ns = rows[over], limit_ns[over]
             last[rows] -= 1
             count[rows] -= 1
-            rows = rows[count[rows] > 0]
+            left = count[rows] > 0
+            rows, limit_ns = rows[left], limit_ns[left]
 
     def _progress_ns(self) -> Any:
         """Return when each session still made progress: before the repeats that it ends with, and before a RST."""
@@ -157,11 +176,9 @@ class Columns:
         return limit
 
     def _spread(self, name: str, member: str) -> Any:
-        flat = self._lists.member(name, member)
         entries = self._entries(name)
-        if flat is None or not entries.some:
-            return self._nothing
-        return entries.of(flat)
+        found = self._lists.at(name, member, entries) if entries.some else None
+        return self._nothing if found is None else found
 
     @property
     def _nothing(self) -> Any:
@@ -172,13 +189,12 @@ class Columns:
 
     def evidence_present(self, member: str) -> Any:
         """Return which rows have a value in a member of the evidence that can be absent."""
-        key = f"evidence.{member}?"
-        if key not in self._kept:
+
+        def make() -> Any:
             entries = self._entries("evidence")
-            valid = self._lists.valid("evidence", member)
-            there = self._lists.member("evidence", member) is not None
-            self._kept[key] = entries.has & there if valid is None else entries.of(valid)
-        return self._kept[key]
+            return self._lists.valid_at("evidence", member, entries)
+
+        return self._once(f"evidence.{member}?", make)
 
     def last_gap(self, member: str) -> Any:
         """Return a member of the entry of the gap profile that counts for each row; 0 without one.
@@ -186,10 +202,7 @@ class Columns:
         It is the latest of the longest silences of a phase that ended while the session made progress: none between its
         repeats or after a RST.
         """
-        key = f"gaps.{member}"
-        if key not in self._kept:
-            self._kept[key] = self._spread("gaps", member)
-        return self._kept[key]
+        return self._once(f"gaps.{member}", lambda: self._spread("gaps", member))
 
     @property
     def has_gap(self) -> Any:
@@ -198,8 +211,10 @@ class Columns:
 
     def some(self, places: Any) -> Columns:
         """Return some of the rows, by their places among these, as columns of their own."""
-        rows = places if self._rows is None else self._rows[places]
-        return Columns(self._batch, rows, self.around, challenged=self.challenged, lists=self._lists)
+        rows = places if self._rows is None else self._rows.take(places)
+        some = Columns(self._batch, rows, self.around, challenged=self.challenged, lists=self._lists)
+        some._whole = self, places
+        return some
 
     def where(self, likely: Any, ask: Callable[[Columns], Any]) -> Any:
         """Return what `ask` says of the rows of a mask, 0 or False elsewhere; it is asked about these only.
@@ -211,17 +226,16 @@ class Columns:
         places = np.flatnonzero(likely)
         if not len(places):
             return np.zeros(self.n, bool)
+        if len(places) == self.n:
+            return ask(self)
         answer = ask(self.some(places))
         found = np.zeros(self.n, answer.dtype)
         found[places] = answer
         return found
 
     def derived(self, key: str, make: Callable[[Columns], Any]) -> Any:
-        """Return what `make` derives from the columns, made once for all rules that ask."""
-        name = f"={key}"
-        if name not in self._kept:
-            self._kept[name] = make(self)
-        return self._kept[name]
+        """Return what `make` derives from the columns, row by row; made once for all rules that ask."""
+        return self._once(f"={key}", lambda: make(self))
 
     def of(self, stem: str, side: Any, *, evidence: bool = False) -> Any:
         """Return `stem_clt` or `stem_srv`, by what `side` (`Closer` codes) says of each row; 0 for neither.
@@ -251,25 +265,9 @@ class Columns:
         return of_clt, neither
 
 
-class _Entries:
-    """The entry of a list column that counts for each row.
-
-    Args:
-        last: Its place among the entries of the batch; anything where a row has none.
-        has: Which rows have one.
-    """
-
-    def __init__(self, last: Any, has: Any) -> None:
-        self.has = has
-        self.some = bool(has.any())
-        self._at = np.maximum(last, 0)
-        self._empty = np.flatnonzero(~has)
-
-    def of(self, flat: Any) -> Any:
-        """Return the value of each row among those of all entries, 0 for rows without one."""
-        found = flat.take(self._at)
-        found[self._empty] = 0
-        return found
+def _taken(values: Any, places: Any) -> Any:
+    """Return some rows of what was made of more: of a column, of several, or of entries."""
+    return tuple(part.take(places) for part in values) if isinstance(values, tuple) else values.take(places)
 
 
 def other(side: Any) -> Any:

@@ -1,8 +1,8 @@
 """Gives every session row its verdict: the kernel's simple one where nothing speaks against it, the rules elsewhere.
 
-A row is *plain* when the kernel's verdict needs no second look: no evidence, seen well enough, and one of the endings
-that the simple verdict gets right. The rules, asked about a plain row, say the same; a test holds them to it. So they
-run on the few rows that closed oddly, and a plain row costs some nanoseconds.
+A row is *plain* when the kernel's verdict needs no second look: no evidence that could change it, seen well enough, and
+one of the endings that the simple verdict gets right. The rules, asked about a plain row, say the same; a test holds
+them to it. So they run on the few rows that closed oddly, and a plain row costs some nanoseconds.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from lastack.diagnosis.around import Around
 from lastack.diagnosis.columns import Columns
 from lastack.diagnosis.flat import FlatLists, codes_of
 from lastack.diagnosis.rule import VERDICT_FROM, Rule, Scope
-from lastack.diagnosis.rules import RULES, half_open_client_gone, syn_flood
+from lastack.diagnosis.rules import RULES, half_open_client_gone, observer_limit, syn_flood
 from lastack.diagnosis.translate import translate
 from lastack.model.arrow import coded, enum_values
-from lastack.model.enums import Cause, Ending, Observed
+from lastack.model.enums import Actor, Cause, Ending, Harm, Observed
 from lastack.model.fields import BY_NAME
 
 _PLAIN = np.zeros((len(Cause), len(Observed)), bool)
@@ -32,6 +32,9 @@ _PLAIN[Cause.unknown, Observed.start_missing] = True  # strays
 _PLAIN[Cause.half_closed_waiting, [Observed.end_missing, Observed.complete]] = True
 _ODD_CODES = ~_PLAIN.ravel()
 assert len(_ODD_CODES) <= 256, "codes are counted in bytes"
+#: Causes that the opening alone tells: no evidence changes them.
+_TOLD_BY_OPENING = np.zeros(len(Cause), bool)
+_TOLD_BY_OPENING[[Cause.refused, Cause.refused_icmp, Cause.unanswered]] = True
 _CONFIDENCE = np.arange(256, dtype=np.float32) / np.float32(100)
 
 #: The rules that can claim a half-open attempt which was not evicted, before its earlier session is known. In a flood
@@ -44,12 +47,16 @@ _WORTH_LEAVING = 0.7  # share of the rows that still wait: with fewer, the other
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """Verdict columns of some rows, all uint8: codes of `Cause`, `Actor` and `Harm`, and the confidence in percent."""
+    """Verdicts of some rows, uint8 each or one for all: codes of `Cause`, `Actor`, `Harm`; confidence in percent."""
 
     cause: Any
     percent: Any
     actor: Any
     harm: Any
+
+
+#: What the rules say of rows that show one end of an open session, and nothing more.
+_UNSEEN = Verdicts(Cause.observer_limit, observer_limit.SURE, Actor.unknown, Harm.unknown)
 
 
 def diagnose(batch: Any, around: Around | None = None) -> Any:
@@ -60,10 +67,11 @@ def diagnose(batch: Any, around: Around | None = None) -> Any:
         around: The run around them; None if nothing is known of it.
     """
     odd = _odd(batch, around)
+    unseen = odd & _is_unseen(batch)
     half_open = odd & _is_half_open(batch)
     changed: dict[str, Any] = {}
-    said = []
-    for some, rules in ((half_open, _HALF_OPEN), (odd & ~half_open, RULES)):
+    said = [(np.flatnonzero(unseen), _UNSEEN)] if unseen.any() else []
+    for some, rules in ((half_open, _HALF_OPEN), (odd & ~half_open & ~unseen, RULES)):
         rows = np.flatnonzero(some)
         if len(rows):
             said.append((rows, judge(batch, rows, around, rules=rules)))
@@ -76,6 +84,21 @@ def _is_half_open(batch: Any) -> Any:
     """Return which rows only a few rules can claim."""
     half_open = codes_of(batch.column("cause"), Cause) == Cause.half_open_client_gone
     return half_open & (codes_of(batch.column("observed"), Observed) != Observed.evicted)
+
+
+def _is_unseen(batch: Any) -> Any:
+    """Return which rows seem open, show one end only and nothing more: the first rule claims them."""
+    still_open = codes_of(batch.column("cause"), Cause) == Cause.still_open
+    one_way = codes_of(batch.column("observed"), Observed) == Observed.one_way
+    return still_open & one_way & ~_has_evidence(batch)
+
+
+def _has_evidence(batch: Any) -> Any:
+    """Return which rows have evidence; one answer for all if the batch has no such column."""
+    if (at := batch.schema.get_field_index("evidence")) < 0:
+        return np.False_
+    offsets = np.asarray(batch.column(at).offsets)
+    return offsets[1:] > offsets[:-1]
 
 
 def rejudge(batch: Any, rows: Any, *, challenged: bool) -> Any:
@@ -118,10 +141,16 @@ def _odd(batch: Any, around: Around | None) -> Any:
     odd = _ODD_CODES.take(cause * np.uint8(len(Observed)) + observed)
     if around is not None and not around.both_ways:
         odd |= cause == Cause.unanswered
-    if (at := batch.schema.get_field_index("evidence")) >= 0:
-        offsets = np.asarray(batch.column(at).offsets)
-        odd |= offsets[1:] > offsets[:-1]
-    return odd
+    evidence = _has_evidence(batch)
+    # What was picked up in mid-stream and has bytes is open, if nothing says otherwise.
+    midstream = (cause == Cause.still_open) & (observed == Observed.start_missing) & ~evidence
+    if midstream.any():
+        odd &= ~midstream | ((_numbers(batch, "bytes_clt") | _numbers(batch, "bytes_srv")) == 0)
+    return odd | evidence & ~_TOLD_BY_OPENING.take(cause)
+
+
+def _numbers(batch: Any, name: str) -> Any:
+    return batch.column(name).to_numpy(zero_copy_only=False)
 
 
 def _coded(name: str, values: Any) -> Any:
@@ -147,7 +176,7 @@ def judge(
     """
     said = Verdicts(*(np.zeros(len(rows), np.uint8) for _ in range(4)))
     lists = FlatLists(batch)
-    attempt = codes_of(batch.column("ending"), Ending)[rows] == Ending.never_opened
+    attempt = codes_of(batch.column("ending"), Ending).take(rows) == Ending.never_opened
     for scope, some in ((Scope.attempt, attempt), (Scope.session, ~attempt)):
         places = np.flatnonzero(some)
         if len(places):

@@ -23,9 +23,15 @@ _FIN_WAITS[[EndpointState.FIN_WAIT_1, EndpointState.CLOSING, EndpointState.LAST_
 
 def is_code(cols: Columns, name: str, *members: int) -> Any:
     """Return which rows have one of some members in an enum column."""
-    table = np.zeros(256, bool)
-    table[list(members)] = True
-    return table[cols.code(name)]
+
+    def make(cols: Columns) -> Any:
+        codes = cols.code(name)
+        found = codes == members[0]
+        for member in members[1:]:
+            found |= codes == member
+        return found
+
+    return cols.derived(f"{name} {members}", make)
 
 
 def by_rst(cols: Columns) -> Any:

@@ -17,6 +17,25 @@ _MEMBERS = {
 }
 
 
+class Entries:
+    """The entry of a list column that counts for each row.
+
+    Args:
+        at: Its place among the entries of the batch; anything where a row has none.
+        has: Which rows have one.
+    """
+
+    def __init__(self, at: Any, has: Any) -> None:
+        self.has = has
+        self.some = bool(has.any())
+        self.at = np.maximum(at, 0)
+        self.empty = np.flatnonzero(~has)
+
+    def take(self, places: Any) -> Entries:
+        """Return the entries of some of the rows."""
+        return Entries(self.at.take(places), self.has.take(places))
+
+
 class FlatLists:
     """The entries of all rows of a batch.
 
@@ -26,15 +45,18 @@ class FlatLists:
 
     def __init__(self, batch: Any) -> None:
         self._batch = batch
+        self._columns: dict[str, Any] = {}
+        self._fields: dict[tuple[str, str], Any] = {}
         self._kept: dict[tuple[str, str], Any] = {}
 
     def column(self, name: str) -> Any:
         """Return a column as one array, None where the batch has none."""
-        place = self._batch.schema.get_field_index(name)
-        if place < 0:
-            return None
-        column = self._batch.column(place)
-        return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+        if name not in self._columns:
+            place = self._batch.schema.get_field_index(name)
+            column: Any = None if place < 0 else self._batch.column(place)
+            chunked = isinstance(column, pa.ChunkedArray)
+            self._columns[name] = column.combine_chunks() if chunked else column
+        return self._columns[name]
 
     def offsets(self, name: str) -> Any:
         """Return the place of the first entry of each row, and behind the last one; None without such a column."""
@@ -51,20 +73,33 @@ class FlatLists:
             self._kept[name, member] = flat
         return self._kept[name, member]
 
-    def valid(self, name: str, member: str) -> Any:
-        """Return which entries have a member; None where all have it, or there is nothing."""
-        key = name, f"{member}?"
-        if key not in self._kept:
-            flat = self._field(name, member)
-            self._kept[key] = None if flat is None or not flat.null_count else validity(flat)
-        return self._kept[key]
+    def at(self, name: str, member: str, entries: Entries) -> Any:
+        """Return a member of the entry of each row, 0 where it is absent or a row has none; None without any."""
+        flat = self._field(name, member)
+        if flat is None:
+            return None
+        if flat.null_count and not pa.types.is_boolean(flat.type):
+            found = numbers_at(flat, entries.at)
+        else:
+            found = self.member(name, member).take(entries.at)
+        found[entries.empty] = 0
+        return found
+
+    def valid_at(self, name: str, member: str, entries: Entries) -> Any:
+        """Return which rows have an entry that has a member."""
+        flat = self._field(name, member)
+        if flat is None or not flat.null_count:
+            return entries.has if flat is not None else np.zeros(len(entries.has), bool)
+        return entries.has & valid_at(flat, entries.at)
 
     def _field(self, name: str, member: str) -> Any:
-        column = self.column(name)
-        # `values` ignores the slice of the parent, as do its offsets
-        values: Any = None if column is None else column.values
-        place = -1 if values is None else values.type.get_field_index(member)
-        return None if place < 0 or not len(values) else values.field(place)
+        if (name, member) not in self._fields:
+            column = self.column(name)
+            # `values` ignores the slice of the parent, as do its offsets
+            values: Any = None if column is None else column.values
+            place = -1 if values is None else values.type.get_field_index(member)
+            self._fields[name, member] = None if place < 0 or not len(values) else values.field(place)
+        return self._fields[name, member]
 
 
 def numbers(column: Any) -> Any:
@@ -94,10 +129,10 @@ def valid_at(column: Any, rows: Any) -> Any:
 def numbers_at(column: Any, rows: Any) -> Any:
     """Return some values of a column of numbers; 0 where one is absent."""
     if not column.null_count or pa.types.is_boolean(column.type):
-        return numbers(column)[rows]
+        return numbers(column).take(rows)
     dtype = np.dtype(column.type.to_pandas_dtype())
-    values = np.frombuffer(column.buffers()[1], dtype)[column.offset : column.offset + len(column)][rows]
-    values[~valid_at(column, rows)] = 0
+    values = np.frombuffer(column.buffers()[1], dtype)[column.offset :].take(rows)
+    values *= valid_at(column, rows)
     return values
 
 

@@ -23,6 +23,8 @@ from lastack.tracking.rows import RowBuffer, RowMemory
 from lastack.tracking.shard import MOST_WAITING, Shard, pieces_of
 
 ROWS_PER_BATCH = 1 << 16
+_WORTH_SHARING = 1 << 14  # rows: a batch takes some milliseconds of Python, whatever its size
+_SHARERS = 2
 
 _LEAST_LIMIT = 64  # sessions of one shard
 
@@ -61,6 +63,14 @@ def _packed(groups: Sequence[tuple[Any, bool]], most: int) -> Iterator[list[tupl
             room -= len(part)
     if some:
         yield some
+
+
+def _batch_size(rows: int) -> int:
+    """Return how many of some rows a batch takes: as many as each other, in a number that few threads can share."""
+    batches = -(-rows // ROWS_PER_BATCH)
+    if rows >= _WORTH_SHARING:
+        batches = -(-batches // _SHARERS) * _SHARERS
+    return -(-rows // max(batches, 1))
 
 
 class Tracker:
@@ -132,7 +142,10 @@ class Tracker:
         Args:
             run: Runs functions, at the same time if it can, and returns their results in order.
         """
-        for part in stretches(run([shard.in_order for shard in self.shards]), ROWS_PER_BATCH):
+        runs = run([shard.in_order for shard in self.shards])
+        for part in stretches(
+            runs, _batch_size(sum(int(part["stop"][0] - part["head"][0]) for part in runs))
+        ):
             yield _Rows(self, part)
 
     def rows(self, owners: Any, indices: Any) -> Any:

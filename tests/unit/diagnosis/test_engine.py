@@ -12,7 +12,7 @@ from tests.unit.diagnosis.rows import batch_of_table, everything, table_of
 from lastack.diagnosis.around import Around, around_rows
 from lastack.diagnosis.columns import Columns
 from lastack.diagnosis.crowd import CROWD, Crowd
-from lastack.diagnosis.engine import _HALF_OPEN, _is_half_open, _odd, diagnose, judge
+from lastack.diagnosis.engine import _HALF_OPEN, _UNSEEN, _is_half_open, _is_unseen, _odd, diagnose, judge
 from lastack.diagnosis.flat import codes_of
 from lastack.diagnosis.translate import translate
 from lastack.model.enums import Actor, Cause, Harm
@@ -33,6 +33,17 @@ def test_rules__say_of_plain_rows_what_the_simple_verdict_says() -> None:
         assert (codes_of(batch.column(name), vocabulary)[plain] == values).all(), name
     confidence = batch.column("cause_confidence").to_numpy()[plain]
     assert np.allclose(confidence, said.percent / 100)
+
+
+def test_rules__say_of_one_end_of_an_open_session_what_the_engine_takes_for_granted() -> None:
+    batch = everything()
+    one_way = pa.array(["one_way"] * batch.num_rows).cast(batch.schema.field("observed").type)
+    batch = batch.set_column(batch.schema.get_field_index("observed"), "observed", one_way)
+    rows = np.flatnonzero(_is_unseen(batch))
+    assert len(rows) > 2
+    said = judge(batch, rows)
+    for name in ("cause", "actor", "harm", "percent"):
+        assert (getattr(said, name) == getattr(_UNSEEN, name)).all(), name
 
 
 @pytest.mark.parametrize("crowded", [False, True])

@@ -15,6 +15,7 @@ from lastack.diagnosis.silence import both_talk_in_vain
 from lastack.diagnosis.tail import repeats_by_a_timer
 from lastack.model.enums import Cause, Ending, Observed, Opening, TailKind
 
+SURE = 60  #: percent
 SHORT = 20  #: packets: if one of fewer is missing, it may well have been the last
 
 _SEEN = {
@@ -56,7 +57,7 @@ def check(cols: Columns) -> Claim:
     beyond = lost & (cols.evidence("rst_seq_step") > 0)
     blind |= cols.where(beyond, lambda some: mere_answer(some) & ~sent_fin(some, resetter(some)))
     blind |= _repeating(cols) | _deaf(cols)
-    return claim(blind, 60, resetter(cols))
+    return claim(blind, SURE, resetter(cols))
 
 
 def _packets(cols: Columns) -> Any:
