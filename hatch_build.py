@@ -42,12 +42,13 @@ class KernelsHook(BuildHookInterface[Any]):
             (Path(self.root) / _FILE).unlink(missing_ok=True)
 
     def _compiled(self, version: str) -> bool:
-        # an isolated build finds its packages through PYTHONPATH
-        paths = [str(Path(self.root) / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
+        # Sources are found through the current folder: pip takes paths out of isolated builds that others use.
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
         try:
             done = subprocess.run(
                 [sys.executable, "-m", "lastack.app.ship", version],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+                cwd=Path(self.root) / "src",
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 timeout=_LIMIT_S,
                 check=False,

@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.skipif(cache.mode() != cache.STORED, reason="nothing is compiled for other processes"),
     pytest.mark.skipif(
         _LEVEL is None or not provenance.flags().issuperset(_LEVEL.flags),
-        reason="an older processor: nothing is compiled for it ahead",
+        reason="the package has no machine code for processors of this kind",
     ),
 ]
 
