@@ -6,6 +6,7 @@ for Python nor counts references, which halves the time of compilation; what is 
 
 from __future__ import annotations
 
+import functools
 import os
 import pickle
 import sys
@@ -176,7 +177,25 @@ def _make_lean(codegen: Any) -> bool:
     _builder.define_nopython_pipeline = _short_pipeline
     _Function.get_call_type = _remembered_type
     _Dispatcher.get_call_type = _type_without_literals
+    _instruction._rec_list_vars = _variables_in
+    _utils.pysignature = _signature_of
+    _event.start_event = _event.end_event = lambda *_, **__: None  # nobody listens
     return True
+
+
+def _variables_in(instruction: Any, value: Any) -> Any:
+    """Return the variables that a part of an instruction names; asked some hundred thousand times."""
+    form = type(value)
+    if form not in (dict, list, tuple):
+        return _variables_of_one(instruction, value)
+    found: list[Any] = []
+    for each in value.values() if form is dict else value:
+        form = type(each)
+        if form is _Variable:
+            found.append(each)
+        elif form not in _WITHOUT_VARIABLES:
+            found += _variables_in(instruction, each)
+    return found
 
 
 def _remembered_type(function: Any, context: Any, arguments: Any, named: Any) -> Any:
@@ -261,6 +280,11 @@ try:
     _Function, _Dispatcher = types.BaseFunction, types.Dispatcher
     _type_of_call, _type_of_helper = _Function.get_call_type, _Dispatcher.get_call_type
     _types_of_calls: dict[Any, Any] = {}
+    _event, _utils = numba.core.event, numba.core.utils
+    _signature_of = functools.cache(_utils.pysignature)
+    _instruction, _Variable = numba.core.ir.Inst, numba.core.ir.Var
+    _variables_of_one = _instruction._rec_list_vars
+    _WITHOUT_VARIABLES = {numba.core.ir.Loc, str, int, bool, type(None)}
 except AttributeError:  # none of it is promised
     _Library = None
 
