@@ -110,7 +110,7 @@ class Session:
             place = "window"
         else:
             place = "outside"
-        return place, (answers if refusing else place != "outside")
+        return place, answers or place != "outside"
 
     def place(self, packet: Packet) -> None:
         """Add a packet that belongs to this session."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lastack.diagnosis.case import Case, count, other_end, the
+from lastack.diagnosis.case import Case, after_idle, count, other_end, the
 from lastack.diagnosis.columns import Columns
 from lastack.diagnosis.facts import (
     by_rst,
@@ -46,7 +46,7 @@ def abort_rule(code: Cause, side: Closer, actor: Actor) -> Rule:
             return _deaf_to_the_handshake(case, end)
         lost = {x: case.of("unacked_bytes", x) for x in ("client", "server")}
         told = [f"{count(n, 'byte')} of {the(x)}" for x, n in lost.items() if n]
-        sentence = f"{the(end)} reset it in mid-session"
+        sentence = f"{the(end)} reset it in mid-session{after_idle(case)}"
         if told:
             sentence += f"; {' and '.join(told)} were never acknowledged"
         if repeated_in_vain(case.columns, resetter(case.columns)).any():
@@ -74,29 +74,33 @@ def _never_took_it(case: Case, end: str) -> bool:
 
 def _deaf_to_the_handshake(case: Case, end: str) -> Story:
     """Say that the handshake may have been complete for the other end only."""
-    again = int(case.of("synack", end)) - 1
-    repeated = (
-        f" repeated its SYN-ACK {count(again, 'time')} though it was acknowledged, and" if again > 0 else ""
+    tries, other, sent = int(case.of("synack", end)), other_end(end), int(case.of("bytes", other_end(end)))
+    again = (
+        f" repeated its SYN-ACK {count(tries - 1, 'time')} though it was acknowledged, and"
+        if tries > 1
+        else ""
     )
-    sent = f"{count(case.of('bytes', other_end(end)), 'byte')} of {the(other_end(end))}"
+    what = f"{count(sent, 'byte')} of {the(other)}" if sent else f"an ACK of {the(other)}"
+    why = "a handshake that it never took as complete" if tries else "a SYN that never reached it"
     sentence = (
-        f"{the(end)}{repeated} answered {sent} by a RST without ACK, as a host without that connection makes "
-        "it: consistent with a handshake that it never took as complete"
+        f"{the(end)}{again} answered {what} by a RST without ACK, as a host without that connection makes it: "
+        f"consistent with {why}"
     )
     alternatives = (
         Alternative(
             Cause.middlebox_idle_timeout, True, "a firewall that rejects in its name makes the same RST"
         ),
-        Alternative(Cause.observer_limit, True, f"ACKs seen here may not have reached {the(end)}"),
+        Alternative(Cause.observer_limit, True, f"what was seen here may not have reached {the(end)}"),
         Alternative(
             Cause.peer_lost_state, True, f"a crash or a restart of {the(end)} right after the handshake"
         ),
     )
-    advice = (
+    queue = (
         f"look whether the listen queue of {the(end)} overflowed (`nstat -az TcpExtListenOverflows`), and whether its "
-        "application waits for data before it accepts (TCP_DEFER_ACCEPT)",
+        "application waits for data before it accepts (TCP_DEFER_ACCEPT)"
     )
-    return Story(sentence, case.opened_proof() + case.rst_proof(), alternatives, advice)
+    advice = queue if tries else f"capture next to {the(end)}: does the SYN arrive, and before the ACK?"
+    return Story(sentence, case.opened_proof() + case.rst_proof(), alternatives, (advice,))
 
 
 _ALTERNATIVES = (

@@ -7,9 +7,10 @@ from typing import Any
 
 from lastack.diagnosis.columns import Columns, batch_of
 from lastack.diagnosis.verdict import Proof
-from lastack.model.units import format_duration
+from lastack.model.units import NS_PER_S, format_duration
 
 ENDS = {"client": "the client", "server": "the server"}
+_IDLE_NS = 5 * NS_PER_S  # silences that make a reader think of a timer
 _OTHER = {"client": "server", "server": "client"}
 _SIDE = {"client": "clt", "server": "srv"}
 
@@ -122,6 +123,12 @@ def the(end: str) -> str:
 def count(n: Any, word: str) -> str:
     """Return `1 byte`, `5 bytes`."""
     return f"{int(n):,} {word}{'' if int(n) == 1 else 's'}"
+
+
+def after_idle(case: Case) -> str:
+    """Return how long nothing had passed before the first FIN or RST, to end a clause; empty if not for long."""
+    idle_ns = int(case["idle_before_close_ns"] or 0)
+    return f" after {span(idle_ns)} of silence" if idle_ns >= _IDLE_NS else ""
 
 
 def span(ns: Any) -> str:

@@ -126,7 +126,8 @@ def rst_ends(h: Any, i: Any, d: Any, g: Any, place: Any) -> Any:
     flags = i64(h.bits)
     o = 1 - d
     if (flags & (SYN_SEEN << o)) and (flags & (SEQ_SENT << d)) == 0:
-        return answers_syn(h, i, d, g)
+        # An end that acknowledges has had a SYN-ACK, seen or not, and takes what fits its window.
+        return answers_syn(h, i, d, g) or ((flags & (ACK_SENT << o)) != 0 and place != OUTSIDE)
     if (flags & (ACK_SENT << o)) == 0:
         return True
     return place != OUTSIDE

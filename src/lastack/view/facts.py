@@ -93,7 +93,11 @@ def _reset(row: dict[str, Any]) -> list[str]:
         facts.append(f"IP-ID step {row['rst_ipid_jump']:+,d}")
     after = row["packets_after_rst"]
     told = ", ".join(filter(None, facts))
-    return [f"the RST came {told}" if told else "", f"{plural(after, 'packet')} after it" if after else ""]
+    later = ""
+    if after:
+        last_ns = max(row["end_ns"] - row["first_rst_ns"], 0)
+        later = f"{plural(after, 'packet')} up to {format_duration(last_ns)} after it"
+    return [f"the RST came {told}" if told else "", later]
 
 
 def _silent(row: dict[str, Any]) -> list[str]:

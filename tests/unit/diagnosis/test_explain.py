@@ -91,3 +91,21 @@ def test_explain__says_when_the_closer_did_not_wait_for_an_answer(name: str, tol
     verdict = explain(row)
     assert ("closed before any answer" in verdict.sentence) is told
     assert ("connection pool" in verdict.advice[0]) is not told
+
+
+def test_explain__a_host_that_never_heard_of_the_syn_is_told_from_one_that_did_not_take_the_handshake() -> (
+    None
+):
+    (row,) = table_of("aborted_by_server__fires_where_it_never_heard_of_the_syn.pkts").to_pylist()
+    verdict = explain(row)
+    assert "answered an ACK of the client by a RST without ACK" in verdict.sentence
+    assert "a SYN that never reached it" in verdict.sentence
+    assert "does the SYN arrive" in verdict.advice[0]
+
+
+@pytest.mark.parametrize(("name", "told"), [("fires_after_a_silence", True), ("fires", False)])
+def test_explain__a_reset_after_a_silence_may_be_a_timer(name: str, told: bool) -> None:
+    (row,) = table_of(f"reset_close__{name}.pkts").to_pylist()
+    verdict = explain(row)
+    assert ("after 1 min 2 s of silence" in verdict.sentence) is told
+    assert ("idle timer" in verdict.advice[0]) is told

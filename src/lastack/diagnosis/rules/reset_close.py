@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lastack.diagnosis.case import Case, the
+from lastack.diagnosis.case import Case, after_idle, the
 from lastack.diagnosis.columns import Columns
 from lastack.diagnosis.facts import by_rst, has_rst, in_flight, is_code, of_own_doing, resetter, unacked
 from lastack.diagnosis.rule import Claim, Rule, Story, claim
@@ -35,7 +35,8 @@ def explain(case: Case) -> Story:
         what = "all that either end had sent was acknowledged"
     else:
         what = "nothing had been sent, as health checks of load balancers do"
-    sentence = f"{the(end)} ended it by a RST instead of a FIN; {what}"
+    idle = after_idle(case)
+    sentence = f"{the(end)} ended it by a RST instead of a FIN{idle}; {what}"
     alternatives = (
         Alternative(
             Cause.closed_with_unread_data, True, "data that was acknowledged may still have been unread"
@@ -46,7 +47,12 @@ def explain(case: Case) -> Story:
             "it may have been meant to go on: look whether other sessions of this server end the same way",
         ),
     )
-    advice = (f"harmless if all sessions of {the(end)} end so: it saves TIME_WAIT (SO_LINGER with time 0)",)
+    saves = f"harmless if all sessions of {the(end)} end so: it saves TIME_WAIT (SO_LINGER with time 0)"
+    timer = (
+        f"if many sessions of {the(end)} end after this silence, its application or a load balancer in its name has an "
+        "idle timer: harmless unless the other end still counts on the connection"
+    )
+    advice = (timer if idle else saves,)
     return Story(sentence, case.fin_proof() + case.rst_proof(), alternatives, advice)
 
 
