@@ -52,6 +52,7 @@ _V_CLIENT_GONE = _pack(C_CLIENT_GONE, 50, _CLIENT, _H_OPEN)
 _V_PROBE = _pack(C_PROBE, 70, _CLIENT, _H_NONE)
 _V_UNKNOWN = _pack(C_UNKNOWN, 0)
 _V_CLEAN = _pack(C_CLEAN, 95, harm=_H_NONE)
+_V_CLEAN_LEFT = _pack(C_CLEAN, 70)
 _V_AFTER = _pack(C_AFTER, 90, harm=_H_NONE)
 _V_STOPPED = _pack(C_STOPPED, 60, harm=0)
 _V_BY_CLIENT = _pack(C_BY_CLIENT, 60, _CLIENT, harm=0)
@@ -83,7 +84,7 @@ def verdict_of(h: Any, c: Any, opening: Any, ending: Any, first_closer: Any, una
     if opening == O_STRAY or opening == O_SYNACK:
         return _V_UNKNOWN
     if ending == E_CLOSED:
-        return _V_CLEAN | closer << _ACTOR
+        return (_V_CLEAN_LEFT if unacked > 0 else _V_CLEAN) | closer << _ACTOR
     if ending == E_CLOSED_RST:
         return _V_AFTER | closer << _ACTOR
     lost = _H_LOST if unacked > 0 else _H_UNKNOWN

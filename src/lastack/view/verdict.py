@@ -53,8 +53,11 @@ def sentence(text: str) -> str:
 
 def _aside(verdict: Verdict) -> str:
     parts = [verdict.title]
-    if verdict.actor in _ACTOR:
-        parts.append(_ACTOR[verdict.actor])
+    who = _ACTOR.get(verdict.actor, "")
+    if (
+        who and who not in verdict.title and verdict.cause is not Cause.observer_limit
+    ):  # "not seen by the server"
+        parts.append(who)
     if verdict.harm is Harm.none:
         parts.append("no harm")
     if verdict.cause is not Cause.unknown:

@@ -109,3 +109,10 @@ def test_explain__a_reset_after_a_silence_may_be_a_timer(name: str, told: bool) 
     verdict = explain(row)
     assert ("after 1 min 2 s of silence" in verdict.sentence) is told
     assert ("idle timer" in verdict.advice[0]) is told
+
+
+def test_explain__a_close_with_bytes_left_is_not_called_harmless() -> None:
+    (row,) = table_of("clean_close__fires_with_bytes_left.pkts").to_pylist()
+    verdict = explain(row)
+    assert "1 byte of the server had not been acknowledged" in verdict.sentence
+    assert [other.cause for other in verdict.alternatives] == [Cause.observer_limit]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,22 @@ def test_verdict__says_proof_alternatives_and_advice() -> None:
     assert "  clean close  there is no FIN" in lines[lines.index("Less likely") :]
     assert "  aborted by server  the server may have two paths" in lines[lines.index("Still possible") :]
     assert "  Capture at the server." in lines
+
+
+@pytest.mark.parametrize(
+    ("cause", "title", "said"),
+    [
+        (Cause.observer_limit, "not seen", "not seen · confidence 70 %"),
+        (Cause.aborted_by_server, "aborted by the server", "aborted by the server · confidence 70 %"),
+        (Cause.refused, "refused", "refused · by the server · confidence 70 %"),
+    ],
+)
+def test_verdict__says_who_where_the_title_does_not(cause: Cause, title: str, said: str) -> None:
+    page = Page(80, False)
+    found = replace(VERDICT, cause=cause, title=title, actor=Actor.server)
+    add_verdict(page, found, 1_000_000_000)
+    assert page.text().splitlines()[0].endswith(said)
+    assert page.text().splitlines()[0].split() == ["Verdict", *said.split()]
 
 
 def test_verdict__as_json_has_names_and_nulls() -> None:

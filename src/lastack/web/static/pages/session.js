@@ -12,7 +12,8 @@ function verdict(found) {
   const box = $("verdict");
   box.classList.toggle("harm", HARMED.has(v.harm));
   box.classList.toggle("none", v.harm === "none");
-  const pills = [h("span.pill", {}, v.title), ACTORS[v.actor] ? h("span.pill", {}, ACTORS[v.actor]) : null, v.harm === "unknown" ? null : h(`span.pill${HARMED.has(v.harm) ? ".alert" : ".ok"}`, {}, v.harm === "none" ? "no harm" : words(v.harm)), v.cause === "unknown" ? null : h("span.pill", { title: "how sure the rule is" }, `confidence ${Math.round(100 * v.confidence)} %`)];
+  const told = v.cause === "observer_limit" || v.title.includes(ACTORS[v.actor]);
+  const pills = [h("span.pill", {}, v.title), ACTORS[v.actor] && !told ? h("span.pill", {}, ACTORS[v.actor]) : null, v.harm === "unknown" ? null : h(`span.pill${HARMED.has(v.harm) ? ".alert" : ".ok"}`, {}, v.harm === "none" ? "no harm" : words(v.harm)), v.cause === "unknown" ? null : h("span.pill", { title: "how sure the rule is" }, `confidence ${Math.round(100 * v.confidence)} %`)];
   const others = (possible) => v.alternatives.filter((other) => other.possible === possible);
   const list = (title, items, make) => (items.length ? h("div", {}, h("h2", {}, title), h("ul.proofs", {}, ...items.map((item) => h("li", {}, ...make(item))))) : null);
   box.replaceChildren(
