@@ -61,7 +61,7 @@ def build(target: str, checkout: Path, folder: Path, **more: str) -> Path:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """Return a copy of the project; kernels that an installation has compiled come along, as they take a while."""
+    """Return a copy of the project; what an earlier build of a wheel has compiled comes along."""
     copy = tmp_path / "checkout"
     shutil.copytree(ROOT / "src", copy / "src", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE", ".gitignore"):
