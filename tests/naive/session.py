@@ -110,7 +110,8 @@ class Session:
             place = "window"
         else:
             place = "outside"
-        return place, answers or place != "outside"
+        went_on = (receiver.highest_end or 0) % MOD != ((receiver.isn or 0) + 1) % MOD
+        return place, answers or (place != "outside" and (went_on or not refusing))
 
     def place(self, packet: Packet) -> None:
         """Add a packet that belongs to this session."""

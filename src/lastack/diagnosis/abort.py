@@ -81,10 +81,9 @@ def _deaf_to_the_handshake(case: Case, end: str) -> Story:
         else ""
     )
     what = f"{count(sent, 'byte')} of {the(other)}" if sent else f"an ACK of {the(other)}"
-    why = "a handshake that it never took as complete" if tries else "a SYN that never reached it"
     sentence = (
         f"{the(end)}{again} answered {what} by a RST without ACK, as a host without that connection makes it: "
-        f"consistent with {why}"
+        "consistent with a handshake that it never took as complete"
     )
     alternatives = (
         Alternative(
@@ -95,11 +94,10 @@ def _deaf_to_the_handshake(case: Case, end: str) -> Story:
             Cause.peer_lost_state, True, f"a crash or a restart of {the(end)} right after the handshake"
         ),
     )
-    queue = (
+    advice = (
         f"look whether the listen queue of {the(end)} overflowed (`nstat -az TcpExtListenOverflows`), and whether its "
         "application waits for data before it accepts (TCP_DEFER_ACCEPT)"
     )
-    advice = queue if tries else f"capture next to {the(end)}: does the SYN arrive, and before the ACK?"
     return Story(sentence, case.opened_proof() + case.rst_proof(), alternatives, (advice,))
 
 

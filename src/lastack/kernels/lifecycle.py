@@ -126,8 +126,10 @@ def rst_ends(h: Any, i: Any, d: Any, g: Any, place: Any) -> Any:
     flags = i64(h.bits)
     o = 1 - d
     if (flags & (SYN_SEEN << o)) and (flags & (SEQ_SENT << d)) == 0:
-        # An end that acknowledges has had a SYN-ACK, seen or not, and takes what fits its window.
-        return answers_syn(h, i, d, g) or ((flags & (ACK_SENT << o)) != 0 and place != OUTSIDE)
+        # An end that acknowledges and sends on has had a SYN-ACK, seen or not, and takes what fits its window. One that
+        # only acknowledges may not: ends of Multipath TCP do so before there is an answer, and ignore the RST.
+        went_on = (flags & (ACK_SENT << o)) != 0 and ahead(i64(h.end[o]), i64(i.first[o])) > 1
+        return answers_syn(h, i, d, g) or (went_on and place != OUTSIDE)
     if (flags & (ACK_SENT << o)) == 0:
         return True
     return place != OUTSIDE

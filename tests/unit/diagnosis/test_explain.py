@@ -93,16 +93,6 @@ def test_explain__says_when_the_closer_did_not_wait_for_an_answer(name: str, tol
     assert ("connection pool" in verdict.advice[0]) is not told
 
 
-def test_explain__a_host_that_never_heard_of_the_syn_is_told_from_one_that_did_not_take_the_handshake() -> (
-    None
-):
-    (row,) = table_of("aborted_by_server__fires_where_it_never_heard_of_the_syn.pkts").to_pylist()
-    verdict = explain(row)
-    assert "answered an ACK of the client by a RST without ACK" in verdict.sentence
-    assert "a SYN that never reached it" in verdict.sentence
-    assert "does the SYN arrive" in verdict.advice[0]
-
-
 @pytest.mark.parametrize(("name", "told"), [("fires_after_a_silence", True), ("fires", False)])
 def test_explain__a_reset_after_a_silence_may_be_a_timer(name: str, told: bool) -> None:
     (row,) = table_of(f"reset_close__{name}.pkts").to_pylist()
@@ -116,3 +106,11 @@ def test_explain__a_close_with_bytes_left_is_not_called_harmless() -> None:
     verdict = explain(row)
     assert "1 byte of the server had not been acknowledged" in verdict.sentence
     assert [other.cause for other in verdict.alternatives] == [Cause.observer_limit]
+
+
+def test_explain__an_open_session_that_outlived_a_reset_says_so() -> None:
+    (row,) = table_of("injected_rst_without_ack.pkts").to_pylist()
+    verdict = explain(row)
+    assert verdict.cause is Cause.still_open
+    assert verdict.confidence == pytest.approx(0.6)
+    assert "the server sent a RST that, as far as was seen, did not end it" in verdict.sentence
