@@ -31,12 +31,14 @@ from lastack.diagnosis.engine import diagnose
 from lastack.diagnosis.links import Links
 from lastack.kernels.sharding import SHARDS
 from lastack.query.classify import Classifier
+from lastack.tracking.jobs import in_turn
 from lastack.tracking.rows import stray_packets
 from lastack.tracking.tracker import Tracker
 
 Sink = Callable[[Any], None]
 _PROGRESS_EVERY_S = 0.1
 _FOLLOW_EVERY_S = 0.2
+_FEW_SESSIONS = 1 << 18  # crowds among them are looked for by one thread, while others make rows
 
 
 def track_captures(
@@ -177,7 +179,8 @@ class _Run:
         verdicts = _Verdicts()
         jobs = (_Judged(job, verdicts) for job in self._tracker.flush(self._crew.run))
         batches = self._crew.in_order(jobs)  # rows are made already while crowds are looked for
-        verdicts.around = Around(Crowd.of_tables(self._tracker.tables(), self._crew.run), seen)
+        run = in_turn if self._ending < _FEW_SESSIONS else self._crew.run
+        verdicts.around = Around(Crowd.of_tables(self._tracker.tables(), run), seen)
         for batch, judged in batches:
             self._emit(batch if judged else diagnose(batch, verdicts.around))
             self._tell()

@@ -6,7 +6,7 @@ batch has, so that rows from a dataset and rows from the tracker look the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,7 +44,7 @@ class Columns:
         self._lists = lists if lists is not None else FlatLists(batch)
         self._rows = rows
         self.n = batch.num_rows if rows is None else len(rows)
-        self._kept: dict[str, Any] = {}
+        self._kept: dict[Hashable, Any] = {}
         self._whole: tuple[Columns, Any] | None = (
             None  # the columns that these rows are some of, and their places
         )
@@ -52,14 +52,14 @@ class Columns:
     def _some(self, values: Any) -> Any:
         return values if self._rows is None else values.take(self._rows)
 
-    def _once(self, key: str, make: Callable[[], Any]) -> Any:
+    def _once(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """Return what has a key, made once; of what others have made of more rows, these rows are taken."""
         found = self._known(key)
         if found is None:
             found = self._kept[key] = make()
         return found
 
-    def _known(self, key: str) -> Any:
+    def _known(self, key: Hashable) -> Any:
         found = self._kept.get(key)
         if found is None and self._whole is not None:
             whole, places = self._whole
@@ -233,9 +233,9 @@ class Columns:
         found[places] = answer
         return found
 
-    def derived(self, key: str, make: Callable[[Columns], Any]) -> Any:
+    def derived(self, key: Hashable, make: Callable[[Columns], Any]) -> Any:
         """Return what `make` derives from the columns, row by row; made once for all rules that ask."""
-        return self._once(f"={key}", lambda: make(self))
+        return self._once((key,), lambda: make(self))
 
     def of(self, stem: str, side: Any, *, evidence: bool = False) -> Any:
         """Return `stem_clt` or `stem_srv`, by what `side` (`Closer` codes) says of each row; 0 for neither.

@@ -31,7 +31,7 @@ def is_code(cols: Columns, name: str, *members: int) -> Any:
             found |= codes == member
         return found
 
-    return cols.derived(f"{name} {members}", make)
+    return cols.derived((name, *members), make)
 
 
 def by_rst(cols: Columns) -> Any:

@@ -20,7 +20,10 @@ _FINISHED = 4  # bytes of a number in the list of finished sessions
 _EVICT_SHARE = 16  # of a full table leaves at once
 #: Sessions that left and may wait until their rows are written together with others.
 MOST_WAITING = 1 << 12
-_SMALL = 128 << 10  # bytes: with less, a large page would cost more memory than it saves time
+#: Bytes in small pages before large ones begin: with fewer, a large page would cost more than it saves. What most
+#: sessions have soon needs large ones; what few have may never fill half of one.
+_SMALL, _SMALL_OF_FEW = 128 << 10, 512 << 10
+_OF_MOST = ("close", "rare")
 _POOLS = {
     "close": layout.CLOSE, "rare": layout.RARE, "gap": layout.GAP, "node": layout.NODE, "proof": layout.PROOF,
     "after": layout.AFTER, "mark": layout.MARK, "retry": layout.RETRY,
@@ -59,12 +62,12 @@ class Shard:
         self._reserves: list[Reserve] = []
         self.control: Any = np.zeros(1, layout.TABLE)
         self._pools = {name: np.zeros(1, layout.POOL) for name in _POOLS}
-        self.control["sessions"] = self._reserve(capacity * layout.SESSION.itemsize)
+        self.control["sessions"] = self._reserve(capacity * layout.SESSION.itemsize, _SMALL)
         for name, dtype in _POOLS.items():
             items = int(capacity * _POOL_SHARE.get(name, 1.0))
             pool = self._pools[name]
             pool["address"], pool["stride"], pool["capacity"] = (
-                self._reserve(items * dtype.itemsize),
+                self._reserve(items * dtype.itemsize, _SMALL if name in _OF_MOST else _SMALL_OF_FEW),
                 dtype.itemsize,
                 items,
             )
@@ -84,14 +87,14 @@ class Shard:
         self._waiting: list[tuple[Any, bool]] = []
         self.waiting = 0  #: sessions whose rows wait to be written, at the head of the finished list
 
-    def _reserve(self, size: int) -> int:
-        reserve = Reserve(size, _SMALL)
+    def _reserve(self, size: int, small: int) -> int:
+        reserve = Reserve(size, small)
         self._reserves.append(reserve)
         return reserve.address
 
     def _use_slots(self, count: int) -> None:
         size = count * _SLOT
-        self._slots = Reserve(size, 0 if size > _SMALL else None)
+        self._slots = Reserve(size, 0 if size > _SMALL_OF_FEW else None)
         self.control["slots"] = self._slots.address
         self.control["mask"] = count - 1
 

@@ -23,8 +23,7 @@ from lastack.tracking.rows import RowBuffer, RowMemory
 from lastack.tracking.shard import MOST_WAITING, Shard, pieces_of
 
 ROWS_PER_BATCH = 1 << 16
-_WORTH_SHARING = 1 << 14  # rows: a batch takes some milliseconds of Python, whatever its size
-_SHARERS = 2
+_WORTH_SHARING = 1 << 15  # rows: a batch takes some milliseconds of Python, whatever its size
 
 _LEAST_LIMIT = 64  # sessions of one shard
 
@@ -66,11 +65,9 @@ def _packed(groups: Sequence[tuple[Any, bool]], most: int) -> Iterator[list[tupl
 
 
 def _batch_size(rows: int) -> int:
-    """Return how many of some rows a batch takes: as many as each other, in a number that few threads can share."""
-    batches = -(-rows // ROWS_PER_BATCH)
-    if rows >= _WORTH_SHARING:
-        batches = -(-batches // _SHARERS) * _SHARERS
-    return -(-rows // max(batches, 1))
+    """Return how many of some rows a batch takes: two threads shall have as many, and batches be few."""
+    batches = max(round(rows / ROWS_PER_BATCH), 2 if rows >= _WORTH_SHARING else 1)
+    return -(-rows // batches)
 
 
 class Tracker:
