@@ -11,7 +11,7 @@ from lastack.diagnosis.facts import is_code, repeated_in_vain, resetter
 from lastack.model.enums import Closer, Ending
 
 #: Bytes of the last words of an application that closes as well: TLS's close_notify, `221 Goodbye`.
-_FAREWELL = 100
+FAREWELL = 100
 
 
 def farewell(cols: Columns, end: Any) -> Any:
@@ -25,7 +25,7 @@ def farewell(cols: Columns, end: Any) -> Any:
         cols.of("in_flight", end, evidence=True).astype(np.int64),
         np.where(answered, cols.number("half_closed_bytes").astype(np.int64), 0),
     ]
-    return (np.max(words, axis=0) <= _FAREWELL) & (cols.of("unacked_bytes", other(end)) == 0)
+    return (np.max(words, axis=0) <= FAREWELL) & (cols.of("unacked_bytes", other(end)) == 0)
 
 
 def after_the_fin(cols: Columns) -> tuple[Any, Any]:

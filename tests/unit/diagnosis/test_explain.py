@@ -114,3 +114,9 @@ def test_explain__an_open_session_that_outlived_a_reset_says_so() -> None:
     assert verdict.cause is Cause.still_open
     assert verdict.confidence == pytest.approx(0.6)
     assert "the server sent a RST that, as far as was seen, did not end it" in verdict.sentence
+
+
+@pytest.mark.parametrize(("name", "download"), [("fires", True), ("fires_on_last_words", False)])
+def test_explain__a_few_bytes_are_no_download(name: str, download: bool) -> None:
+    (row,) = table_of(f"stopped_reading__{name}.pkts").to_pylist()
+    assert ("a cancelled download" in explain(row).sentence) is download

@@ -6,7 +6,7 @@ import numpy as np
 
 from lastack.diagnosis.case import Case, count, other_end, the
 from lastack.diagnosis.columns import Columns, other
-from lastack.diagnosis.late import after_the_fin, was_sending
+from lastack.diagnosis.late import FAREWELL, after_the_fin, was_sending
 from lastack.diagnosis.rule import Claim, Rule, Story, claim
 from lastack.diagnosis.verdict import Alternative
 from lastack.model.enums import Cause, Harm
@@ -27,9 +27,13 @@ def explain(case: Case) -> Story:
     closer = str(case["half_closed_by"])
     sender = other_end(closer)
     left = case.of("unacked_bytes", sender)
+    few = left <= FAREWELL
+    what = (
+        "few enough for last words that nobody waited for" if few else "what a cancelled download looks like"
+    )
     sentence = (
         f"{the(closer)} closed while {the(sender)} was still sending, and reset what came ({count(left, 'byte')} "
-        "not acknowledged): what a cancelled download looks like"
+        f"not acknowledged): {what}"
     )
     alternatives = (
         Alternative(Cause.data_after_close, False, f"{the(sender)} was sending before it knew of the FIN"),
