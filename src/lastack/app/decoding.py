@@ -164,12 +164,11 @@ class Decoder:
         wanted = min(self._threads, 1 + size // _WORTH_SPLITTING)
         starts = self.capture.cuts(window, wanted) if wanted > 1 else [window.position]
         ends = [*starts[1:], window.end]
-        parts = self._set.take(len(starts))
+        parts = self._set.walks([end - start for start, end in zip(starts, ends, strict=True)])
         states = self.capture.split(len(starts))
         interfaces = self.capture.table
         jobs = []
         for part, start, end, state in zip(parts, starts, ends, states, strict=True):
-            part.make_room(end - start)
             jobs.append(_Decode(self.capture, part, window, start, end, state, interfaces, self.sensor))
         self._run(list(jobs))
         good = 1

@@ -121,10 +121,13 @@ class PartSet:
         self._lanes: list[Part] = []
         self._near: Reserve | None = None
 
-    def take(self, count: int) -> list[Part]:
-        """Return parts for one walk each; they have no room yet."""
-        self._parts.extend(Part(huge=True) for _ in range(count - len(self._parts)))
-        return self._parts[:count]
+    def walks(self, sizes: Sequence[int]) -> list[Part]:
+        """Return parts for stretches that are walked one by one, with room for what stretches of so many bytes hold."""
+        self._parts.extend(Part(huge=True) for _ in range(len(sizes) - len(self._parts)))
+        parts = self._parts[: len(sizes)]
+        for part, size in zip(parts, sizes, strict=True):
+            part.make_room(size)
+        return parts
 
     def lanes(self, sizes: Sequence[int], per_byte: Any) -> list[Part]:
         """Return parts for stretches in lock step, with room for what is to be expected of all of them side by side.

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lastack.diagnosis.flat import Entries, FlatLists, codes_of, numbers, numbers_at, valid_at
+from lastack.diagnosis.arrays import BatchArrays, Entries, codes_of, numbers, numbers_at, valid_at
 from lastack.model.arrow import arrow_type
 from lastack.model.enums import Closer
 from lastack.model.fields import BY_NAME
@@ -26,7 +26,7 @@ class Columns:
         rows: Which rows, as an index array; None for all.
         around: The run around the rows (`lastack.diagnosis.around`), None if nothing is known of it.
         challenged: Whether the session that each row follows on its ports answered its SYN (`lastack.diagnosis.links`).
-        lists: The list columns of the batch, if others ask for them too.
+        arrays: The arrays of the batch, if others ask for them too.
     """
 
     def __init__(
@@ -36,18 +36,17 @@ class Columns:
         around: Any = None,
         *,
         challenged: bool = False,
-        lists: FlatLists | None = None,
+        arrays: BatchArrays | None = None,
     ) -> None:
         self.around = around
         self.challenged = challenged
         self._batch = batch
-        self._lists = lists if lists is not None else FlatLists(batch)
+        self._arrays = arrays if arrays is not None else BatchArrays(batch)
         self._rows = rows
         self.n = batch.num_rows if rows is None else len(rows)
         self._kept: dict[Hashable, Any] = {}
-        self._whole: tuple[Columns, Any] | None = (
-            None  # the columns that these rows are some of, and their places
-        )
+        #: The columns of which these are some rows, and the places of these rows among them.
+        self._whole: tuple[Columns, Any] | None = None
 
     def _some(self, values: Any) -> Any:
         return values if self._rows is None else values.take(self._rows)
@@ -73,7 +72,7 @@ class Columns:
         """Return an enum column as uint8 values of its members; 0 where the batch has no such column."""
 
         def make() -> Any:
-            column = self._lists.column(name)
+            column = self._arrays.column(name)
             vocabulary = BY_NAME[name].enum if name in BY_NAME else None
             return np.zeros(self.n, np.uint8) if column is None else self._some(codes_of(column, vocabulary))
 
@@ -83,7 +82,7 @@ class Columns:
         """Return a number column; 0 where a value is absent."""
 
         def make() -> Any:
-            column = self._lists.column(name)
+            column = self._arrays.column(name)
             if column is None:
                 return np.zeros(self.n, np.int64)
             return numbers(column) if self._rows is None else numbers_at(column, self._rows)
@@ -94,7 +93,7 @@ class Columns:
         """Return which rows have a value in a nullable column."""
 
         def make() -> Any:
-            column = self._lists.column(name)
+            column = self._arrays.column(name)
             if column is None:
                 return np.zeros(self.n, bool)
             return valid_at(column, self.rows) if column.null_count else np.ones(self.n, bool)
@@ -107,7 +106,7 @@ class Columns:
 
     def whole(self, name: str) -> Any:
         """Return a column without absent values for all rows of the batch: numbers, or addresses as dtype S16."""
-        column = self._lists.column(name)
+        column = self._arrays.column(name)
         kind = "S16" if pa.types.is_fixed_size_binary(column.type) else column.type.to_pandas_dtype()
         return np.frombuffer(column.buffers()[1], kind)[column.offset : column.offset + len(column)]
 
@@ -122,7 +121,7 @@ class Columns:
 
     def any_evidence(self, member: str) -> bool:
         """Return whether any entry of evidence of the batch has a member that is not 0."""
-        flat = self._lists.member("evidence", member)
+        flat = self._arrays.member("evidence", member)
         return flat is not None and bool(np.any(flat))
 
     @property
@@ -134,7 +133,7 @@ class Columns:
         """Return which entry of a list column counts for each row."""
 
         def make() -> Entries:
-            offsets = self._lists.offsets(name)
+            offsets = self._arrays.offsets(name)
             if offsets is None:
                 return Entries(np.zeros(self.n, np.int64), np.zeros(self.n, bool))
             first, after = self._some(offsets[:-1]), self._some(offsets[1:])
@@ -150,7 +149,7 @@ class Columns:
         """Step back over silences that end too late, and over those that an earlier one of their phase outlasted."""
         rows = np.flatnonzero(count)
         start, length, longest = (
-            self._lists.member("gaps", name) for name in ("start_ns", "gap_ns", "longest")
+            self._arrays.member("gaps", name) for name in ("start_ns", "gap_ns", "longest")
         )
         if start is None or not len(rows):
             return
@@ -177,7 +176,7 @@ class Columns:
 
     def _spread(self, name: str, member: str) -> Any:
         entries = self._entries(name)
-        found = self._lists.at(name, member, entries) if entries.some else None
+        found = self._arrays.at(name, member, entries) if entries.some else None
         return self._nothing if found is None else found
 
     @property
@@ -192,7 +191,7 @@ class Columns:
 
         def make() -> Any:
             entries = self._entries("evidence")
-            return self._lists.valid_at("evidence", member, entries)
+            return self._arrays.valid_at("evidence", member, entries)
 
         return self._once(f"evidence.{member}?", make)
 
@@ -212,7 +211,7 @@ class Columns:
     def some(self, places: Any) -> Columns:
         """Return some of the rows, by their places among these, as columns of their own."""
         rows = places if self._rows is None else self._rows.take(places)
-        some = Columns(self._batch, rows, self.around, challenged=self.challenged, lists=self._lists)
+        some = Columns(self._batch, rows, self.around, challenged=self.challenged, arrays=self._arrays)
         some._whole = self, places
         return some
 

@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from lastack.diagnosis.around import Around
+from lastack.diagnosis.arrays import BatchArrays, codes_of
 from lastack.diagnosis.columns import Columns
-from lastack.diagnosis.flat import FlatLists, codes_of
 from lastack.diagnosis.rule import VERDICT_FROM, Rule, Scope
 from lastack.diagnosis.rules import RULES, half_open_client_gone, observer_limit, syn_flood
 from lastack.diagnosis.translate import translate
@@ -175,12 +175,12 @@ def judge(
         rules: Which rules to ask, in order.
     """
     said = Verdicts(*(np.zeros(len(rows), np.uint8) for _ in range(4)))
-    lists = FlatLists(batch)
+    arrays = BatchArrays(batch)
     attempt = codes_of(batch.column("ending"), Ending).take(rows) == Ending.never_opened
     for scope, some in ((Scope.attempt, attempt), (Scope.session, ~attempt)):
         places = np.flatnonzero(some)
         if len(places):
-            cols = Columns(batch, rows[places], around, challenged=challenged, lists=lists)
+            cols = Columns(batch, rows[places], around, challenged=challenged, arrays=arrays)
             _ask(cols, rules, scope, places, said)
     return said
 

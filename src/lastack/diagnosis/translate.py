@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lastack.diagnosis.flat import codes_of
+from lastack.diagnosis.arrays import codes_of
 from lastack.model.endreasons import EndAsa, EndFortigate, EndIpfix, EndPanos
 from lastack.model.enums import Ending, Observed, Opening
 

@@ -10,10 +10,10 @@ import pytest
 from tests.unit.diagnosis.rows import batch_of_table, everything, table_of
 
 from lastack.diagnosis.around import Around, around_rows
+from lastack.diagnosis.arrays import codes_of
 from lastack.diagnosis.columns import Columns
 from lastack.diagnosis.crowd import CROWD, Crowd
 from lastack.diagnosis.engine import _HALF_OPEN, _UNSEEN, _is_half_open, _is_unseen, _odd, diagnose, judge
-from lastack.diagnosis.flat import codes_of
 from lastack.diagnosis.translate import translate
 from lastack.model.enums import Actor, Cause, Harm
 

@@ -1,4 +1,4 @@
-"""The list columns of a batch laid flat: each member of all entries as one array, made once for whoever asks."""
+"""The columns of a batch as arrays: list columns laid flat, each member of all entries as one, made once for all."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class Entries:
         return Entries(self.at.take(places), self.has.take(places))
 
 
-class FlatLists:
-    """The entries of all rows of a batch.
+class BatchArrays:
+    """The columns of a batch, and the entries of its list columns, for whoever asks.
 
     Args:
         batch: Record batch or one-chunk table of the session record; columns that it lacks are taken as empty.
