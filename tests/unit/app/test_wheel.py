@@ -34,7 +34,7 @@ def refuse(event, arguments):
 sys.addaudithook(refuse)
 import lastack
 from lastack.cli.main import run
-print(lastack.__file__)
+print(lastack.__file__, flush=True)
 sys.exit(run(sys.argv[1:]))
 """
 
