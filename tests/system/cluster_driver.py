@@ -1,7 +1,7 @@
 """A run on a Dask cluster in a process of its own: `ADDRESS WORK ROWS DEED CAPTURE…`.
 
 Dask leaves sockets to the collector when its scheduler is killed, which pytest would take for a fault of a test.
-A deed is `none`, `kill-worker`, `run:COMMAND` (both after the first capture is mapped), `version` (claim
+A deed is `none`, `kill-worker`, `kill:PROCESS`, `run:COMMAND` (all after the first capture is mapped), `version` (claim
 another one) or `nobody` (do not wait long for an answer).
 """
 
@@ -34,6 +34,8 @@ class Deed(jobs_dask.DaskCluster):
             deed, self.deed = self.deed, "none"
             if deed == "kill-worker":
                 os.kill(int(outcome.where.rsplit(":", 1)[1]), signal.SIGKILL)
+            elif deed.startswith("kill:"):
+                os.kill(int(deed[5:]), signal.SIGKILL)
             elif deed.startswith("run:"):
                 subprocess.run(shlex.split(deed[4:]), check=True)
 

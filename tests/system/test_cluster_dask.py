@@ -140,7 +140,7 @@ def test_dask__a_scheduler_that_is_started_anew_gets_what_is_left(cluster: Clust
     captures = CAPTURES[:12]
     cluster.start_workers(2)
     wait_for_workers(cluster, 2)
-    driver = cluster.drive(f"run:kill -9 {cluster.scheduler.pid}", captures)
+    driver = cluster.drive(f"kill:{cluster.scheduler.pid}", captures)
     try:
         cluster.scheduler.wait(DEADLINE_S)
         cluster.start_scheduler(int(cluster.address.rsplit(":", 1)[1]))
