@@ -14,6 +14,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 
 from lastack.app.jobs import Outcome, Task, Told, run_task
+from lastack.model.errors import AccessError
 
 TRIES = 3  #: of a task whose process dies
 
@@ -23,6 +24,9 @@ class ProcessPool:
 
     Args:
         workers: How many.
+
+    Raises:
+        AccessError: When it runs, the system gives no locks that processes share.
     """
 
     def __init__(self, workers: int) -> None:
@@ -80,7 +84,13 @@ class ProcessPool:
         if self._pool is None:
             # A fork would copy the locks of threads that Arrow and Numba have started.
             context = multiprocessing.get_context("spawn")
-            self._pool = ProcessPoolExecutor(self.workers, context, _leave_interrupts_to_the_driver)
+            try:
+                self._pool = ProcessPoolExecutor(self.workers, context, _leave_interrupts_to_the_driver)
+            except OSError as reason:
+                raise AccessError(
+                    f"processes cannot share locks here ({reason.strerror}): /dev/shm must be a tmpfs that this user"
+                    " may write to; or leave --workers out"
+                ) from None
         return self._pool
 
     def _rebuild(self) -> None:

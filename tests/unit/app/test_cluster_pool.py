@@ -14,6 +14,7 @@ from tests.unit.app.test_cluster import CAPTURES, OPTIONS, SAMPLE, alone, rows
 from lastack.app.cluster import ClusterRun
 from lastack.app.jobs import Outcome, Task, run_task
 from lastack.app.jobs_pool import TRIES, ProcessPool
+from lastack.model.errors import AccessError
 
 
 def note(folder: Path, text: str) -> dict[str, Any]:
@@ -102,3 +103,14 @@ def test_run_task__what_another_worker_made_meanwhile_counts(tmp_path: Path) -> 
     assert outcome.problem is None
     assert (tmp_path / "out" / "text").read_text() == "first"
     assert [entry.name for entry in tmp_path.iterdir()] == ["out"]
+
+
+def test_pool__a_system_without_shared_locks_is_told_with_the_remedy(
+    pool: ProcessPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("lastack.app.jobs_pool.ProcessPoolExecutor", refuse)
+    with pytest.raises(AccessError, match="/dev/shm must be a tmpfs that this user may write to"):
+        pool.run([Task("one", "out", note, ("text",))], lambda _: None)
