@@ -25,25 +25,13 @@ _TIMEOUT_S = 300
 _MOST_CHILDREN = 3  # a fourth would have nothing to do before the longest step is done
 _one_at_a_time = threading.Lock()
 
-#: Steps of each group, the longest first. A test holds them to what analysing, watching and replaying ask for.
+#: Steps of each group. A test holds them to what analysing, watching and replaying ask for.
 GROUPS = {
     cache.TRACKING: ("track", "rows", "ingest", "crowds", "lists", "evict"),
     cache.LIVE: ("general", "live"),
     cache.REPLAY: ("replay",),
     cache.INLINE: ("inline",),
 }
-_LONGEST_FIRST = (
-    "track",
-    "replay",
-    "rows",
-    "ingest",
-    "general",
-    "lists",
-    "crowds",
-    "evict",
-    "live",
-    "inline",
-)
 
 
 def ensure(notice: Callable[[str], None] | None = None) -> None:
@@ -65,14 +53,14 @@ def ensure_inline(notice: Callable[[str], None] | None = None) -> None:
     _ensure(cache.INLINE, notice)
 
 
-def compile_groups(groups: Iterable[str]) -> bool:
+def compile_groups(groups: Iterable[str], notice: Callable[[str], None] | None = None) -> bool:
     """Compile groups that are not in the cache yet, side by side, and return whether all went well."""
-    steps = {step for group in groups for step in GROUPS[group]}
-    return _compile(tuple(sorted(steps, key=_LONGEST_FIRST.index)), None)
+    wanted = {step for group in groups for step in GROUPS[group]}
+    return _compile(tuple(step for step in _STEPS if step in wanted), notice)
 
 
 def _ensure(group: str, notice: Callable[[str], None] | None) -> None:
-    if not cache.is_prepared(group) and _compile(GROUPS[group], notice):
+    if not cache.is_prepared(group) and compile_groups((group,), notice):
         cache.mark(group)
         from lastack.app.old_kernels import remove_unused
 
@@ -278,16 +266,17 @@ def _use_inline() -> None:
     warm_up(_box())
 
 
+#: The longest first, so that processes that share them end together.
 _STEPS = {
     "track": _use_track,
+    "replay": _use_replay,
     "rows": _use_rows,
     "ingest": _use_ingest,
-    "crowds": _use_crowds,
+    "general": _use_general,
     "lists": _use_lists,
+    "crowds": _use_crowds,
     "evict": _use_evict,
     "live": _use_live,
-    "general": _use_general,
-    "replay": _use_replay,
     "inline": _use_inline,
 }
 
