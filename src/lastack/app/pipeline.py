@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -80,7 +81,7 @@ class _Run:
         self._progress = progress
         self._threads = threads
         self._crew = crew
-        self._fed: tuple[Begun, Stretch] | None = None  # the stretch that shards are at work on
+        self._fed: deque[tuple[Begun, Stretch]] = deque()  # the stretches that shards are at work on
         self._links = Links()
         self._classify = Classifier(options.classes) if options.classes is not None else None
         self._tracker = Tracker(options.max_sessions or default_max_sessions(), options.idle_timeout_ns)
@@ -124,12 +125,11 @@ class _Run:
             for stretch in Stream([file.first_ns for file in files], opener):
                 for part in stretch.parts:
                     self._summary.ledger.add_tally(part.tally[0])
-                self._settle()
                 self._track(stretch)
             self._settle()
         finally:
-            if self._fed is not None:
-                self._fed[0].end()
+            for begun, _ in self._fed:
+                begun.end()
         self._summary.clocks = clock_differences(
             Seen.of(self._tracker.sensors[rank], sightings[rank]) for rank in sorted(sightings)
         )
@@ -140,24 +140,26 @@ class _Run:
             self._summary.refuse_unreadable()
 
     def _track(self, stretch: Stretch) -> None:
-        """Let every shard begin to account for its segments; the next stretch may be decoded at the same time."""
-        jobs = [_Feed(self._tracker, shard, stretch.pieces(shard)) for shard in range(SHARDS)]
-        self._fed = self._crew.begin(jobs, [job.size for job in jobs]), stretch
-        if self._options.follow or not stretch.lasts:
-            self._settle()
+        """Let every shard account for its segments as soon as it is done with those before.
 
-    def _settle(self) -> None:
-        """Wait until all shards are done with a stretch, and hand on the rows that left."""
-        if self._fed is None:
-            return
-        for batches in self._fed[0].results():
-            for batch, sizes in batches:
-                self._emit(batch, sizes)
-        self._fed = None
-        if self._options.follow:
-            for batch in self._tracker.drain():
-                self._emit(diagnose(batch, around_rows(batch)))
-        self._tell()
+        The next stretch may be decoded at the same time, into the memory of the one before this.
+        """
+        jobs = [_Feed(self._tracker, shard, stretch.pieces(shard)) for shard in range(SHARDS)]
+        after = self._fed[-1][0] if self._fed else None
+        self._fed.append((self._crew.begin(jobs, [job.size for job in jobs], after), stretch))
+        self._settle(0 if self._options.follow or not stretch.lasts else 1)
+
+    def _settle(self, at_work: int = 0) -> None:
+        """Wait until shards are at work on no more than so many stretches, and hand on the rows that left."""
+        while len(self._fed) > at_work:
+            for batches in self._fed[0][0].results():
+                for batch, sizes in batches:
+                    self._emit(batch, sizes)
+            self._fed.popleft()
+            if self._options.follow:
+                for batch in self._tracker.drain():
+                    self._emit(diagnose(batch, around_rows(batch)))
+            self._tell()
 
     def _emit(self, batch: Any, sizes: Sequence[int] = ()) -> None:
         batch = self._links.resolve(batch, sizes)

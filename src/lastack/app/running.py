@@ -49,24 +49,32 @@ class Crew:
         """Whether there is only the owner."""
         return self._executor is None
 
-    def begin(self, jobs: Iterable[Job], sizes: Sequence[int] | None = None) -> Begun:
+    def begin(
+        self, jobs: Iterable[Job], sizes: Sequence[int] | None = None, after: Begun | None = None
+    ) -> Begun:
         """Let the threads begin with some functions, and return what has their results.
 
         Args:
             jobs: Functions without arguments.
             sizes: How long each will take, in any unit: the longest is begun first, so that threads end together.
+            after: As many others: each function begins only when the one at its place there is over.
         """
-        begun = Begun(self, jobs, sizes)
+        begun = Begun(self, jobs, sizes, after)
         with self._lock:
-            self._begun.append(begun)
+            # what others follow comes first
+            place = self._begun.index(after) if after in self._begun else len(self._begun)
+            self._begun.insert(place, begun)
         if self._executor is None:
-            while self.take():
-                pass
+            self._work()
         else:
             with suppress(RuntimeError):  # no thread can be started: the owner does it all
-                for _ in begun.futures:
-                    self._executor.submit(self.take)
+                for _ in begun.futures[: self._threads - 1]:
+                    self._executor.submit(self._work)
         return begun
+
+    def _work(self) -> None:
+        while self.take():
+            pass
 
     def run(self, jobs: Iterable[Job]) -> list[Any]:
         """Run functions and return their results in order."""
@@ -100,8 +108,8 @@ class Crew:
         """Run a function that nobody has begun, of some or else of what was begun last; return whether one was left."""
         with self._lock:
             for begun in (*([] if rather is None else [rather]), *reversed(self._begun)):
-                if begun.left:
-                    job, future = begun.left.popleft()
+                if (found := begun.next()) is not None:
+                    job, future = found
                     break
             else:
                 return False
@@ -129,13 +137,25 @@ class Begun:
         futures: What takes the results of all.
     """
 
-    def __init__(self, crew: Crew, jobs: Iterable[Job], sizes: Sequence[int] | None = None) -> None:
+    def __init__(
+        self, crew: Crew, jobs: Iterable[Job], sizes: Sequence[int] | None, after: Begun | None
+    ) -> None:
         self._crew = crew
         some: list[tuple[Job, Future[Any]]] = [(job, Future()) for job in jobs]
         self.futures = [future for _, future in some]
+        self._before = None if after is None else dict(zip(self.futures, after.futures, strict=True))
         if sizes is not None:
             some = [some[place] for place in sorted(range(len(some)), key=lambda place: -sizes[place])]
         self.left = deque(some)
+
+    def next(self) -> tuple[Job, Future[Any]] | None:
+        """Remove and return the first function that may begin, and what takes its result; None if there is none."""
+        for place, (_, future) in enumerate(self.left):
+            if self._before is None or self._before[future].done():
+                found = self.left[place]
+                del self.left[place]
+                return found
+        return None
 
     def results(self) -> list[Any]:
         """Return the results in order; until they are there, run what nobody has begun."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lastack.app.running import crew_of
+from lastack.app.running import Begun, crew_of
 from lastack.tracking.jobs import in_turn
 
 SECONDS = 10
@@ -73,6 +73,33 @@ def test_results__the_owner_does_other_work_while_it_waits() -> None:
         other = some.begin([held.set])  # the only other thread is busy until this was run
         assert first.results() == [True]
         assert other.results() == [None]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_begin__what_follows_others_waits_for_its_own(threads: int) -> None:
+    over: list[set[int]] = [set(), set(), set()]
+
+    def note(row: int, place: int) -> bool:
+        ready = row == 0 or place in over[row - 1]
+        over[row].add(place)
+        return ready
+
+    with crew_of(threads) as some:
+        begun: list[Begun] = []
+        for row in range(3):
+            sizes = [(7 * place + row) % 5 for place in range(20)]
+            made = [partial(note, row, place) for place in range(20)]
+            begun.append(some.begin(made, sizes, begun[-1] if begun else None))
+        assert [one.results() for one in begun] == [[True] * 20] * 3
+
+
+def test_begin__what_follows_others_does_not_wait_for_all_of_them() -> None:
+    held = threading.Event()
+    with crew_of(2) as some:
+        first = some.begin([partial(held.wait, SECONDS), bool])
+        second = some.begin([bool, held.set], after=first)
+        assert first.results() == [True, False]
+        assert second.results() == [False, None]
 
 
 def test_end__begins_nothing_more() -> None:
