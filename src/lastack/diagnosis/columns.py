@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lastack.diagnosis.arrays import BatchArrays, Entries, codes_of, numbers, numbers_at, valid_at
+from lastack.diagnosis.arrays import BatchArrays, Entries, codes_of, numbers, numbers_at, valid_at, validity
 from lastack.model.arrow import arrow_type
 from lastack.model.enums import Closer
 from lastack.model.fields import BY_NAME
@@ -96,7 +96,9 @@ class Columns:
             column = self._arrays.column(name)
             if column is None:
                 return np.zeros(self.n, bool)
-            return valid_at(column, self.rows) if column.null_count else np.ones(self.n, bool)
+            if not column.null_count:
+                return np.ones(self.n, bool)
+            return validity(column) if self._rows is None else valid_at(column, self._rows)
 
         return self._once(f"{name}?", make)
 
@@ -119,10 +121,15 @@ class Columns:
         """Return a member of the evidence for each row; 0 (or False) where a row has none."""
         return self._once(f"evidence.{member}", lambda: self._spread("evidence", member))
 
-    def any_evidence(self, member: str) -> bool:
-        """Return whether any entry of evidence of the batch has a member that is not 0."""
+    def with_evidence(self, member: str) -> Any:
+        """Return which rows of the batch have a member of the evidence that is not 0, as an index array."""
         flat = self._arrays.member("evidence", member)
-        return flat is not None and bool(np.any(flat))
+        if flat is None:
+            return np.empty(0, np.int64)
+        offsets = self._arrays.offsets("evidence")
+        # those of a part of a batch lie among the entries of the whole
+        entries = np.flatnonzero(flat[offsets[0] : offsets[-1]]) + offsets[0]
+        return np.searchsorted(offsets, entries, "right") - 1
 
     @property
     def has_evidence(self) -> Any:

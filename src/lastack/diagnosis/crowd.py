@@ -201,7 +201,7 @@ class _OfTables:
         """Return how many clients some places had, `CLIENTS` if more."""
         from lastack.tracking.crowds import count_clients
 
-        return count_clients(self._tables, self._rows, places, shift, MINUTE_NS, CLIENTS, self._run)
+        return count_clients(self._tables, self._rows, places, shift, MINUTE_NS, CLIENTS)
 
     def attempts(self, places: Mapping[int, Any]) -> dict[int, Any]:
         """Return how many attempts there were at some places."""

@@ -51,9 +51,8 @@ class Links:
 
     def _new(self, cols: Columns, groups: Any) -> dict[int, int]:
         """Return the sessions that are to be remembered, and the group that each left in."""
-        if not cols.any_evidence("challenge_packet"):
+        rows = cols.with_evidence("challenge_packet")[: max(MOST - len(self._ids), 0)]
+        if not len(rows):
             return {}
-        rows = np.flatnonzero(cols.evidence("challenge_packet") > 0)
-        rows = rows[: max(MOST - len(self._ids), 0)]
         found = zip(cols.number("session_id")[rows].tolist(), groups[rows].tolist(), strict=True)
         return dict(reversed(list(found)))

@@ -98,11 +98,11 @@ def count_half_open(
     Args:
         sessions: Address of the SESSION records.
         n: Records.
-        slots: Zeros for a hash table, as `index_places` (u4 array, more than n).
+        slots: Zeros for a hash table, as `index_places` (u4 array, more than n); zeros again in the end.
         places: Takes the hash of each place (u8 array, room for n).
         servers: Takes the hash of its server's address and port (u8 array).
         minutes: Takes its minute (i8 array).
-        counts: Zeros; takes the number of half-open attempts (i8 array).
+        counts: Takes the number of half-open attempts (i8 array).
         rows: Takes the indices of the first half-open attempts (u4 array).
         minute_ns: Length of what is a minute here.
     """
@@ -128,12 +128,18 @@ def count_half_open(
             places[used] = place
             servers[used] = server
             minutes[used] = minute
+            counts[used] = 0
             used += 1
             slots[at] = used
         counts[i64(slots[at]) - 1] += 1
         if found < len(rows):
             rows[found] = index
             found += 1
+    for last in range(used, 0, -1):
+        at = i64(places[last - 1] & u64(mask))
+        while slots[at] != last:
+            at = (at + 1) & mask
+        slots[at] = 0
     return used
 
 
@@ -149,7 +155,9 @@ def gather_clients(
     shift_ns: Any,
     minute_ns: Any,
 ) -> Any:
-    """Gather different clients of the half-open attempts at some places, until each place has enough.
+    """Gather different clients of the half-open attempts at some places; return how many places want more.
+
+    Stops as soon as no place does. May be called again with the records of other shards.
 
     Args:
         sessions: Address of the SESSION records.
@@ -158,13 +166,15 @@ def gather_clients(
         slots: Hash table over the places, see `index_places` (u4 array).
         places: Hashes of the places (u8 array).
         clients: Takes hashes of clients, the same room for each place (u8 array).
-        numbers: Zeros; takes the number of clients of each place (i8 array).
+        numbers: Clients that each place has, added to (i8 array).
         shift_ns: Minutes are counted from this on.
         minute_ns: Length of a minute.
     """
     mask = len(slots) - 1
     room = len(clients) // len(places)
-    wanting = len(places)
+    wanting = 0
+    for j in range(len(places)):
+        wanting += 1 if numbers[j] < room else 0
     asked = len(rows) if len(rows) > 0 else n
     for turn in range(asked):
         index = i64(rows[turn]) if len(rows) > 0 else turn
@@ -195,7 +205,7 @@ def gather_clients(
             wanting -= 1
             if wanting == 0:
                 break
-    return 0
+    return wanting
 
 
 @kernel

@@ -5,6 +5,7 @@ Places, servers and clients are hashes; `lastack.diagnosis.crowd` makes the same
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,22 +29,19 @@ def count_half_open(tables: Sequence[Any], minute_ns: int, run: Run) -> tuple[An
         minute_ns: Length of what is a minute here.
         run: Runs functions, at the same time if it can, and returns their results in order.
     """
-    parts = run([_HalfOpen(sessions, minute_ns) for sessions in tables])
+    scratch = _Scratch(max(map(len, tables), default=0))
+    parts = run([_HalfOpen(sessions, minute_ns, scratch) for sessions in tables])
     *columns, rows = zip(*parts, strict=True)
     servers, minutes, counts = map(np.concatenate, columns)
     return servers, minutes, counts, list(rows)
 
 
 def count_clients(
-    tables: Sequence[Any],
-    rows: Sequence[Any],
-    places: Any,
-    shift_ns: int,
-    minute_ns: int,
-    most: int,
-    run: Run,
+    tables: Sequence[Any], rows: Sequence[Any], places: Any, shift_ns: int, minute_ns: int, most: int
 ) -> Any:
     """Return how many different clients the half-open attempts at some places have; those beyond some are not counted.
+
+    Shard by shard, for in a flood the first one has enough of them after a few records.
 
     Args:
         tables: SESSION records of each shard.
@@ -52,28 +50,16 @@ def count_clients(
         shift_ns: Minutes are counted from this on.
         minute_ns: Length of a minute.
         most: Number of clients that is enough.
-        run: Runs functions, at the same time if it can, and returns their results in order.
     """
-    found = np.zeros(len(places), np.int64)
-    missing = np.arange(len(places))
-    at, clients = np.empty(0, np.int64), np.empty(0, np.uint64)
-    # In a flood, one shard has enough of them after a few records, and the others need not be asked.
-    listed = list(zip(tables, rows, strict=True))
-    for some in (listed[:1], listed[1:]):
-        asked = places[missing]
-        slots = indexed(asked)
-        parts = run([_Clients(*both, slots, asked, most, shift_ns, minute_ns) for both in some])
-        at = np.concatenate([at, *(missing[place] for place, _ in parts)])
-        clients = np.concatenate([clients, *(client for _, client in parts)])
-        order = np.lexsort((clients, at))
-        at, clients = at[order], clients[order]
-        other = np.ones(len(at), bool)
-        other[1:] = (at[1:] != at[:-1]) | (clients[1:] != clients[:-1])
-        found = np.minimum(np.bincount(at[other], minlength=len(places)), most)
-        missing = np.flatnonzero(found < most)
-        if not len(missing):
+    slots = indexed(places)
+    clients, numbers = np.empty(len(places) * most, np.uint64), np.zeros(len(places), np.int64)
+    for sessions, some in zip(tables, rows, strict=True):
+        wanting = crowds.gather_clients(
+            sessions.ctypes.data, len(sessions), some, slots, places, clients, numbers, shift_ns, minute_ns
+        )
+        if not wanting:
             break
-    return found
+    return numbers
 
 
 def count_attempts(tables: Sequence[Any], places: Any, minute_ns: int, run: Run) -> Any:
@@ -119,53 +105,51 @@ def at_places(
     return found.view(bool)
 
 
+_Arrays = tuple[Any, Any, Any, Any, Any]
+
+
+class _Scratch:
+    """Arrays for the places of one shard, used again: new memory costs as much as the count.
+
+    As many places as records may come, but few do: reserved memory costs nothing until it is touched.
+
+    Args:
+        most: Records of a shard.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._spare: list[_Arrays] = []
+
+    def take(self) -> _Arrays:
+        """Return slots (zeros), places, servers, minutes and counts, which nobody else has."""
+        with contextlib.suppress(IndexError):  # several threads may want the last ones
+            return self._spare.pop()
+        slots = 1 << (2 * self._most).bit_length()
+        kinds = np.uint64, np.uint64, np.int64, np.int64
+        one, two, three, four = (Reserve(self._most * 8).array(kind, self._most) for kind in kinds)
+        return Reserve(slots * 4).array(np.uint32, slots), one, two, three, four
+
+    def give_back(self, arrays: _Arrays) -> None:
+        """Let others have the arrays."""
+        self._spare.append(arrays)
+
+
 class _HalfOpen:
     """The half-open attempts of one shard, counted by place: a function without arguments."""
 
-    def __init__(self, sessions: Any, minute_ns: int) -> None:
-        self._sessions, self._minute_ns = sessions, minute_ns
+    def __init__(self, sessions: Any, minute_ns: int, scratch: _Scratch) -> None:
+        self._sessions, self._minute_ns, self._scratch = sessions, minute_ns, scratch
 
     def __call__(self) -> tuple[Any, Any, Any, Any]:
         n = len(self._sessions)
         rows = np.zeros(n // _LISTED_SHARE + 1, np.uint32)
-        # as many places as attempts may come, but few do: reserved memory costs nothing until it is touched
-        slots = Reserve(4 << (2 * n).bit_length()).array(np.uint32, 1 << (2 * n).bit_length())
-        places, servers = (Reserve(n * 8).array(np.uint64, n) for _ in range(2))
-        minutes, counts = (Reserve(n * 8).array(np.int64, n) for _ in range(2))
-        used = int(
-            crowds.count_half_open(
-                self._sessions.ctypes.data,
-                n,
-                slots,
-                places,
-                servers,
-                minutes,
-                counts,
-                rows,
-                self._minute_ns,
-            )
-        )
-        found = int(counts[:used].sum())
-        listed = rows[: found if found <= len(rows) else 0]
-        return servers[:used].copy(), minutes[:used].copy(), counts[:used].copy(), listed
-
-
-class _Clients:
-    """Different clients at some places in one shard, as place and client: a function without arguments."""
-
-    def __init__(self, sessions: Any, rows: Any, slots: Any, places: Any, most: int, *times: int) -> None:
-        self._sessions, self._rows, self._slots, self._places = sessions, rows, slots, places
-        self._most, self._times = most, times
-
-    def __call__(self) -> tuple[Any, Any]:
-        clients = np.empty(len(self._places) * self._most, np.uint64)
-        numbers = np.zeros(len(self._places), np.int64)
-        crowds.gather_clients(
-            self._sessions.ctypes.data, len(self._sessions), self._rows, self._slots, self._places, clients,
-            numbers, *self._times,
-        )  # fmt: skip
-        taken = np.arange(self._most) < numbers[:, None]
-        return np.nonzero(taken)[0], clients.reshape(-1, self._most)[taken]
+        arrays = self._scratch.take()
+        used = int(crowds.count_half_open(self._sessions.ctypes.data, n, *arrays, rows, self._minute_ns))
+        *_, servers, minutes, counts = (array[:used].copy() for array in arrays)
+        self._scratch.give_back(arrays)
+        found = int(counts.sum())
+        return servers, minutes, counts, rows[: found if found <= len(rows) else 0]
 
 
 class _Attempts:
@@ -190,7 +174,7 @@ def prepare() -> None:
     tables = [nothing, nothing]
 
     *_, rows = count_half_open(tables, 1, in_turn)
-    count_clients(tables, rows, one, 0, 1, 1, in_turn)
+    count_clients(tables, rows, one, 0, 1, 1)
     count_attempts(tables, one, 1, in_turn)
     no_numbers = np.empty(0, np.int64)
     at_places(np.empty(0, "S16"), np.empty(0, np.uint16), no_numbers, no_numbers, one, indexed(one), 1)
