@@ -28,6 +28,7 @@ from lastack.query.zones import Classes
 from lastack.store.s3 import S3Folder, open_input, root_of
 from lastack.tracking.attempt import Attempts
 from lastack.tracking.jobs import in_turn
+from lastack.tracking.shard import pieces_of
 from lastack.tracking.tracker import Tracker
 
 EARLY, ROWS = "early.arrows", "rows.arrows"  #: rows that left because the table was full, and all others
@@ -72,7 +73,7 @@ def track_shard(
         nonlocal segments
         for some, origin_add in in_order(captures, shard, duplicates):
             segments += len(some)
-            for left in tracker.feed(shard, [(some.ctypes.data, len(some), origin_add)]):
+            for left in tracker.feed(shard, pieces_of([(some.ctypes.data, len(some), origin_add)])):
                 for batch in left.parts():
                     yield diagnose(batch, around_rows(batch))
 

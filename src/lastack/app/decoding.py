@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from lastack.app.parts import Part, PartSet, decode_lanes
+from lastack.app.parts import Lanes, Part, PartSet, pieces_of_parts
 from lastack.app.sightings import Sightings
 from lastack.capture.source import Capture
 from lastack.capture.window import Window
@@ -77,7 +77,8 @@ class Decoder:
             while window.position < window.end:
                 start = window.position
                 parts = self._decode_lanes(window) or self._decode(window)
-                counts = sum(part.counts() for part in parts)
+                pieces = pieces_of_parts(parts)
+                counts = pieces["n"].sum(axis=1)
                 if self._clock_ns or self._sightings is not None:
                     for part in parts:
                         self._look(part)
@@ -130,23 +131,15 @@ class Decoder:
         lanes = np.zeros(len(starts), LANE)
         lanes["position"], lanes["stop"] = starts, [*starts[1:], window.end]
         sizes = (lanes["stop"] - lanes["position"]).tolist()
-        parts = self._set.lanes(sizes, self._per_byte)
+        some = self._set.lanes(sizes, self._per_byte)
+        parts = some.parts
         groups = -(-len(starts) // _LANES)
         states = self.capture.split(groups)
         jobs = []
         for group in range(groups):
-            some = slice(group * _LANES, (group + 1) * _LANES)
-            jobs.append(
-                _DecodeLanes(
-                    self.capture,
-                    parts[some],
-                    lanes[some],
-                    window,
-                    states[group],
-                    self.capture.table,
-                    self.sensor,
-                )
-            )
+            few = slice(group * _LANES, (group + 1) * _LANES)
+            arguments = window, states[group], self.capture.table, self.sensor
+            jobs.append(_DecodeLanes(self.capture, some[few], lanes[few], *arguments))
         self._run(list(jobs))
         if not ((lanes["status"] == WALK_END).all() and (lanes["position"][:-1] == lanes["stop"][:-1]).all()):
             return []
@@ -212,7 +205,7 @@ class _Decode:
 class _DecodeLanes:
     """Neighbouring parts to decode in lock step: a function without arguments."""
 
-    def __init__(self, capture: Capture, parts: list[Part], lanes: Any, *arguments: Any) -> None:
+    def __init__(self, capture: Capture, parts: Lanes, lanes: Any, *arguments: Any) -> None:
         self._capture = capture
         self._parts = parts
         self._lanes = lanes
@@ -220,5 +213,5 @@ class _DecodeLanes:
 
     def __call__(self) -> None:
         start = int(self._lanes["position"][0])
-        decode_lanes(self._parts, self._lanes, *self._arguments)
+        self._parts.decode(self._lanes, *self._arguments)
         self._capture.drop(start, int(self._lanes["position"][-1]))

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from lastack.app.decoding import Decoder
-from lastack.app.parts import Part
+from lastack.app.parts import Part, pieces_of_parts
+from lastack.kernels.layout import PIECE
 from lastack.kernels.sharding import SHARDS, scatter
 from lastack.model.batch import SEGMENT
 from lastack.tracking.memory import RAW, Reserve
@@ -37,17 +38,20 @@ class Stretch:
 
     def __init__(self, parts: list[Part], merged: tuple[list[int], Any] | None = None) -> None:
         self.parts = parts
-        self._merged = merged
-        # told once: parts work it out for all shards at a time
-        self._runs = [] if merged is not None else [(part.runs(), part.before) for part in parts]
         self.lasts = merged is None
+        if merged is None:
+            self._pieces = pieces_of_parts(parts)
+        else:
+            self._pieces = np.zeros((SHARDS, 1), PIECE)
+            self._pieces["address"][:, 0], self._pieces["n"][:, 0] = merged
 
-    def pieces(self, shard: int) -> list[tuple[int, int, int]]:
+    def pieces(self, shard: int) -> Any:
+        """Return the runs of segments of a shard, an array of PIECE."""
+        return self._pieces[shard]
+
+    def runs(self, shard: int) -> list[tuple[int, int, int]]:
         """Return (address, number, packets of its capture before) of each run of segments of a shard."""
-        if self._merged is not None:
-            addresses, filled = self._merged
-            return [(addresses[shard], int(filled[shard]), 0)]
-        return [(address, n, before) for runs, before in self._runs for address, n in runs[shard]]
+        return [(address, n, before) for address, _, n, before in self._pieces[shard].tolist() if n]
 
 
 class _Head:

@@ -9,6 +9,7 @@ import numpy as np
 
 from lastack.capture.window import Window
 from lastack.kernels.ingest import TALLY, ingest, ingest_lanes
+from lastack.kernels.layout import PIECE
 from lastack.kernels.sharding import PLACES, SHARDS
 from lastack.model.batch import FRAME, SEGMENT
 from lastack.tracking.memory import Reserve, segments_at
@@ -26,77 +27,34 @@ class Part:
     """Segments of one part of a window, an array for each shard.
 
     Args:
-        huge: Take large pages for the segments of large stretches: a fifth of the time for the first touch, but up to
-            2 MB more for each shard.
+        places: Where the next segment of each shard goes, a PLACES array of one.
+        tally: Takes what is counted, a TALLY array of one.
 
     Attributes:
-        places: Where the next segment of each shard goes, a PLACES array of one.
         frames: Scratch.
-        tally: What was counted, a TALLY array of one.
         before: Packets of the capture before this part.
     """
 
-    def __init__(self, *, huge: bool = False) -> None:
-        self._huge = huge
-        self._capacity = 0
-        self._reserves: list[Reserve] = []
-        self._own: Any = np.zeros(SHARDS, np.uint64)  # addresses of the reserves
-        self._begins: Any = self._own  # addresses of the first segments
-        self._near: Reserve | None = None
-        self._spare = np.zeros(1, SEGMENT)
-        self.places: Any = np.zeros(1, PLACES)
-        self.places["spare"] = self._spare.ctypes.data
-        self.frames = np.zeros(1, FRAME)
-        self.tally: Any = np.zeros(1, TALLY)
+    def __init__(self, places: Any, tally: Any) -> None:
+        self.places, self.tally = places, tally
+        self.frames: Any = np.zeros(1, FRAME)
         self.before = 0
+        self._spare = np.zeros(1, SEGMENT)
+        self.places["spare"] = self._spare.ctypes.data
 
-    def make_room(self, size: int, near: tuple[Reserve, Any, Any] | None = None) -> None:
-        """Hold what a stretch of so many bytes can contain.
+    def use(self, begins: Any, rest: Any, held: Sequence[Reserve]) -> None:
+        """Note where segments go.
 
         Args:
-            size: Bytes.
-            near: Memory to fill first, with the beginnings and ends of an array for each shard; None for none. Arrays
-                for the worst case have pages of their own, and the first touch of a page costs as much as 50 segments.
+            begins: Addresses of the first arrays.
+            rest: Addresses of the other arrays.
+            held: Their memory, for the segments may still be read when the capture has been decoded to its end.
         """
-        capacity = size // _LEAST_RECORD + _SLACK
-        if capacity > self._capacity:
-            # Twice that and more: windows grow, and new memory for each larger one would be touched anew.
-            self._capacity = 2 << (capacity - 1).bit_length()
-            small = 0 if self._huge and size >= _WORTH_HUGE else None
-            self._reserves = [Reserve(self._capacity * _BYTES, small) for _ in range(SHARDS)]
-            self._own = np.array([reserve.address for reserve in self._reserves], np.uint64)
-        own_ends = self._own + np.uint64(self._capacity * _BYTES)
-        # it is held, for the segments may still be read when the capture has been decoded to its end
-        self._near, self._begins, ends = (None, self._own, own_ends) if near is None else near
-        self.places["next"], self.places["end"] = self._begins, ends
-        self.places["rest"], self.places["rest_end"] = 0 if near is None else self._own, own_ends
-        self.places["left"] = 0
-        self.tally[:] = 0
-
-    def runs(self) -> list[list[tuple[int, int]]]:
-        """Return (address, number) of each run of segments, for each shard in order."""
-        places = self.places[0]
-        shards = zip(
-            self._begins.tolist(),
-            places["left"].tolist(),
-            self._own.tolist(),
-            places["next"].tolist(),
-            strict=True,
-        )
-        return [
-            [(begin, (left - begin) // _BYTES), (own, (after - own) // _BYTES)]
-            if left
-            else [(begin, (after - begin) // _BYTES)]
-            for begin, left, own, after in shards
-        ]
-
-    def counts(self) -> Any:
-        """Return how many segments each shard has."""
-        return np.array([sum(n for _, n in runs) for runs in self.runs()])
+        self.begins, self.rest, self._held = begins, rest, held
 
     def segments(self, shard: int) -> list[Any]:
         """Return the segments of a shard, in order, as arrays that share their memory, valid until the next stretch."""
-        return [segments_at(address, n) for address, n in self.runs()[shard]]
+        return [segments_at(int(p["address"]), int(p["n"])) for p in pieces_of_parts([self])[shard]]
 
     def decode(self, window: Window, start: int, end: int, state: Any, interfaces: Any, sensor: int) -> None:
         """Walk and decode [start, end) of a window."""
@@ -113,61 +71,182 @@ class Part:
         )
 
 
+def pieces_of_parts(parts: Sequence[Part]) -> Any:
+    """Return the runs of segments of some parts, in order, as PIECE records: a row for each shard.
+
+    Args:
+        parts: Decoded parts.
+    """
+    if not parts:
+        return np.zeros((SHARDS, 0), PIECE)
+    places = _joined([part.places for part in parts])
+    begins = np.array([part.begins for part in parts])
+    before = np.array([part.before for part in parts])
+    after, left = places["next"], places["left"]
+    moved = left != 0
+    if not moved.any():
+        return _pieces(begins, after, before)
+    rest = np.array([part.rest for part in parts])
+    first = _pieces(begins, np.where(moved, left, after), before)
+    second = _pieces(rest, np.where(moved, after, rest), before)
+    return np.stack([first, second], axis=-1).reshape(SHARDS, -1)
+
+
+def tallies_of(parts: Sequence[Part]) -> Any:
+    """Return a TALLY array of what some parts counted."""
+    return _joined([part.tally for part in parts]) if parts else np.zeros(0, TALLY)
+
+
+def _joined(arrays: Sequence[Any]) -> Any:
+    """Return arrays of records as one: NumPy joins bytes ten times as fast as fields that are arrays themselves."""
+    dtype = arrays[0].dtype
+    return np.concatenate([array.view((np.void, dtype.itemsize)) for array in arrays]).view(dtype)
+
+
+def _pieces(begins: Any, ends: Any, before: Any) -> Any:
+    """Return PIECE records of segments from some addresses to others, given a row of each for every part."""
+    pieces = np.zeros((SHARDS, len(before)), PIECE)
+    pieces["address"], pieces["n"] = begins.T, ((ends - begins) // np.uint64(_BYTES)).T
+    pieces["origin_add"] = before
+    return pieces
+
+
+class Lanes:
+    """Parts that are decoded in lock step.
+
+    Args:
+        places: PLACES array, one for each.
+        tallies: TALLY array, one for each.
+    """
+
+    def __init__(self, places: Any, tallies: Any) -> None:
+        self._places, self._tallies = places, tallies
+        self.parts = [Part(places[k : k + 1], tallies[k : k + 1]) for k in range(len(places))]
+
+    def __getitem__(self, some: slice) -> Lanes:
+        """Return neighbouring ones."""
+        few = Lanes.__new__(Lanes)
+        few._places, few._tallies, few.parts = self._places[some], self._tallies[some], self.parts[some]
+        return few
+
+    def use(self, begins: Any, ends: Any, rest: Any, rest_bytes: int, held: Sequence[Reserve]) -> None:
+        """Make room, given addresses (uint64): a row for each part.
+
+        Args:
+            begins: Of the first arrays.
+            ends: Of what follows them.
+            rest: Of the arrays for what they do not hold.
+            rest_bytes: Size of each of these.
+            held: The memory of all.
+        """
+        places = self._places
+        places["next"], places["end"], places["rest"] = begins, ends, rest
+        places["rest_end"] = rest + np.uint64(rest_bytes)
+        places["left"] = 0
+        self._tallies[:] = 0
+        for part, first, other in zip(self.parts, begins, rest, strict=True):
+            part.use(first, other, held)
+
+    def decode(self, lanes: Any, window: Window, state: Any, interfaces: Any, sensor: int) -> None:
+        """Walk and decode one stretch of a window for each part; `lanes` say where they begin and stop."""
+        ingest_lanes(
+            window.base,
+            lanes,
+            window.end,
+            state,
+            interfaces,
+            self.parts[0].frames,
+            self._places,
+            sensor << 48,
+            self._tallies,
+        )
+
+
 class PartSet:
-    """The parts of one stretch at a time, and memory that parts in lock step share."""
+    """The parts of one stretch at a time, and their memory."""
 
     def __init__(self) -> None:
-        self._parts: list[Part] = []
-        self._lanes: list[Part] = []
+        self._walks: list[_Walk] = []
+        self._lanes = Lanes(np.zeros(0, PLACES), np.zeros(0, TALLY))
         self._near: Reserve | None = None
+        self._rest: Reserve | None = None
+        self._capacity = 0  # segments of each array of the rest
 
     def walks(self, sizes: Sequence[int]) -> list[Part]:
         """Return parts for stretches that are walked one by one, with room for what stretches of so many bytes hold."""
-        self._parts.extend(Part(huge=True) for _ in range(len(sizes) - len(self._parts)))
-        parts = self._parts[: len(sizes)]
-        for part, size in zip(parts, sizes, strict=True):
-            part.make_room(size)
-        return parts
+        self._walks.extend(_Walk() for _ in range(len(sizes) - len(self._walks)))
+        walks = self._walks[: len(sizes)]
+        for walk, size in zip(walks, sizes, strict=True):
+            walk.make_room(size)
+        return [walk.part for walk in walks]
 
-    def lanes(self, sizes: Sequence[int], per_byte: Any) -> list[Part]:
+    def lanes(self, sizes: Sequence[int], per_byte: Any) -> Lanes:
         """Return parts for stretches in lock step, with room for what is to be expected of all of them side by side.
+
+        What is expected is filled first: arrays for the worst case have pages of their own, and the first touch of a
+        page costs as much as 50 segments.
 
         Args:
             sizes: Bytes of the stretches.
             per_byte: Segments of each shard to be expected in a byte.
         """
-        self._lanes.extend(Part() for _ in range(len(sizes) - len(self._lanes)))
-        parts = self._lanes[: len(sizes)]
+        n = len(sizes)
+        capacity = _capacity(max(sizes))
+        if self._rest is None or n > len(self._lanes.parts) or capacity > self._capacity:
+            if n > len(self._lanes.parts):
+                self._lanes = Lanes(np.zeros(n, PLACES), np.zeros(n, TALLY))
+            self._capacity = max(self._capacity, _grown(capacity))
+            self._rest = Reserve(len(self._lanes.parts) * SHARDS * self._capacity * _BYTES)
         counts = (per_byte * max(sizes) * _MARGIN).astype(np.int64) + _LEAST_NEAR
         # odd numbers of lines: arrays must not compete for the same places of the cache
         lines = -(-counts * _BYTES // _LINE) | 1
-        needed = int(lines.sum()) * _LINE * len(parts)
+        needed = int(lines.sum()) * _LINE * n
         if self._near is None or needed > self._near.size:
             self._near = Reserve(_SPARE_FACTOR * needed, small=0)
-        ends = np.cumsum(np.tile(lines * _LINE, len(parts))).reshape(len(parts), SHARDS) + self._near.address
-        begins = ends - lines * _LINE
-        for part, size, begin, end in zip(parts, sizes, begins, ends, strict=True):
-            part.make_room(size, (self._near, begin.astype(np.uint64), end.astype(np.uint64)))
-        return parts
+        ends = np.cumsum(np.tile(lines * _LINE, n)).reshape(n, SHARDS) + self._near.address
+        rest_bytes = self._capacity * _BYTES
+        rest = self._rest.address + rest_bytes * np.arange(n * SHARDS).reshape(n, SHARDS)
+        some = self._lanes[:n]
+        begins, ends, rest = (
+            (ends - lines * _LINE).astype(np.uint64),
+            ends.astype(np.uint64),
+            rest.astype(np.uint64),
+        )
+        some.use(begins, ends, rest, rest_bytes, (self._near, self._rest))
+        return some
 
 
-def decode_lanes(
-    parts: list[Part], lanes: Any, window: Window, state: Any, interfaces: Any, sensor: int
-) -> None:
-    """Walk and decode one stretch of a window for each part, in lock step; `lanes` say where they begin and stop."""
-    places = np.concatenate([part.places for part in parts])
-    tallies = np.zeros(len(parts), TALLY)
-    ingest_lanes(
-        window.base,
-        lanes,
-        window.end,
-        state,
-        interfaces,
-        parts[0].frames,
-        places,
-        sensor << 48,
-        tallies,
-    )
-    for k, part in enumerate(parts):
-        part.places[0] = places[k]
-        part.tally[0] = tallies[k]
+class _Walk:
+    """A part for a stretch that is walked alone, and its memory: large pages for that of large stretches.
+
+    They take a fifth of the time for the first touch, but up to 2 MB more for each shard.
+    """
+
+    def __init__(self) -> None:
+        self.part = Part(np.zeros(1, PLACES), np.zeros(1, TALLY))
+        self._capacity = 0
+
+    def make_room(self, size: int) -> None:
+        """Hold what a stretch of so many bytes can contain."""
+        capacity = _capacity(size)
+        if capacity > self._capacity:
+            self._capacity = _grown(capacity)
+            small = 0 if size >= _WORTH_HUGE else None
+            reserves = [Reserve(self._capacity * _BYTES, small) for _ in range(SHARDS)]
+            begins = np.array([reserve.address for reserve in reserves], np.uint64)
+            self.part.use(begins, begins, reserves)
+        places = self.part.places
+        places["next"] = self.part.begins
+        places["end"] = self.part.begins + np.uint64(self._capacity * _BYTES)
+        places["rest"] = places["left"] = 0
+        self.part.tally[:] = 0
+
+
+def _capacity(size: int) -> int:
+    """Return how many segments a stretch of so many bytes can contain."""
+    return size // _LEAST_RECORD + _SLACK
+
+
+def _grown(capacity: int) -> int:
+    """Return for how many segments to make room: windows grow, and new memory for each would be touched anew."""
+    return 2 << (capacity - 1).bit_length()

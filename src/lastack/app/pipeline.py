@@ -22,6 +22,7 @@ from lastack.app.options import (
     default_threads,
     default_window_bytes,
 )
+from lastack.app.parts import tallies_of
 from lastack.app.running import Begun, Crew, crew_of
 from lastack.app.sightings import Sightings
 from lastack.capture.series import CaptureOrder, order_captures
@@ -123,8 +124,7 @@ class _Run:
         sightings: dict[int, Sightings] = {}
         try:
             for stretch in Stream([file.first_ns for file in files], opener):
-                for part in stretch.parts:
-                    self._summary.ledger.add_tally(part.tally[0])
+                self._summary.ledger.add_tally(tallies_of(stretch.parts))
                 self._track(stretch)
             self._settle()
         finally:
@@ -228,11 +228,11 @@ def _size(path: str) -> int | None:
 class _Feed:
     """The segments of one shard, in order."""
 
-    def __init__(self, tracker: Tracker, shard: int, pieces: list[tuple[int, int, int]]) -> None:
+    def __init__(self, tracker: Tracker, shard: int, pieces: Any) -> None:
         self._tracker = tracker
         self._shard = shard
         self._pieces = pieces
-        self.size = sum(n for _, n, _ in pieces)  #: segments
+        self.size = int(pieces["n"].sum())  #: segments
 
     def __call__(self) -> list[tuple[Any, Sequence[int]]]:
         batches: list[tuple[Any, Sequence[int]]] = []

@@ -178,9 +178,10 @@ def _use_ingest() -> None:
     from pathlib import Path
 
     from lastack.app.decoding import Decoder
-    from lastack.app.parts import Part, decode_lanes
+    from lastack.app.parts import PartSet
     from lastack.capture.source import open_capture
     from lastack.capture.writer import PcapWriter
+    from lastack.kernels.sharding import SHARDS
     from lastack.kernels.walk_lanes import LANE
     from lastack.tracking.jobs import in_turn
 
@@ -196,7 +197,8 @@ def _use_ingest() -> None:
         ) as capture:  # what larger captures need takes little more now, and seconds later
             for window in capture.windows():
                 capture.cuts(window, 2)
-                decode_lanes([Part()], np.zeros(1, LANE), window, capture.split(1)[0], capture.table, 0)
+                lanes = PartSet().lanes([1], np.zeros(SHARDS))
+                lanes.decode(np.zeros(1, LANE), window, capture.split(1)[0], capture.table, 0)
 
 
 def _use_crowds() -> None:

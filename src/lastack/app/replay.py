@@ -21,6 +21,7 @@ from lastack.app.options import (
     default_threads,
     default_window_bytes,
 )
+from lastack.app.parts import tallies_of
 from lastack.app.running import crew_of
 from lastack.capture.series import CaptureOrder, order_captures
 from lastack.capture.source import Capture, open_capture
@@ -118,8 +119,6 @@ class _Work:
         lane = self._owner.lanes[self._place]
         kept = []
         for address, n, before in self._pieces:
-            if not n:
-                continue
             answers, sessions = np.empty(n, np.int32), np.empty(n, np.uint32)
             lane.feed(address, n, before, answers.ctypes.data, sessions.ctypes.data)
             if self._keep:
@@ -170,9 +169,8 @@ class _Run:
             return Decoder(capture, rank, self._threads, self._run, window_bytes)
 
         for stretch in Stream([file.first_ns for file in order.files], opener):
-            for part in stretch.parts:
-                self.summary.ledger.add_tally(part.tally[0])
-            self._take([stretch.pieces(shard) for shard in range(SHARDS)])
+            self.summary.ledger.add_tally(tallies_of(stretch.parts))
+            self._take([stretch.runs(shard) for shard in range(SHARDS)])
         for capture in self._open:
             orphans = int(capture.state["orphans"][0])
             self.summary.tell_flaws(capture.name, capture.problems, capture.problem_count, orphans)
@@ -198,7 +196,7 @@ class _Run:
 
     def _join(self, pieces: list[list[tuple[int, int, int]]]) -> list[tuple[int, int, int]]:
         """Return the segments of all shards as one piece, in the order of the input: entries share one table."""
-        parts = [_copied(*piece) for some in pieces for piece in some if piece[1]]
+        parts = [_copied(*piece) for some in pieces for piece in some]
         self._joined, _ = _taken(parts, self._order)
         return [(self._joined.ctypes.data, len(self._joined), 0)]
 

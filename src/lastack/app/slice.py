@@ -204,7 +204,7 @@ class Reader:
             return False
         found = [self.segments]
         for shard in self._shards:
-            found += [self._mine(*piece) for piece in stretch.pieces(shard) if piece[1]]
+            found += [self._mine(*run) for run in stretch.runs(shard)]
             if self._keys.alone and any(len(some) for some in found):
                 self._shards = range(shard, shard + 1)
                 break

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from lastack.app.decoding import Decoder
-from lastack.app.parts import Part
+from lastack.app.parts import Part, pieces_of_parts
 from lastack.capture.live import LiveCapture
 from lastack.capture.source import Capture, open_capture
 from lastack.kernels.decode import decode_many
@@ -19,11 +19,11 @@ from lastack.kernels.sharding import SHARDS, scatter
 from lastack.model.batch import META_ICMP, SEGMENT
 from lastack.tracking.jobs import in_turn
 from lastack.tracking.memory import Reserve
+from lastack.tracking.shard import pieces_of
 
 AT_ONCE = 1 << 15  #: packets taken from a ring together
 
 #: Segments of a shard: address, number, packets that came before.
-Piece = tuple[int, int, int]
 
 
 class Source(Protocol):
@@ -46,8 +46,8 @@ class Source(Protocol):
         What they hold is given by `pieces` until the next call.
         """
 
-    def pieces(self, shard: int) -> list[Piece]:
-        """Return what was taken of one shard."""
+    def pieces(self, shard: int) -> Any:
+        """Return what was taken of one shard, an array of PIECE."""
 
     def refresh(self) -> int:
         """Look after counters and the interface; return packets lost since the last time."""
@@ -129,9 +129,9 @@ class RingSource:
         self._previous_ns = int(times[-1])
         return record
 
-    def pieces(self, shard: int) -> list[Piece]:
+    def pieces(self, shard: int) -> Any:
         """Return the segments of one shard."""
-        return [(int(self._addresses[shard]), int(self._filled[shard]), self._before)]
+        return pieces_of([(int(self._addresses[shard]), int(self._filled[shard]), self._before)])
 
     def refresh(self) -> int:
         """Return packets that the kernel dropped since the last time."""
@@ -181,9 +181,9 @@ class PipeSource:
         except (OSError, ValueError):
             return True
 
-    def pieces(self, shard: int) -> list[Piece]:
+    def pieces(self, shard: int) -> Any:
         """Return the segments of one shard."""
-        return [(address, n, part.before) for part in self._parts for address, n in part.runs()[shard]]
+        return pieces_of_parts(self._parts)[shard]
 
     def refresh(self) -> int:
         """Return 0: what fed the pipe knows what it dropped, and does not say."""

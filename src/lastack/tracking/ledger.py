@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from lastack.model.enums import Drop, Encap
 
 
@@ -46,25 +48,32 @@ class Ledger:
         return self.residual == 0
 
     def add_tally(self, tally: Any) -> None:
-        """Add what one `ingest` counted (a TALLY record); its segments stay to be placed."""
-        if tally["packets"] == 0:
+        """Add what `ingest` counted, a TALLY record or an array of them; its segments stay to be placed."""
+        tallies = np.atleast_1d(tally)
+        counted = tallies["packets"] != 0
+        if not counted.any():
             return
-        self.packets += int(tally["packets"])
-        self.backwards += int(tally["backwards"])
-        first, last = int(tally["first_ns"]), int(tally["last_ns"])
+        self.packets += int(tallies["packets"].sum())
+        self.backwards += int(tallies["backwards"].sum())
+        first, last = int(tallies["first_ns"][counted].min()), int(tallies["last_ns"][counted].max())
         self.first_ns = first if self.first_ns is None else min(self.first_ns, first)
         self.last_ns = last if self.last_ns is None else max(self.last_ns, last)
-        for number in tally["drops"].nonzero()[0]:
-            if (drop := Drop(number)) != Drop.none:
-                self.drops[drop] = self.drops.get(drop, 0) + int(tally["drops"][drop])
-        for number in tally["encaps"].nonzero()[0]:
-            encap = Encap(number)
-            self.encaps[encap] = self.encaps.get(encap, 0) + int(tally["encaps"][encap])
-        for link in tally["links"].nonzero()[0]:
-            self.links[int(link)] = self.links.get(int(link), 0) + int(tally["links"][link])
+        for drop, n in _counts(tallies["drops"]):
+            if drop != Drop.none:
+                self.drops[Drop(drop)] = self.drops.get(Drop(drop), 0) + n
+        for encap, n in _counts(tallies["encaps"]):
+            self.encaps[Encap(encap)] = self.encaps.get(Encap(encap), 0) + n
+        for link, n in _counts(tallies["links"]):
+            self.links[link] = self.links.get(link, 0) + n
 
     def add_orphans(self, count: int) -> None:
         """Add packets of pcapng interfaces that the capture does not describe."""
         if count:
             self.packets += count
             self.drops[Drop.unknown_link] = self.drops.get(Drop.unknown_link, 0) + count
+
+
+def _counts(rows: Any) -> list[tuple[int, int]]:
+    """Return the number of each column with a sum, and its sum."""
+    sums = rows.sum(axis=0)
+    return [(int(place), int(sums[place])) for place in sums.nonzero()[0]]

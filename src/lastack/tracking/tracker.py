@@ -20,7 +20,7 @@ from lastack.tracking.attempts import attempts, both_ways, half_open
 from lastack.tracking.jobs import Run
 from lastack.tracking.merge import merged, stretches
 from lastack.tracking.rows import RowBuffer, RowMemory
-from lastack.tracking.shard import MOST_WAITING, Shard, pieces_of
+from lastack.tracking.shard import MOST_WAITING, Shard
 
 ROWS_PER_BATCH = 1 << 16
 _WORTH_SHARING = 1 << 15  # rows: a batch takes some milliseconds of Python, whatever its size
@@ -88,19 +88,17 @@ class Tracker:
         self.sensors: list[str] = []
         self._memory = RowMemory(ROWS_PER_BATCH)
 
-    def feed(self, shard: int, pieces: Sequence[tuple[int, int, int]]) -> list[Left]:
+    def feed(self, shard: int, pieces: Any) -> list[Left]:
         """Account for segments of one shard; return the rows of sessions that had to leave.
 
         Args:
             shard: Number of the shard.
-            pieces: In order: the address of SEGMENTs that all belong to it, how many they are, and the packets that
-                came before the part of the capture that these were counted in.
+            pieces: Array of PIECE, in order: SEGMENTs that all belong to it (`lastack.tracking.shard.pieces_of`).
         """
         table = self.shards[shard]
-        some = pieces_of(pieces)
         rows: list[Left] = []
-        place = table.feed(some)
-        while place < len(some):
+        place = table.feed(pieces)
+        while place < len(pieces):
             evicting = not len(table.finished())
             if evicting:
                 table.evict()
@@ -108,7 +106,7 @@ class Tracker:
             # A small table loses a handful at a time: a batch for each of these took a hundred times as long.
             if table.waiting >= MOST_WAITING:
                 rows.extend(self._drain(table))
-            place = table.feed(some, place)
+            place = table.feed(pieces, place)
         rows.extend(self._drain(table))
         return rows
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 import lastack
-from lastack.app import decoding, parts
+from lastack.app import merging, parts
 from lastack.capture.writer import PcapWriter
+from lastack.kernels.sharding import SHARDS
 from lastack.wire import build
 
 SESSIONS = 50
@@ -33,13 +34,13 @@ def test_lanes__give_the_rows_of_the_plain_walk(
     large: Path, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     taken = []
-    in_lock_step = decoding.decode_lanes
+    in_lock_step = parts.Lanes.decode
 
-    def counted(some: list[parts.Part], *others: Any) -> None:
-        taken.append(len(some))
+    def counted(some: parts.Lanes, *others: Any) -> None:
+        taken.append(len(some.parts))
         in_lock_step(some, *others)
 
-    monkeypatch.setattr(decoding, "decode_lanes", counted)
+    monkeypatch.setattr(parts.Lanes, "decode", counted)
     fast = lastack.track(large, threads=threads).table
     assert taken
     plain = lastack.track(large, threads=threads, window_bytes=1 << 16).table
@@ -47,12 +48,15 @@ def test_lanes__give_the_rows_of_the_plain_walk(
     assert fast.num_rows == SESSIONS
 
 
-def test_make_room__keeps_its_memory_for_a_stretch_that_is_a_little_larger() -> None:
-    part = parts.Part()
-    part.make_room(50 << 20)
-    places = part.places.copy()
-    part.make_room(51 << 20)
-    assert part.places == places
+def test_walks__keep_their_memory_for_a_stretch_that_is_a_little_larger() -> None:
+    some = parts.PartSet()
+    places = some.walks([50 << 20])[0].places.copy()
+    assert some.walks([51 << 20])[0].places == places
+
+
+def test_pieces__of_no_parts_are_none() -> None:
+    assert parts.pieces_of_parts([]).shape == (SHARDS, 0)
+    assert len(parts.tallies_of([])) == 0
 
 
 def test_lanes__with_more_segments_than_expected_go_on_in_other_memory(
@@ -60,14 +64,13 @@ def test_lanes__with_more_segments_than_expected_go_on_in_other_memory(
 ) -> None:
     expected = lastack.track(large, threads=2).table
     left = []
-    runs = parts.Part.runs
+    pieces = parts.pieces_of_parts
 
-    def counted(part: parts.Part) -> Any:
-        found = runs(part)
-        left.extend(some for some in found if len(some) > 1)
-        return found
+    def counted(some: list[parts.Part]) -> Any:
+        left.extend(part for part in some if part.places["left"].any())
+        return pieces(some)
 
-    monkeypatch.setattr(parts.Part, "runs", counted)
+    monkeypatch.setattr(merging, "pieces_of_parts", counted)
     monkeypatch.setattr(parts, "_MARGIN", 0.1)
     monkeypatch.setattr(parts, "_LEAST_NEAR", 70)
     assert lastack.track(large, threads=2).table.equals(expected)
