@@ -15,6 +15,7 @@ from lastack.model.batch import SEGMENT
 RAW = np.dtype((np.void, SEGMENT.itemsize))
 
 _MAP_NORESERVE = 0x4000
+_POPULATE_WRITE = 23  # MADV_POPULATE_WRITE, which Python has no name for
 _HUGE = 2 << 20
 
 
@@ -43,17 +44,24 @@ class Reserve:
         except OSError as error:
             raise MemoryError(f"cannot reserve {size} bytes of address space") from error
         self._bytes: Any = np.frombuffer(self._map, np.uint8)
+        first = 0
         if small is not None:
             first = -(int(self._bytes.ctypes.data) + small) % _HUGE
             self._bytes = self._bytes[first : first + size]
             self._use_huge_pages(first + small, large)
         self.size = size
+        self._first = first
         self.address = int(self._bytes.ctypes.data)
 
     def _use_huge_pages(self, first: int, size: int) -> None:
         if size > 0 and hasattr(mmap, "MADV_HUGEPAGE"):
             with contextlib.suppress(OSError):  # only a hint
                 self._map.madvise(mmap.MADV_HUGEPAGE, first, size)
+
+    def populate(self) -> None:
+        """Touch all of it at once: cheaper than page by page, and half of that if it is read before it is written."""
+        with contextlib.suppress(OSError, ValueError):  # only Linux 5.14 and later can
+            self._map.madvise(_POPULATE_WRITE, self._first, self.size)
 
     def array(self, dtype: Any, count: int = -1) -> Any:
         """Return the memory as an array."""

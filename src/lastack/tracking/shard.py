@@ -14,7 +14,7 @@ from lastack.kernels.track import BATCH, track_pieces
 from lastack.tracking.memory import Reserve
 from lastack.tracking.merge import run_of_columns, run_of_records
 
-_FIRST_SLOTS = 1 << 10
+_FIRST_SLOTS, _FEW_SLOTS = 1 << 10, 1 << 15
 _SLOT = 8  # bytes
 _FINISHED = 4  # bytes of a number in the list of finished sessions
 _EVICT_SHARE = 16  # of a full table leaves at once
@@ -95,12 +95,13 @@ class Shard:
     def _use_slots(self, count: int) -> None:
         size = count * _SLOT
         self._slots = Reserve(size, 0 if size > _SMALL_OF_FEW else None)
+        self._slots.populate()
         self.control["slots"] = self._slots.address
         self.control["mask"] = count - 1
 
     def _grow(self) -> None:
         old, mask = self._slots, int(self.control["mask"][0])
-        self._use_slots(2 * (mask + 1))
+        self._use_slots((mask + 1) * (4 if mask < _FEW_SLOTS else 2))
         rehash(old.address, mask, self.address)
 
     def feed(self, pieces: Any, first: int = 0) -> int:
@@ -112,7 +113,7 @@ class Shard:
             first = place
 
     def grow_if_crowded(self) -> bool:
-        """Double the slots if they are what lacked; return whether they were."""
+        """Add slots if they are what lacked; return whether they were."""
         control = self.control[0]
         if (control["filled"] + 2) * 10 <= (control["mask"] + 1) * 7:
             return False

