@@ -21,9 +21,10 @@ from benchmarks.shapes import SHAPES, smaller
 from benchmarks.variants import to_gzip, to_pcapng
 
 _QUICK, _QUICK_PEERS = 20, "sm"
-_MIX_PACKETS, _MIX_BYTES = 1_000_000, 600_000_000
+_MIXES = {"m": 1_000_000, "n": 4_000_000}  # packets
+_MIX_PACKET_BYTES = 600  # at most, on the average
 _LEAST_S = 10.0  # of the rounds of a capture together
-_KINDS = [*SHAPES, "m", "memory", "startup", "queries"]
+_KINDS = [*SHAPES, *_MIXES, "memory", "startup", "queries"]
 
 
 def main() -> int:
@@ -36,7 +37,7 @@ def main() -> int:
     results: dict[str, Any] = {
         "command": _command(sys.argv[1:]), "machine": machine.facts(),
         "captures": {}, "containers": [], "memory": [], "limited": [], "start_up": [], "queries": {},
-        "left_out": [], "mix": "", "quick": options.quick,
+        "left_out": [], "mixes": {}, "quick": options.quick,
     }  # fmt: skip
     try:
         _measure(options, results)
@@ -65,7 +66,7 @@ def _measure(options: argparse.Namespace, results: dict[str, Any]) -> None:
 
     with worker() as warm:
         for kind in options.only:
-            if kind in SHAPES or kind == "m":
+            if kind in SHAPES or kind in _MIXES:
                 attempt(f"capture {kind}", lambda kind=kind: _capture(kind, options, warm, results))
     # each in processes of its own, when nothing else of ours holds memory
     if "memory" in options.only:
@@ -99,9 +100,9 @@ def _capture(kind: str, options: argparse.Namespace, warm: Worker, results: dict
     path = options.folder / f"{kind}.pcap"
     extra: dict[str, Path] = {}
     try:
-        if kind == "m":
-            about = "replayed mix of real captures"
-            _, results["mix"] = write_mix(path, _MIX_PACKETS // options.shrink)
+        if kind in _MIXES:
+            about = "replayed mix of real captures" if kind == "m" else "the same mix, four times as long"
+            _, results["mixes"][kind] = write_mix(path, _MIXES[kind] // options.shrink)
         else:
             shape = smaller(SHAPES[kind], options.shrink)
             about = shape.about
@@ -148,8 +149,8 @@ def _shortage(options: argparse.Namespace) -> str:
         if not options.keep
         else [3 * sum(sizes)]
     )
-    if "m" in options.only:
-        sizes.append(_MIX_BYTES // options.shrink)
+    mixes = [packets for kind, packets in _MIXES.items() if kind in options.only]
+    sizes += [packets * _MIX_PACKET_BYTES // options.shrink for packets in mixes]
     if "memory" in options.only:
         sizes.append(memory.needed(options.shrink))
     if "queries" in options.only:

@@ -157,8 +157,7 @@ def as_markdown(results: dict[str, Any]) -> str:
         align = ["---" if rows and not _number(cell) else "--:" for cell in rows[0]]
         table = [f"| {' | '.join(row)} |" for row in [heads, align, *rows]]
         parts += [f"## {title}", "\n".join(table)]
-    if results.get("mix"):
-        parts.append(f"Capture m: {results['mix']}.")
+    parts += [f"Capture {kind}: {mix}." for kind, mix in results.get("mixes", {}).items()]
     if reasons := left_out(results):
         parts += ["## Not measured in this run", "\n".join(f"- {reason}" for reason in reasons)]
     return "\n\n".join(parts) + "\n"

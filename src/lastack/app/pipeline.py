@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from lastack.app import prepare
@@ -178,13 +180,13 @@ class _Run:
         self._ending = self._tracker.live + self._summary.sessions
         # What left before was judged by itself; it still shows that both directions were seen.
         seen = self._tracker.both_ways() or self._summary.sessions > 0
-        verdicts = _Verdicts()
-        jobs = (_Judged(job, verdicts) for job in self._tracker.flush(self._crew.run))
+        judge = _Judge()
+        jobs = (_Judged(job, judge) for job in self._tracker.flush(self._crew.run))
         batches = self._crew.in_order(jobs)  # rows are made already while crowds are looked for
         run = in_turn if self._ending < _FEW_SESSIONS else self._crew.run
-        verdicts.around = Around(Crowd.of_tables(self._tracker.tables(), run), seen)
-        for batch, judged in batches:
-            self._emit(batch if judged else diagnose(batch, verdicts.around))
+        judge.learn(lambda: Around(Crowd.of_tables(self._tracker.tables(), run), seen))
+        for batch in batches:
+            self._emit(batch)
             self._tell()
         self._summary.evicted = self._tracker.evicted
         self._summary.lost = self._tracker.lost()
@@ -242,20 +244,37 @@ class _Feed:
         return batches
 
 
-class _Verdicts:
-    """What verdicts take from the run, as soon as it is known."""
+class _Judge:
+    """Gives verdicts as soon as the run around the rows is known, to one batch at a time.
 
-    around: Around | None = None
+    NumPy hands the interpreter on in each of many short steps: two threads that judged at the same time both took
+    longer than one after the other.
+    """
+
+    def __init__(self) -> None:
+        self._around: Future[Around] = Future()
+        self._alone = Lock()
+
+    def learn(self, around: Callable[[], Around]) -> None:
+        """Find out what the run around the rows is, or why that failed; threads may wait for it."""
+        try:
+            self._around.set_result(around())
+        except BaseException as error:
+            self._around.set_exception(error)
+            raise
+
+    def __call__(self, batch: Any) -> Any:
+        around = self._around.result()
+        with self._alone:
+            return diagnose(batch, around)
 
 
 class _Judged:
-    """The rows of a job, and whether they have their verdicts: not yet if the run around them is not known."""
+    """The rows of a job with their verdicts: a function without arguments."""
 
-    def __init__(self, job: Callable[[], Any], verdicts: _Verdicts) -> None:
+    def __init__(self, job: Callable[[], Any], judge: _Judge) -> None:
         self._job = job
-        self._verdicts = verdicts
+        self._judge = judge
 
-    def __call__(self) -> tuple[Any, bool]:
-        batch = self._job()
-        around = self._verdicts.around
-        return (batch, False) if around is None else (diagnose(batch, around), True)
+    def __call__(self) -> Any:
+        return self._judge(self._job())

@@ -24,7 +24,6 @@ from lastack.tracking.shard import MOST_WAITING, Shard
 
 ROWS_PER_BATCH = 1 << 16
 _WORTH_SHARING = 1 << 15  # rows: a batch takes some milliseconds of Python, whatever its size
-_MORE = 1.06  # of the first of two batches
 
 _LEAST_LIMIT = 64  # sessions of one shard
 
@@ -66,10 +65,9 @@ def _packed(groups: Sequence[tuple[Any, bool]], most: int) -> Iterator[list[tupl
 
 
 def _batch_size(rows: int) -> int:
-    """Return how many of some rows a batch takes: two threads shall have as much to do, and batches be few."""
+    """Return how many of some rows a batch takes: two threads shall have as many, and batches be few."""
     batches = max(round(rows / ROWS_PER_BATCH), 2 if rows >= _WORTH_SHARING else 1)
-    # of two, the other thread makes the second, after it has looked for crowds
-    return int(_MORE * rows / 2) if batches == 2 else -(-rows // batches)
+    return -(-rows // batches)
 
 
 class Tracker:
