@@ -85,6 +85,7 @@ class _Run:
         self._threads = threads
         self._crew = crew
         self._fed: deque[tuple[Begun, Stretch]] = deque()  # the stretches that shards are at work on
+        self._leaving = False  # sessions had to leave during the last stretch
         self._links = Links()
         self._classify = Classifier(options.classes) if options.classes is not None else None
         self._tracker = Tracker(options.max_sessions or default_max_sessions(), options.idle_timeout_ns)
@@ -146,6 +147,8 @@ class _Run:
 
         The next stretch may be decoded at the same time, into the memory of the one before this.
         """
+        if self._leaving:
+            self._settle()  # the rows of one stretch take hundreds of megabytes, those of two are too many
         jobs = [_Feed(self._tracker, shard, stretch.pieces(shard)) for shard in range(SHARDS)]
         after = self._fed[-1][0] if self._fed else None
         self._fed.append((self._crew.begin(jobs, [job.size for job in jobs], after), stretch))
@@ -154,9 +157,10 @@ class _Run:
     def _settle(self, at_work: int = 0) -> None:
         """Wait until shards are at work on no more than so many stretches, and hand on the rows that left."""
         while len(self._fed) > at_work:
-            for batches in self._fed[0][0].results():
-                for batch, sizes in batches:
-                    self._emit(batch, sizes)
+            left = [some for batches in self._fed[0][0].results() for some in batches]
+            self._leaving = len(left) > 0
+            for batch, sizes in left:
+                self._emit(batch, sizes)
             self._fed.popleft()
             if self._options.follow:
                 for batch in self._tracker.drain():

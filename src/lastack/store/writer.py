@@ -23,7 +23,7 @@ from lastack.model.errors import AccessError, LastackError, UsageError
 from lastack.store.manifest import NAME, Manifest, Run, Segment, is_dataset, read_manifest, write_manifest
 from lastack.store.s3 import S3Folder, root_of, told
 
-ROW_GROUP = 250_000
+ROW_GROUP = 125_000
 SEGMENT_ROWS = 2_000_000
 
 
