@@ -186,9 +186,13 @@ class _Run:
         seen = self._tracker.both_ways() or self._summary.sessions > 0
         judge = _Judge()
         jobs = (_Judged(job, judge) for job in self._tracker.flush(self._crew.run))
-        batches = self._crew.in_order(jobs)  # rows are made already while crowds are looked for
-        run = in_turn if self._ending < _FEW_SESSIONS else self._crew.run
-        judge.learn(lambda: Around(Crowd.of_tables(self._tracker.tables(), run), seen))
+        few = self._ending < _FEW_SESSIONS
+        # Rows wait for their judge: whoever finds out what it must know may not make rows meanwhile, as the crew might.
+        if not few:
+            judge.learn(lambda: Around(Crowd.of_tables(self._tracker.tables(), self._crew.run), seen))
+        batches = self._crew.in_order(jobs)
+        if few:
+            judge.learn(lambda: Around(Crowd.of_tables(self._tracker.tables(), in_turn), seen))
         for batch in batches:
             self._emit(batch)
             self._tell()

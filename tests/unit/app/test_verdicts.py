@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from tests.naive.write import write
 
 import lastack
 
+SECONDS = 120
 COLUMNS = ["session_id", "cause", "cause_confidence", "actor", "harm", "end_panos", "end_ipfix"]
 
 
@@ -33,6 +35,25 @@ def test_verdicts__do_not_depend_on_threads_and_windows(
     one = lastack.track(crowd, threads=1).table.select(COLUMNS)
     other = lastack.track(crowd, threads=threads, window_bytes=window).table.select(COLUMNS)
     assert one.to_pylist() == other.to_pylist()
+
+
+@pytest.mark.parametrize("few", [0, 1 << 18])
+@pytest.mark.parametrize("threads", [2, 3])
+def test_rows__never_wait_for_whom_they_keep_waiting(
+    crowd: Path, threads: int, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lastack.app.pipeline._FEW_SESSIONS", few)
+    monkeypatch.setattr("lastack.tracking.tracker.ROWS_PER_BATCH", 64)
+    monkeypatch.setattr("lastack.tracking.tracker._WORTH_SHARING", 64)
+    done = threading.Event()
+
+    def work() -> None:
+        for _ in range(15):
+            lastack.track(crowd, threads=threads)
+        done.set()
+
+    threading.Thread(target=work, daemon=True).start()
+    assert done.wait(SECONDS)
 
 
 def test_one_syn__says_nothing_where_one_direction_was_captured(tmp_path: Path) -> None:
