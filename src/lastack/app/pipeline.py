@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, Self
 
 from lastack.app import prepare
 from lastack.app.clocks import Seen, clock_differences
@@ -184,18 +184,18 @@ class _Run:
         self._ending = self._tracker.live + self._summary.sessions
         # What left before was judged by itself; it still shows that both directions were seen.
         seen = self._tracker.both_ways() or self._summary.sessions > 0
-        judge = _Judge()
-        jobs = (_Judged(job, judge) for job in self._tracker.flush(self._crew.run))
         few = self._ending < _FEW_SESSIONS
-        # Rows wait for their judge: whoever finds out what it must know may not make rows meanwhile, as the crew might.
-        if not few:
-            judge.learn(lambda: Around(Crowd.of_tables(self._tracker.tables(), self._crew.run), seen))
-        batches = self._crew.in_order(jobs)
-        if few:
-            judge.learn(lambda: Around(Crowd.of_tables(self._tracker.tables(), in_turn), seen))
-        for batch in batches:
-            self._emit(batch)
-            self._tell()
+        with _Judge() as judge:
+            jobs = (_Judged(job, judge) for job in self._tracker.flush(self._crew.run))
+            # Rows wait for their judge: who finds out what it must know may not make rows meanwhile, as a crew might.
+            if not few:
+                judge.learn(Around(Crowd.of_tables(self._tracker.tables(), self._crew.run), seen))
+            batches = self._crew.in_order(jobs)
+            if few:
+                judge.learn(Around(Crowd.of_tables(self._tracker.tables(), in_turn), seen))
+            for batch in batches:
+                self._emit(batch)
+                self._tell()
         self._summary.evicted = self._tracker.evicted
         self._summary.lost = self._tracker.lost()
         self._summary.seconds = time.monotonic() - self._started
@@ -255,6 +255,8 @@ class _Feed:
 class _Judge:
     """Gives verdicts as soon as the run around the rows is known, to one batch at a time.
 
+    Who leaves it lets those who still wait fail.
+
     NumPy hands the interpreter on in each of many short steps: two threads that judged at the same time both took
     longer than one after the other.
     """
@@ -263,13 +265,15 @@ class _Judge:
         self._around: Future[Around] = Future()
         self._alone = Lock()
 
-    def learn(self, around: Callable[[], Around]) -> None:
-        """Find out what the run around the rows is, or why that failed; threads may wait for it."""
-        try:
-            self._around.set_result(around())
-        except BaseException as error:
-            self._around.set_exception(error)
-            raise
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._around.cancel()  # nothing happens if it is known
+
+    def learn(self, around: Around) -> None:
+        """Take what the run around the rows is, which threads may wait for."""
+        self._around.set_result(around)
 
     def __call__(self, batch: Any) -> Any:
         around = self._around.result()

@@ -56,6 +56,17 @@ def test_rows__never_wait_for_whom_they_keep_waiting(
     assert done.wait(SECONDS)
 
 
+def test_rows__do_not_wait_for_what_failed(crowd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lastack.app.pipeline.Crowd.of_tables", interrupted)
+    monkeypatch.setattr("lastack.tracking.tracker.ROWS_PER_BATCH", 64)
+    monkeypatch.setattr("lastack.tracking.tracker._WORTH_SHARING", 64)
+    with pytest.raises(KeyboardInterrupt):
+        lastack.track(crowd, threads=2)
+
+
 def test_one_syn__says_nothing_where_one_direction_was_captured(tmp_path: Path) -> None:
     syn = Packet(10**18, "10.0.0.1", 40000, "10.0.0.2", 80, 100, 0, 2)
     answer = Packet(10**18, "10.0.0.4", 80, "10.0.0.3", 40001, 500, 101, 18)
