@@ -105,6 +105,8 @@ class Tracker:
             if table.waiting >= MOST_WAITING:
                 rows.extend(self._drain(table))
             place = table.feed(pieces, place)
+        if table.waiting and len(table.finished()):
+            table.wait(evicted=False)  # what ended since then is forgotten with the others
         rows.extend(self._drain(table))
         return rows
 

@@ -112,3 +112,16 @@ def test_crowds__of_the_table_are_those_of_its_attempts(name: str, monkeypatch: 
     assert (name == "syn_flood") == bool(one)
     for shift, places in one.items():
         assert set(places.tolist()) == set(other[shift].tolist())
+
+
+def test_limit__what_ends_after_the_last_eviction_has_a_row(tmp_path: Path) -> None:
+    def packet(ns: int, n: int, flags: int) -> Packet:
+        return Packet(10**18 + ns, "10.0.0.1", 1000 + n, "10.0.0.2", 80, 100, 100, flags)
+
+    packets = [packet(n, n, 2) for n in range(3000)]
+    # a packet after the idle time begins a session, and ends the one before
+    packets += [packet(3 * 10**9 * turn + n, n, 16) for turn in range(1, 4) for n in range(2960, 3000)]
+    path = write(tmp_path / "many.pcap", packets)
+    table = lastack.track(path, threads=1, max_sessions=512, idle_timeout_ns=10**9).table
+    placed = sum(table.column("packets_clt").to_pylist()) + sum(table.column("packets_srv").to_pylist())
+    assert placed == len(packets)
