@@ -48,7 +48,7 @@ def test_rows__never_wait_for_whom_they_keep_waiting(
     done = threading.Event()
 
     def work() -> None:
-        for _ in range(15):
+        for _ in range(6):
             lastack.track(crowd, threads=threads)
         done.set()
 
