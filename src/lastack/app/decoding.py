@@ -77,8 +77,7 @@ class Decoder:
             while window.position < window.end:
                 start = window.position
                 parts = self._decode_lanes(window) or self._decode(window)
-                pieces = pieces_of_parts(parts)
-                counts = pieces["n"].sum(axis=1)
+                counts = pieces_of_parts(parts)["n"].sum(axis=1)
                 if self._clock_ns or self._sightings is not None:
                     for part in parts:
                         self._look(part)

@@ -207,12 +207,9 @@ class PartSet:
         rest_bytes = self._capacity * _BYTES
         rest = self._rest.address + rest_bytes * np.arange(n * SHARDS).reshape(n, SHARDS)
         some = self._lanes[:n]
-        begins, ends, rest = (
-            (ends - lines * _LINE).astype(np.uint64),
-            ends.astype(np.uint64),
-            rest.astype(np.uint64),
-        )
-        some.use(begins, ends, rest, rest_bytes, (self._near, self._rest))
+        held = self._near, self._rest
+        begins = (ends - lines * _LINE).astype(np.uint64)
+        some.use(begins, ends.astype(np.uint64), rest.astype(np.uint64), rest_bytes, held)
         return some
 
 

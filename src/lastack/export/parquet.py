@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 from lastack.export.base import FileExporter
 from lastack.model.arrow import session_schema
 
-ROW_GROUP = 250_000
+ROW_GROUP = 125_000
 
 
 class ParquetExporter(FileExporter):
-    """Writes one Parquet file, zstd, row groups of 250,000 rows."""
+    """Writes one Parquet file, zstd, row groups of 125,000 rows, as in a dataset."""
 
     def __init__(self, target: str, columns: tuple[str, ...]) -> None:
         super().__init__(target, columns)
