@@ -17,9 +17,9 @@ from lastack.tracking.memory import Reserve, segments_at
 _BYTES = SEGMENT.itemsize
 _LEAST_RECORD = 48  # bytes of the smallest record that can hold a TCP segment
 _SLACK = 2048  # segments
-_WORTH_HUGE = 16 << 20  # bytes of a stretch whose segments take large pages
 _MARGIN, _LEAST_NEAR = 1.25, 512  # of what is expected; segments
 _LINE = 64  # bytes
+_WORTH_HUGE = 1 << 20  # bytes of all arrays: with fewer, the room that a large page leaves empty costs more
 _SPARE_FACTOR = 3  # address space costs nothing, and new memory for a larger window would be touched anew
 
 
@@ -112,7 +112,7 @@ def _pieces(begins: Any, ends: Any, before: Any) -> Any:
 
 
 class Lanes:
-    """Parts that are decoded in lock step.
+    """Parts of one stretch side by side, decoded in lock step or each by itself.
 
     Args:
         places: PLACES array, one for each.
@@ -166,22 +166,12 @@ class PartSet:
     """The parts of one stretch at a time, and their memory."""
 
     def __init__(self) -> None:
-        self._walks: list[_Walk] = []
         self._lanes = Lanes(np.zeros(0, PLACES), np.zeros(0, TALLY))
         self._near: Reserve | None = None
         self._rest: Reserve | None = None
-        self._capacity = 0  # segments of each array of the rest
 
-    def walks(self, sizes: Sequence[int]) -> list[Part]:
-        """Return parts for stretches that are walked one by one, with room for what stretches of so many bytes hold."""
-        self._walks.extend(_Walk() for _ in range(len(sizes) - len(self._walks)))
-        walks = self._walks[: len(sizes)]
-        for walk, size in zip(walks, sizes, strict=True):
-            walk.make_room(size)
-        return [walk.part for walk in walks]
-
-    def lanes(self, sizes: Sequence[int], per_byte: Any) -> Lanes:
-        """Return parts for stretches in lock step, with room for what is to be expected of all of them side by side.
+    def parts(self, sizes: Sequence[int], per_byte: Any) -> Lanes:
+        """Return parts for some stretches, with room for what is to be expected of all of them side by side.
 
         What is expected is filled first: arrays for the worst case have pages of their own, and the first touch of a
         page costs as much as 50 segments.
@@ -191,20 +181,18 @@ class PartSet:
             per_byte: Segments of each shard to be expected in a byte.
         """
         n = len(sizes)
-        capacity = _capacity(max(sizes))
-        if self._rest is None or n > len(self._lanes.parts) or capacity > self._capacity:
-            if n > len(self._lanes.parts):
-                self._lanes = Lanes(np.zeros(n, PLACES), np.zeros(n, TALLY))
-            self._capacity = max(self._capacity, _grown(capacity))
-            self._rest = Reserve(len(self._lanes.parts) * SHARDS * self._capacity * _BYTES)
+        if n > len(self._lanes.parts):
+            self._lanes = Lanes(np.zeros(n, PLACES), np.zeros(n, TALLY))
+        rest_bytes = _most(max(sizes)) * _BYTES
+        if self._rest is None or n * SHARDS * rest_bytes > self._rest.size:
+            self._rest = Reserve(n * SHARDS * rest_bytes)
         counts = (per_byte * max(sizes) * _MARGIN).astype(np.int64) + _LEAST_NEAR
         # odd numbers of lines: arrays must not compete for the same places of the cache
         lines = -(-counts * _BYTES // _LINE) | 1
         needed = int(lines.sum()) * _LINE * n
         if self._near is None or needed > self._near.size:
-            self._near = Reserve(_SPARE_FACTOR * needed, small=0)
+            self._near = Reserve(_SPARE_FACTOR * needed, small=0 if needed >= _WORTH_HUGE else None)
         ends = np.cumsum(np.tile(lines * _LINE, n)).reshape(n, SHARDS) + self._near.address
-        rest_bytes = self._capacity * _BYTES
         rest = self._rest.address + rest_bytes * np.arange(n * SHARDS).reshape(n, SHARDS)
         some = self._lanes[:n]
         held = self._near, self._rest
@@ -213,37 +201,9 @@ class PartSet:
         return some
 
 
-class _Walk:
-    """A part for a stretch that is walked alone, and its memory: large pages for that of large stretches.
+def _most(size: int) -> int:
+    """Return more segments than a stretch of so many bytes can contain, the same for one that is a little larger.
 
-    They take a fifth of the time for the first touch, but up to 2 MB more for each shard.
+    New memory for each window that is larger than the one before would be touched anew.
     """
-
-    def __init__(self) -> None:
-        self.part = Part(np.zeros(1, PLACES), np.zeros(1, TALLY))
-        self._capacity = 0
-
-    def make_room(self, size: int) -> None:
-        """Hold what a stretch of so many bytes can contain."""
-        capacity = _capacity(size)
-        if capacity > self._capacity:
-            self._capacity = _grown(capacity)
-            small = 0 if size >= _WORTH_HUGE else None
-            reserves = [Reserve(self._capacity * _BYTES, small) for _ in range(SHARDS)]
-            begins = np.array([reserve.address for reserve in reserves], np.uint64)
-            self.part.use(begins, begins, reserves)
-        places = self.part.places
-        places["next"] = self.part.begins
-        places["end"] = self.part.begins + np.uint64(self._capacity * _BYTES)
-        places["rest"] = places["left"] = 0
-        self.part.tally[:] = 0
-
-
-def _capacity(size: int) -> int:
-    """Return how many segments a stretch of so many bytes can contain."""
-    return size // _LEAST_RECORD + _SLACK
-
-
-def _grown(capacity: int) -> int:
-    """Return for how many segments to make room: windows grow, and new memory for each would be touched anew."""
-    return 2 << (capacity - 1).bit_length()
+    return 2 << (size // _LEAST_RECORD + _SLACK - 1).bit_length()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import lastack
@@ -48,10 +49,10 @@ def test_lanes__give_the_rows_of_the_plain_walk(
     assert fast.num_rows == SESSIONS
 
 
-def test_walks__keep_their_memory_for_a_stretch_that_is_a_little_larger() -> None:
-    some = parts.PartSet()
-    places = some.walks([50 << 20])[0].places.copy()
-    assert some.walks([51 << 20])[0].places == places
+def test_parts__keep_their_memory_for_a_stretch_that_is_a_little_larger() -> None:
+    some, nothing = parts.PartSet(), np.zeros(SHARDS)
+    places = some.parts([50 << 20], nothing).parts[0].places.copy()
+    assert some.parts([51 << 20], nothing).parts[0].places == places
 
 
 def test_pieces__of_no_parts_are_none() -> None:
