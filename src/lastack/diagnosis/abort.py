@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lastack.diagnosis.arrays import are
 from lastack.diagnosis.case import Case, after_idle, count, other_end, the
 from lastack.diagnosis.columns import Columns
 from lastack.diagnosis.facts import (
@@ -36,7 +37,7 @@ def abort_rule(code: Cause, side: Closer, actor: Actor) -> Rule:
         hurt = np.where(lost & ~parting, int(Harm.data_lost), int(Harm.unknown))
         harm = np.where(tried, int(Harm.open_failed), hurt)
         sure = np.where(lost, 70, 60)
-        return claim((by_rst(cols) | tried) & (resetter(cols) == side), sure, actor, harm)
+        return claim((by_rst(cols) | tried) & are(resetter(cols), side), sure, actor, harm)
 
     def explain(case: Case) -> Story:
         if case["opening"] == "aborted":

@@ -12,7 +12,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lastack.diagnosis.arrays import BatchArrays, Entries, codes_of, numbers, numbers_at, valid_at, validity
+from lastack.diagnosis.arrays import (
+    BatchArrays,
+    Entries,
+    are,
+    codes_of,
+    numbers,
+    numbers_at,
+    valid_at,
+    validity,
+)
 from lastack.model.arrow import arrow_type
 from lastack.model.enums import Closer
 from lastack.model.fields import BY_NAME
@@ -265,8 +274,9 @@ class Columns:
         key = f"side {id(side)}"
         if key not in self._kept:
             # the codes are kept too: while they live, no other array has their identity
-            neither = np.flatnonzero((side != Closer.client) & (side != Closer.server))
-            self._kept[key] = side, side == Closer.client, neither
+            of_clt = are(side, Closer.client)
+            neither = np.flatnonzero(np.logical_not(of_clt | are(side, Closer.server)))
+            self._kept[key] = side, of_clt, neither
         _, of_clt, neither = self._kept[key]
         return of_clt, neither
 
@@ -278,7 +288,7 @@ def _taken(values: Any, places: Any) -> Any:
 
 def other(side: Any) -> Any:
     """Return the other end: client for server and the reverse, none for anything else."""
-    return _OTHER[side]
+    return _OTHER.take(side)
 
 
 _OTHER = np.array([Closer.none, Closer.server, Closer.client, Closer.none], np.uint8)

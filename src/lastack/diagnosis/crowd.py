@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lastack.diagnosis.arrays import are
 from lastack.diagnosis.columns import Columns
 from lastack.model.enums import Opening
 from lastack.model.units import NS_PER_S
@@ -266,7 +267,7 @@ def attempts_of(cols: Columns) -> Attempts:
 
 def _half_open_rows(cols: Columns) -> Any:
     """Return which rows are half-open attempts without a RST."""
-    half_open = cols.code("opening") == Opening.half_open
+    half_open = are(cols.code("opening"), Opening.half_open)
     return half_open & (cols.number("rst_clt") == 0) & (cols.number("rst_srv") == 0)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from lastack.diagnosis.around import Around
-from lastack.diagnosis.arrays import BatchArrays, codes_of
+from lastack.diagnosis.arrays import BatchArrays, are, codes_of
 from lastack.diagnosis.columns import Columns
 from lastack.diagnosis.rule import VERDICT_FROM, Rule, Scope
 from lastack.diagnosis.rules import RULES, half_open_client_gone, observer_limit, syn_flood
@@ -82,14 +82,14 @@ def diagnose(batch: Any, around: Around | None = None) -> Any:
 
 def _is_half_open(batch: Any) -> Any:
     """Return which rows only a few rules can claim."""
-    half_open = codes_of(batch.column("cause"), Cause) == Cause.half_open_client_gone
-    return half_open & (codes_of(batch.column("observed"), Observed) != Observed.evicted)
+    half_open = are(codes_of(batch.column("cause"), Cause), Cause.half_open_client_gone)
+    return half_open & ~are(codes_of(batch.column("observed"), Observed), Observed.evicted)
 
 
 def _is_unseen(batch: Any) -> Any:
     """Return which rows seem open, show one end only and nothing more: the first rule claims them."""
-    still_open = codes_of(batch.column("cause"), Cause) == Cause.still_open
-    one_way = codes_of(batch.column("observed"), Observed) == Observed.one_way
+    still_open = are(codes_of(batch.column("cause"), Cause), Cause.still_open)
+    one_way = are(codes_of(batch.column("observed"), Observed), Observed.one_way)
     return still_open & one_way & ~_has_evidence(batch)
 
 
@@ -140,10 +140,10 @@ def _odd(batch: Any, around: Around | None) -> Any:
     observed = codes_of(batch.column("observed"), Observed)
     odd = _ODD_CODES.take(cause * np.uint8(len(Observed)) + observed)
     if around is not None and not around.both_ways:
-        odd |= cause == Cause.unanswered
+        odd |= are(cause, Cause.unanswered)
     evidence = _has_evidence(batch)
     # What was picked up in mid-stream and has bytes is open, if nothing says otherwise.
-    midstream = (cause == Cause.still_open) & (observed == Observed.start_missing) & ~evidence
+    midstream = are(cause, Cause.still_open) & are(observed, Observed.start_missing) & ~evidence
     if midstream.any():
         odd &= ~midstream | ((_numbers(batch, "bytes_clt") | _numbers(batch, "bytes_srv")) == 0)
     return odd | evidence & ~_TOLD_BY_OPENING.take(cause)
@@ -176,7 +176,7 @@ def judge(
     """
     said = Verdicts(*(np.zeros(len(rows), np.uint8) for _ in range(4)))
     arrays = BatchArrays(batch)
-    attempt = codes_of(batch.column("ending"), Ending).take(rows) == Ending.never_opened
+    attempt = are(codes_of(batch.column("ending"), Ending).take(rows), Ending.never_opened)
     for scope, some in ((Scope.attempt, attempt), (Scope.session, ~attempt)):
         places = np.flatnonzero(some)
         if len(places):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
 
+from lastack.diagnosis.arrays import are
 from lastack.diagnosis.columns import Columns, other
 from lastack.model.enums import Closer, ConnState, Ending, EndpointState, Observed, RstSeq
 
@@ -21,14 +23,14 @@ _FIN_WAITS = np.zeros(len(EndpointState), bool)
 _FIN_WAITS[[EndpointState.FIN_WAIT_1, EndpointState.CLOSING, EndpointState.LAST_ACK]] = True
 
 
-def is_code(cols: Columns, name: str, *members: int) -> Any:
+def is_code(cols: Columns, name: str, *members: IntEnum) -> Any:
     """Return which rows have one of some members in an enum column."""
 
     def make(cols: Columns) -> Any:
         codes = cols.code(name)
-        found = codes == members[0]
+        found = are(codes, members[0])
         for member in members[1:]:
-            found |= codes == member
+            found |= are(codes, member)
         return found
 
     return cols.derived((name, *members), make)
@@ -44,7 +46,7 @@ def resetter(cols: Columns) -> Any:
 
     def make(cols: Columns) -> Any:
         seen = cols.evidence("rst_by").astype(np.uint8)
-        return np.where(seen != Closer.none, seen, _RESETTER[cols.code("conn_state")])
+        return np.where(~are(seen, Closer.none), seen, _RESETTER.take(cols.code("conn_state")))
 
     return cols.derived("resetter", make)
 
@@ -56,7 +58,7 @@ def receiver(cols: Columns) -> Any:
 
 def has_rst(cols: Columns) -> Any:
     """Return which rows have evidence about a RST."""
-    return cols.derived("has_rst", lambda cols: cols.evidence("rst_by") != Closer.none)
+    return cols.derived("has_rst", lambda cols: ~are(cols.evidence("rst_by"), Closer.none))
 
 
 def of_own_doing(cols: Columns) -> Any:
@@ -72,7 +74,7 @@ def mere_answer(cols: Columns) -> Any:
 
     def make(cols: Columns) -> Any:
         bare = has_rst(cols) & ((cols.evidence("rst_flags") & _ACK) == 0)
-        fits = cols.code("rst_seq") == RstSeq.exact
+        fits = are(cols.code("rst_seq"), RstSeq.exact)
         return bare & fits & (cols.evidence("before_rst_by") == receiver(cols))
 
     return cols.derived("answer", make)
@@ -110,7 +112,7 @@ def repeated_in_vain(cols: Columns, side: Any) -> Any:
 
 def waits_for_ack(cols: Columns, side: str) -> Any:
     """Return which rows end with data or a FIN of one end (`clt`, `srv`) that was not acknowledged."""
-    return (cols.number(f"unacked_bytes_{side}") > 0) | _FIN_WAITS[cols.code(f"state_{side}")]
+    return (cols.number(f"unacked_bytes_{side}") > 0) | _FIN_WAITS.take(cols.code(f"state_{side}"))
 
 
 def sent_fin(cols: Columns, side: Any) -> Any:

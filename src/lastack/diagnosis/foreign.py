@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from lastack.diagnosis.arrays import are
 from lastack.diagnosis.case import Case, span, the
 from lastack.diagnosis.columns import Columns
 from lastack.diagnosis.facts import has_rst, of_own_doing, resetter, seen_whole
@@ -48,7 +49,7 @@ def ipid(cols: Columns) -> Any:
     jump = cols.number("rst_ipid_jump")
     jumped = cols.present("rst_ipid_jump") & ((jump < 0) | (jump > _IPID_SLACK)) & ~_was_silent(cols)
     named = cols.evidence("rst_ipid") != 0
-    return of_own_doing(cols) & named & (((kind == IpidKind.counter) & jumped) | (kind == IpidKind.zero))
+    return of_own_doing(cols) & named & ((are(kind, IpidKind.counter) & jumped) | are(kind, IpidKind.zero))
 
 
 def counts_on(cols: Columns) -> Any:
@@ -61,7 +62,7 @@ def _was_silent(cols: Columns) -> Any:
     """Return where the RST's alleged sender had sent nothing since the latest entry of the gap profile."""
     me = resetter(cols)
     before = cols.of("packets", me).astype(np.int64) - 1 - cols.of("after_rst", me, evidence=True)
-    at_gap = np.where(me == Closer.client, cols.last_gap("packets_clt"), cols.last_gap("packets_srv"))
+    at_gap = np.where(are(me, Closer.client), cols.last_gap("packets_clt"), cols.last_gap("packets_srv"))
     return cols.has_gap & (before <= at_gap.astype(np.int64))
 
 
@@ -111,7 +112,7 @@ def signs(cols: Columns) -> Any:
 
 def accused(cols: Columns) -> Any:
     """Return which RSTs have two signs of different kinds, and so do not fit their alleged sender."""
-    return has_rst(cols) & (resetter(cols) != Closer.none) & (signs(cols) >= 2)
+    return has_rst(cols) & ~are(resetter(cols), Closer.none) & (signs(cols) >= 2)
 
 
 def sign_words(case: Case) -> tuple[Proof, ...]:

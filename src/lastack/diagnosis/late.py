@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from lastack.diagnosis.arrays import are
 from lastack.diagnosis.columns import Columns, other
 from lastack.diagnosis.facts import is_code, repeated_in_vain, resetter
 from lastack.model.enums import Closer, Ending
@@ -36,7 +37,9 @@ def after_the_fin(cols: Columns) -> tuple[Any, Any]:
 
     def make(cols: Columns) -> tuple[Any, Any]:
         closer = cols.code("half_closed_by")
-        ours = is_code(cols, "ending", Ending.fin_rst) & (closer != Closer.none) & (resetter(cols) == closer)
+        ours = (
+            is_code(cols, "ending", Ending.fin_rst) & ~are(closer, Closer.none) & (resetter(cols) == closer)
+        )
         late = cols.of("unacked_bytes", other(closer)) > 0
         return closer, ours & (late | (cols.number("half_closed_bytes") > 0)) & ~repeated_in_vain(
             cols, closer

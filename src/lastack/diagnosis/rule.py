@@ -97,8 +97,8 @@ def claim(rows: Any, confidence: Any, actor: Any = Actor.unknown, harm: Any = Ha
         harm: One `Harm` or a code for each row.
     """
     n = len(rows)
-    sure = np.where(rows, np.asarray(confidence), 0).astype(np.uint8)
-    return Claim(sure, _codes(actor, n), _codes(harm, n))
+    percent = np.uint8(confidence) if isinstance(confidence, int) else confidence.astype(np.uint8)
+    return Claim(rows * percent, _codes(actor, n), _codes(harm, n))
 
 
 def _codes(value: Any, n: int) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from lastack.diagnosis.arrays import are
 from lastack.diagnosis.case import Case, span
 from lastack.diagnosis.columns import Columns
 from lastack.diagnosis.facts import (
@@ -123,7 +124,7 @@ def _sooner_than_an_answer(cols: Columns) -> Any:
 
     A handshake with repeats does not tell that time.
     """
-    to_client = receiver(cols) == Closer.client
+    to_client = are(receiver(cols), Closer.client)
     name = ("syn_to_synack_ns", "synack_to_ack_ns")
     answer_ns = np.where(to_client, cols.number(name[1]), cols.number(name[0]))
     known = np.where(to_client, cols.present(name[1]), cols.present(name[0]))

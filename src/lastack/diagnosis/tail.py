@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from lastack.diagnosis.arrays import are
 from lastack.diagnosis.case import Case, count, other_end, span, the
 from lastack.diagnosis.columns import Columns
 from lastack.diagnosis.facts import MANY, by_rst, is_code, of_own_doing, resetter
@@ -47,7 +48,7 @@ def repeats_by_a_timer(cols: Columns) -> Any:
         last = np.where(by_rst(cols), cols.evidence("before_rst_ns"), cols.number("end_ns"))
         timed = last - cols.evidence("tail_progress_ns") >= _TIMER_NS
         spread = (cols.evidence("tail_packets") == 1) | (last - cols.evidence("tail_start_ns") >= _TIMER_NS)
-        return (cols.evidence("tail_by") != Closer.none) & timed & spread
+        return ~are(cols.evidence("tail_by"), Closer.none) & timed & spread
 
     return cols.derived("by_a_timer", make)
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lastack.diagnosis.arrays import codes_of
+from lastack.diagnosis.arrays import are, codes_of
 from lastack.model.endreasons import EndAsa, EndFortigate, EndIpfix, EndPanos
 from lastack.model.enums import Ending, Observed, Opening
 
@@ -115,5 +115,5 @@ def translate(batch: Any) -> dict[str, Any]:
     found = {name: table.take(place) for name, table in _TABLES.items() if name in names}
     if "end_ipfix" in found:
         observed = codes_of(batch.column("observed"), Observed)
-        found["end_ipfix"][observed == Observed.evicted] = EndIpfix.lack_of_resources
+        found["end_ipfix"][are(observed, Observed.evicted)] = EndIpfix.lack_of_resources
     return found

@@ -39,7 +39,7 @@ def entries(field: Field, counts: Any, sessions: tuple[Any, Any, Any] | None) ->
     if total:
         assert sessions is not None, "entries come from written rows"
         addresses = np.array([column.ctypes.data for column in columns], np.uint64)
-        rows = np.flatnonzero(counts)
+        rows = np.flatnonzero(counts != 0)  # of bools: six times as fast as of bytes
         some = [np.take(a, rows) for a in (*sessions[1:], counts)]
         owners, indices, sizes = (a.ctypes.data for a in some)
         _WRITERS[field.name](

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lastack.diagnosis.arrays import are
 from lastack.diagnosis.case import Case, count, span, the
 from lastack.diagnosis.columns import Columns
 from lastack.diagnosis.facts import is_code, unacked
@@ -15,7 +16,7 @@ from lastack.model.enums import Cause, Closer, Ending, Harm
 def check(cols: Columns) -> Claim:
     """Claim sessions with a FIN of each end and no RST; less sure where bytes below a FIN were not acknowledged."""
     closer = cols.code("first_closer")
-    actor = np.where(closer == Closer.both, 0, closer)
+    actor = np.where(are(closer, Closer.both), 0, closer)
     left = unacked(cols)
     harm = np.where(left, int(Harm.unknown), int(Harm.none))
     return claim(is_code(cols, "ending", Ending.closed), np.where(left, 70, 95), actor, harm)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lastack.diagnosis.arrays import are
 from lastack.diagnosis.case import Case, count, other_end, the
 from lastack.diagnosis.columns import Columns
 from lastack.diagnosis.facts import by_rst, in_flight, of_own_doing, receiver, resetter, sent_fin
@@ -25,7 +26,7 @@ def check(cols: Columns) -> Claim:
     _, coming = in_flight(cols)
     taken = (coming > 0) & (cols.evidence("rst_ack_step") == 0) & cols.evidence_present("rst_ack_step")
     # A client that gets a small answer and resets at once has read it as a rule.
-    unread = taken & ((me == Closer.server) | (coming >= _MORE_THAN_AN_ANSWER))
+    unread = taken & (are(me, Closer.server) | (coming >= _MORE_THAN_AN_ANSWER))
     return claim(
         whole & (shut | unread), np.where(shut, 85, 65), me, np.where(you > 0, int(Harm.data_lost), 0)
     )

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from lastack.diagnosis.arrays import are
 from lastack.diagnosis.case import Case, the
 from lastack.diagnosis.columns import Columns
 from lastack.diagnosis.facts import MANY, by_rst, is_code, mere_answer, of_own_doing, resetter, sent_fin
@@ -37,18 +38,18 @@ def check(cols: Columns) -> Claim:
     observed = cols.code("observed")
     unfinished = is_code(cols, "ending", Ending.open, Ending.half_closed, Ending.vanished)
     lost = by_rst(cols)
-    blind = (observed == Observed.evicted) & (unfinished | is_code(cols, "ending", Ending.never_opened))
-    blind |= (observed == Observed.one_way) & (unfinished | lost)
+    blind = are(observed, Observed.evicted) & (unfinished | is_code(cols, "ending", Ending.never_opened))
+    blind |= are(observed, Observed.one_way) & (unfinished | lost)
     blind |= is_code(cols, "opening", Opening.synack_only)
     # A FIN that was sent and not captured leaves a session that seems to wait.
     half = is_code(cols, "ending", Ending.half_closed)
-    blind |= half & (observed == Observed.lossy)
-    late = observed == Observed.start_missing
+    blind |= half & are(observed, Observed.lossy)
+    late = are(observed, Observed.start_missing)
     nothing = (cols.number("bytes_clt") == 0) & (cols.number("bytes_srv") == 0)
     blind |= late & is_code(cols, "opening", Opening.midstream) & unfinished & nothing
     blind |= late & half & (cols.number("half_closed_bytes") == 0)
     blind |= late & lost & cols.evidence("rst_sender_silent").astype(bool)
-    short = (observed == Observed.lossy) & (_packets(cols) < SHORT)
+    short = are(observed, Observed.lossy) & (_packets(cols) < SHORT)
     blind |= short & is_code(cols, "ending", Ending.open)
     # What was in flight when an end reset cannot be told where packets are missing; who forged one, or repeated, can.
     own = short & lost & (cols.evidence("tail_packets") == 0)
@@ -67,7 +68,7 @@ def _packets(cols: Columns) -> Any:
 def _repeating(cols: Columns) -> Any:
     """Return where the capture ends while an end repeats itself: whether it was heard in the end is not there."""
     repeats = cols.evidence("tail_packets")
-    few = (repeats > 0) & (repeats < MANY) & (cols.evidence("tail_kind") != TailKind.syn)
+    few = (repeats > 0) & (repeats < MANY) & ~are(cols.evidence("tail_kind"), TailKind.syn)
     live = few & is_code(cols, "ending", Ending.open, Ending.half_closed) & repeats_by_a_timer(cols)
     return cols.where(live, lambda some: ~both_talk_in_vain(some))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lastack.diagnosis.arrays import are
 from lastack.diagnosis.case import Case
 from lastack.diagnosis.columns import Columns
 from lastack.diagnosis.facts import is_code, resetter
@@ -13,7 +14,7 @@ from lastack.model.enums import Actor, Cause, Closer, Harm, Opening
 def check(cols: Columns) -> Claim:
     """Claim attempts that the client reset at the first SYN-ACK."""
     quick = (cols.number("synack_srv") == 1) & (cols.number("syn_clt") == 1)
-    ours = is_code(cols, "opening", Opening.aborted) & (resetter(cols) == Closer.client) & quick
+    ours = is_code(cols, "opening", Opening.aborted) & are(resetter(cols), Closer.client) & quick
     return claim(ours, 70, Actor.client, Harm.none)
 
 

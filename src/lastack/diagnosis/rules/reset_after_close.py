@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lastack.diagnosis.arrays import are
 from lastack.diagnosis.case import Case, count, the
 from lastack.diagnosis.columns import Columns
 from lastack.diagnosis.facts import is_code, repeated_in_vain
@@ -15,7 +16,7 @@ from lastack.model.enums import Cause, Closer, Ending, Harm
 def check(cols: Columns) -> Claim:
     """Claim sessions with a RST after both FINs; harmless but where an end had repeated in vain what it sent."""
     closer = cols.code("first_closer")
-    actor = np.where(closer == Closer.both, 0, closer)
+    actor = np.where(are(closer, Closer.both), 0, closer)
     deaf = repeated_in_vain(cols, Closer.client) | repeated_in_vain(cols, Closer.server)
     harm = np.where(deaf, int(Harm.data_lost), int(Harm.none))
     return claim(is_code(cols, "ending", Ending.closed_rst), np.where(deaf, 70, 90), actor, harm)

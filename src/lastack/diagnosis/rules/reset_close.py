@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from lastack.diagnosis.arrays import are
 from lastack.diagnosis.case import Case, after_idle, the
 from lastack.diagnosis.columns import Columns
 from lastack.diagnosis.facts import by_rst, has_rst, in_flight, is_code, of_own_doing, resetter, unacked
@@ -21,7 +22,7 @@ def check(cols: Columns) -> Claim:
     whole = ~is_code(cols, "observed", Observed.start_missing) | both
     doing = of_own_doing(cols) | ~has_rst(cols)
     # A server whose last packet was an acknowledgment, with nothing of its own to be acknowledged, gave no answer.
-    owed = (resetter(cols) == Closer.server) & (cols.evidence("before_rst_by") == Closer.server)
+    owed = are(resetter(cols), Closer.server) & are(cols.evidence("before_rst_by"), Closer.server)
     owed &= (cols.number("new_bytes_clt") > 0) & ~is_code(cols, "ending", Ending.fin_rst)
     after_fin = is_code(cols, "ending", Ending.fin_rst)
     shape = by_rst(cols) & done & whole & doing & (both | neither | after_fin) & ~owed
