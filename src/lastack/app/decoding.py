@@ -19,6 +19,7 @@ from lastack.kernels.sharding import SHARDS
 from lastack.kernels.walk_lanes import LANE
 from lastack.kernels.walk_state import WALK_END
 from lastack.tracking.jobs import Run
+from lastack.tracking.memory import Reserve
 
 _FIRST_WINDOW = 4 << 20
 _LEAST_WINDOW, _MOST_WINDOW = 1 << 20, 320 << 20
@@ -88,6 +89,10 @@ class Decoder:
                     self._per_byte = counts / (window.position - start)
                 if not more:
                     break
+
+    def leave_memory(self) -> list[Reserve]:
+        """Return the memory that segments had, for other use; nobody may need them any more."""
+        return self._set.leave_memory() + self._other_set.leave_memory()
 
     def _look(self, part: Part) -> None:
         for shard in range(SHARDS):

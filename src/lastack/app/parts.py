@@ -170,6 +170,12 @@ class PartSet:
         self._near: Reserve | None = None
         self._rest: Reserve | None = None
 
+    def leave_memory(self) -> list[Reserve]:
+        """Return the memory of the segments for other use; nobody may need them any more."""
+        left = [] if self._near is None else [self._near]
+        self._near = None
+        return left
+
     def parts(self, sizes: Sequence[int], per_byte: Any) -> Lanes:
         """Return parts for some stretches, with room for what is to be expected of all of them side by side.
 

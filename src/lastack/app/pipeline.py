@@ -91,6 +91,7 @@ class _Run:
         self._tracker = Tracker(options.max_sessions or default_max_sessions(), options.idle_timeout_ns)
         self._summary = RunSummary()
         self._open: list[Capture] = []
+        self._decoder: Decoder | None = None  # of the latest capture
         self._total: int | None = 0
         self._started = time.monotonic()
         self._told = 0.0
@@ -114,7 +115,7 @@ class _Run:
             self._open.append(capture)
             if len(files) > 1 and not self._options.follow:
                 sightings[rank] = Sightings()
-            return Decoder(
+            self._decoder = Decoder(
                 capture,
                 rank,
                 self._threads,
@@ -123,6 +124,7 @@ class _Run:
                 sightings=sightings.get(rank),
                 ahead=not self._crew.alone,
             )
+            return self._decoder
 
         sightings: dict[int, Sightings] = {}
         try:
@@ -133,6 +135,8 @@ class _Run:
         finally:
             for begun, _ in self._fed:
                 begun.end()
+        if self._decoder is not None:
+            self._tracker.use(self._decoder.leave_memory())
         self._summary.clocks = clock_differences(
             Seen.of(self._tracker.sensors[rank], sightings[rank]) for rank in sorted(sightings)
         )

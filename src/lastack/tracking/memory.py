@@ -63,6 +63,12 @@ class Reserve:
         with contextlib.suppress(OSError, ValueError):  # only Linux 5.14 and later can
             self._map.madvise(_POPULATE_WRITE, self._first, self.size)
 
+    def forget_beyond(self, size: int) -> None:
+        """Give back large pages behind the first so many bytes; they are zeroed when they are touched again."""
+        kept = -(-(self.address + size) // _HUGE) * _HUGE - self.address
+        if kept < self.size:
+            self._map.madvise(mmap.MADV_DONTNEED, self._first + kept, self.size - kept)
+
     def array(self, dtype: Any, count: int = -1) -> Any:
         """Return the memory as an array."""
         size = np.dtype(dtype).itemsize

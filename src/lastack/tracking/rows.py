@@ -16,6 +16,7 @@ from lastack.kernels.rows import write_rows
 from lastack.model.arrow import arrow_type, coded, enum_values, nullable, session_schema
 from lastack.model.fields import BY_NAME, FIELDS, Field
 from lastack.tracking.lists import entries
+from lastack.tracking.memory import Reserve
 
 UNCLASSIFIED = "unclassified"
 _ORDER_LETTERS = "FfRr"
@@ -87,7 +88,7 @@ class RowMemory:
     Fresh memory costs as much as what is written to it: the system zeroes every page.
 
     Args:
-        most: Most rows of a batch; larger ones, and small ones, get memory of their own.
+        most: Rows of a large batch; small ones get memory of their own.
     """
 
     def __init__(self, most: int) -> None:
@@ -96,10 +97,8 @@ class RowMemory:
 
     def columns(self, n: int) -> dict[str, Any]:
         """Return an array for each column with room for n rows."""
-        if self._most // 4 < n <= self._most:
-            memory = np.asarray(_Lease(self._take(), self._spare))
-        else:
-            memory = np.empty(_bytes_of(n), np.uint8)
+        size = _bytes_of(n)
+        memory = self._lease(size) if n > self._most // 4 else np.empty(size, np.uint8)
         columns: dict[str, Any] = {}
         at = 0
         for name, dtype in COLUMNS.items():
@@ -107,10 +106,19 @@ class RowMemory:
             at += _place_of_next(n * dtype.itemsize)
         return columns
 
-    def _take(self) -> Any:
+    def give(self, memory: Reserve) -> None:
+        """Take memory that had another use before, if it is wanted."""
+        if len(self._spare) < _MOST_SPARE:
+            memory.forget_beyond(_bytes_of(self._most))
+            self._spare.append(memory.array(np.uint8))
+
+    def _lease(self, size: int) -> Any:
+        memory: Any = None
         with contextlib.suppress(IndexError):  # several threads may want the last one
-            return self._spare.pop()
-        return np.empty(_bytes_of(self._most), np.uint8)
+            memory = self._spare.pop()
+        if memory is None or len(memory) < size:
+            memory = np.empty(max(size, _bytes_of(self._most)), np.uint8)
+        return np.asarray(_Lease(memory, self._spare))
 
 
 def _bytes_of(n: int) -> int:

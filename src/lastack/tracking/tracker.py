@@ -7,7 +7,7 @@ full, ended sessions leave first, then a sixteenth of the rest is evicted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from lastack.kernels.sharding import SHARDS
 from lastack.tracking.attempt import Attempts
 from lastack.tracking.attempts import attempts, both_ways, half_open
 from lastack.tracking.jobs import Run
+from lastack.tracking.memory import Reserve
 from lastack.tracking.merge import merged, stretches
 from lastack.tracking.rows import RowBuffer, RowMemory
 from lastack.tracking.shard import MOST_WAITING, Shard
@@ -144,6 +145,11 @@ class Tracker:
             runs, _batch_size(sum(int(part["stop"][0] - part["head"][0]) for part in runs))
         ):
             yield _Rows(self, part)
+
+    def use(self, memory: Iterable[Reserve]) -> None:
+        """Write rows to memory that had another use before: new memory would be zeroed by the system."""
+        for some in memory:
+            self._memory.give(some)
 
     def rows(self, owners: Any, indices: Any) -> Any:
         """Return the record batch of some sessions, given their shards and record indices."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import mmap
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from tests.naive.write import write
 
 import lastack
 from lastack.kernels.row_columns import COLUMNS, GROUP_OF, GROUPS
+from lastack.tracking.memory import Reserve
 from lastack.tracking.rows import RowMemory
 
 CLIENT, SERVER = ("10.0.0.1", 40000), ("10.0.0.2", 443)
@@ -40,6 +42,29 @@ def test_memory__is_used_again_when_the_last_column_is_gone() -> None:
     assert memory.columns(ROWS)["session_id"].ctypes.data != place
     del last
     assert place in {memory.columns(ROWS)["session_id"].ctypes.data for _ in range(3)}
+
+
+def test_memory__that_had_another_use_is_taken_if_it_is_large_enough() -> None:
+    memory, small, large = RowMemory(ROWS), Reserve(mmap.PAGESIZE), Reserve(1 << 20)
+    memory.give(large)
+    memory.give(small)
+    first = memory.columns(ROWS)["session_id"]
+    assert first.ctypes.data not in (small.address, large.address)
+    column = memory.columns(ROWS)["session_id"]
+    assert column.ctypes.data == large.address
+    del large
+    column[:] = 7
+    assert (column == 7).all()
+
+
+def test_reserve__forgets_what_lies_behind_and_keeps_the_rest() -> None:
+    reserve = Reserve(16 << 20, small=0)
+    values = reserve.array(np.uint8)
+    values[:] = 1
+    reserve.forget_beyond(3 << 20)
+    assert (values[: 3 << 20] == 1).all()
+    assert not values[8 << 20 :].any()
+    reserve.forget_beyond(64 << 20)
 
 
 def test_memory__columns_do_not_overlap() -> None:
