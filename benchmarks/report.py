@@ -137,8 +137,8 @@ def as_markdown(results: dict[str, Any]) -> str:
         " left is too short to tell); and by rate, its packets a second as a user sees them against the engine's."
         " `best` is the fastest round, `median` the one in the middle;"
         " rates and ratios are of the best; there are as many rounds as asked for, and in a full run more until they"
-        " have taken ten seconds. Captures as they were written lie in the page cache in large pieces, which are mapped"
-        " at once; read back from a disk (b') they lie in smaller ones."
+        " have taken twenty seconds (three beside a peer). Captures as they were written lie in the page cache in large"
+        " pieces, which are mapped at once; read back from a disk (b') they lie in smaller ones."
         " Bytes of a live session are the growth of the process's own memory over"
         " that with a thousand sessions, divided by their number.",
         *(

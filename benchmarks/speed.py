@@ -75,7 +75,7 @@ def _line(times: Times, cpu: float, threads: int, packets: int, plain: Times) ->
 
 
 def against_peers(
-    path: Path, packets: int, worker: Worker, threads: int, shrink: int, rounds: int
+    path: Path, packets: int, worker: Worker, threads: int, shrink: int, rounds: int, seconds: float
 ) -> list[Result]:
     """Return each installed peer's speed on the capture, or on its first packets, beside LastACK's on the same.
 
@@ -97,9 +97,12 @@ def against_peers(
         try:
             into_page_cache(part)
             if count not in ours:
-                engine = min(worker.track(part, threads=threads)["seconds"] for _ in range(3))
-                ours[count] = engine, min(process([program(), "analyze", str(part)]) for _ in range(rounds))
-            results.append(_beside(peer, part, count, tiny, rounds, *ours[count]))
+                engine = min(worker.track(part, threads=threads)["seconds"] for _ in turns(3, seconds))
+                whole = [process([program(), "analyze", str(part)]) for _ in turns(rounds, seconds)]
+                ours[count] = engine, min(whole)
+            start = min(peer.seconds(tiny) for _ in range(rounds))
+            best = min(peer.seconds(part) for _ in turns(rounds, seconds))
+            results.append(_beside(peer, count, start, best, *ours[count]))
         except MeasurementError as error:
             results.append({"peer": peer.name, "skipped": str(error)})
         finally:
@@ -109,11 +112,7 @@ def against_peers(
     return results
 
 
-def _beside(
-    peer: Peer, part: Path, count: int, tiny: Path, rounds: int, engine: float, whole: float
-) -> Result:
-    start = min(peer.seconds(tiny) for _ in range(rounds))
-    best = min(peer.seconds(part) for _ in range(rounds))
+def _beside(peer: Peer, count: int, start: float, best: float, engine: float, whole: float) -> Result:
     work = best - start
     return {
         "peer": peer.name, "gives": peer.gives, "packets": count, "seconds": best, "start": start,

@@ -8,13 +8,16 @@ from contextlib import contextmanager
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 from typing import Any
 from unittest import mock
 
+import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.naive.engines import from_path
-from tests.naive.packets import Packet
+from tests.naive.packets import ACK, FIN, RST, SYN, Packet
 from tests.naive.rows import Row, compare, from_table
 from tests.naive.tracker import track as track_slowly
 from tests.naive.write import write
@@ -33,6 +36,9 @@ SMALL_WINDOW = 4096
 #: Sessions of a crowd that no table of the smallest size (64 in each of 8 shards) can hold.
 TOO_MANY = 700
 PLACE = {"sensor", "first_packet"}
+PLACED = (
+    "client_ip", "client_port", "server_ip", "server_port", "packets_clt", "packets_srv", "bytes_clt", "bytes_srv"
+)  # fmt: skip
 
 
 @contextmanager
@@ -120,6 +126,46 @@ def test_fast__full_table_loses_no_packet(lists: list[list[Packet]]) -> None:
     marked = sum(row["observed"] == "evicted" for row in some)
     assert marked >= full.evicted
     assert full.evicted > 0 or all(packet.icmp for packet in packets)
+
+
+@pytest.mark.parametrize(
+    ("seed", "idle_ns", "threads"), [(1, None, 1), (2, 10**9, 1), (3, None, 2), (4, 10**9, 3)]
+)
+def test_fast__full_table_with_ports_used_again_loses_no_packet(
+    seed: int, idle_ns: int | None, threads: int
+) -> None:
+    packets = ports_used_again(Random(seed), 12_000)
+    batches: list[Any] = []
+    options = TrackOptions(
+        max_sessions=1, idle_timeout_ns=idle_ns, threads=threads, window_bytes=16 * SMALL_WINDOW
+    )
+    with files_of(packets) as paths:
+        summary = track_captures([str(path) for path in paths], options, batches.append)
+    expected: dict[int, tuple[int, int]] = {}
+    for packet in packets:
+        port = max(packet.sport, packet.dport)
+        count, size = expected.get(port, (0, 0))
+        expected[port] = count + 1, size + packet.payload
+    found = placed(pa.Table.from_batches(batches).select(list(PLACED)).to_pylist())
+    assert {max(port for _, port in ends): total for ends, total in found.items()} == expected
+    assert summary.ledger.balances()
+    assert summary.evicted > 0
+    assert summary.sessions == sum(batch.num_rows for batch in batches)
+
+
+def ports_used_again(random: Random, n: int) -> list[Packet]:
+    """Return packets of clients that come back to their ports, whatever state the session before has."""
+    packets, now = [], 10**18
+    for place in range(n):
+        now += 2 * 10**9 if random.random() < 0.001 else random.randrange(10**6)
+        port = 1024 + (place // 8 + random.randrange(900)) % 2000
+        flags = random.choice([SYN, SYN, SYN | ACK, ACK, ACK, FIN | ACK, RST])
+        payload = random.randrange(3) * 100 if flags == ACK else 0
+        ends = ("10.0.0.1", port, "192.0.2.1", 443)
+        from_client = random.random() < 0.7
+        ends = ends if from_client else (*ends[2:], *ends[:2])
+        packets.append(Packet(now, *ends, random.randrange(4) * 1000, 1000, flags, payload))
+    return packets
 
 
 def rows_of_full_table(paths: list[Path]) -> tuple[RunSummary, list[Row]]:
