@@ -1,4 +1,4 @@
-"""The configuration file: zones and applications, where it is found, and every mistake in it with its line.
+"""The configuration file: zones and applications, and every mistake in it with its line.
 
     [zones.dmz]
     cidr = ["192.0.2.0/24", "2001:db8:1::/48"]
@@ -15,10 +15,8 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from lastack.app.profiles import read_toml
@@ -26,7 +24,7 @@ from lastack.firewall.application import parse_ports
 from lastack.firewall.document import Node
 from lastack.firewall.problems import Problem, Severity, line_of, near
 from lastack.model.address import V4_PREFIX
-from lastack.model.errors import InputError, UsageError
+from lastack.model.errors import InputError
 from lastack.query.zones import (
     MOST_PORT,
     MOST_VLAN,
@@ -39,12 +37,6 @@ from lastack.query.zones import (
 )
 from lastack.query.zones_check import overlaps
 
-#: Name of the file that is used when it lies in the current folder.
-NAME = "lastack.toml"
-#: Environment variable that names the file.
-VARIABLE = "LASTACK_CONFIG"
-#: What `--config` and the variable say for no configuration at all.
-NONE = "none"
 _TOLD = 20
 
 
@@ -86,30 +78,6 @@ class Checked:
         line = self.line(problem)
         place = f"{self.path}:{line}" if line else self.path
         return f"{place}: {problem.text()}"
-
-
-def find_config(given: str | None = None) -> str | None:
-    """Return the configuration file in force: the one given, that of $LASTACK_CONFIG, `lastack.toml` here, or None.
-
-    Args:
-        given: What the user named, `none` for no configuration.
-    """
-    named = given if given is not None else os.environ.get(VARIABLE) or None
-    if named is not None:
-        return None if named == NONE else named
-    return NAME if Path(NAME).is_file() else None
-
-
-def needed_config(given: str | None = None) -> str:
-    """Return the configuration file in force.
-
-    Raises:
-        UsageError: There is none.
-    """
-    path = find_config(given)
-    if path is None:
-        raise UsageError(f"no configuration: name a file, set {VARIABLE}, or write {NAME} in this folder")
-    return path
 
 
 def load_classes(path: str) -> Classes:

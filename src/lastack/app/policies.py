@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lastack.app.config import find_config
+from lastack.app.config_place import find_config
 from lastack.app.profiles import is_path, load_profile, read_toml
 from lastack.firewall.application import Application, read_applications, read_zones
 from lastack.firewall.commit import commit_check

@@ -93,16 +93,20 @@ class Reading:
         Raises:
             InputError: The configuration cannot be read, or has mistakes.
         """
-        from lastack.app.config import find_config, load_classes
+        from lastack.app.config_place import find_config
         from lastack.app.options import TrackOptions
 
-        path = find_config(self.config)
+        classes = None
+        if (path := find_config(self.config)) is not None:
+            from lastack.app.config import load_classes
+
+            classes = load_classes(path)
         return TrackOptions(
             self.threads,
             self.max_sessions,
             self.idle_timeout,
             self.follow,
-            classes=load_classes(path) if path is not None else None,
+            classes=classes,
             reclassify=self.config is not None,
         )
 

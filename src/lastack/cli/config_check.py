@@ -22,7 +22,8 @@ Exit code: 0 it can be used, 1 it has mistakes (with --strict, warnings too), 3 
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def command(file: str | None, strict: bool, form: str) -> int:
     """Say everything that is wrong or remarkable in a configuration: mistakes, what never matches, what overlaps."""
-    from lastack.app.config import check_config, needed_config
+    from lastack.app.config import check_config
+    from lastack.app.config_place import needed_config
     from lastack.firewall.problems import Severity
 
     checked = check_config(needed_config(file))

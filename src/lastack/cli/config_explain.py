@@ -23,7 +23,8 @@ Examples:
 @click.option("--config", "file", metavar="FILE", help="The configuration (default: the one in force).")
 def command(server: str, client: str | None, vlan: int, file: str | None) -> None:
     """Say which zone a server's address is in and which application its port is, with every entry that was asked."""
-    from lastack.app.config import load_classes, needed_config
+    from lastack.app.config import load_classes
+    from lastack.app.config_place import needed_config
     from lastack.model.address import parse_address
     from lastack.model.errors import UsageError
     from lastack.view.zones import render_explanation

@@ -68,7 +68,7 @@ def shown_progress(
 
 def _tell_config(reading: Reading) -> None:
     """Say which configuration is in force, as a file that lies in the current folder may be a surprise."""
-    from lastack.app.config import find_config
+    from lastack.app.config_place import find_config
 
     path = find_config(reading.config)
     if path is not None and not reading.quiet:

@@ -224,7 +224,8 @@ def _options(
     def read() -> WatchOptions:
         from dataclasses import replace
 
-        from lastack.app.config import find_config, load_classes
+        from lastack.app.config import load_classes
+        from lastack.app.config_place import find_config
         from lastack.app.watch_options import WatchOptions, load_settings, with_values
 
         options = WatchOptions()

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import lastack
-from lastack.app.config import check_config, find_config, load_classes
+from lastack.app.config import check_config, load_classes
+from lastack.app.config_place import find_config
 from lastack.app.grouped import open_source
 from lastack.app.options import TrackOptions
 from lastack.app.sessions import Question, ask
