@@ -20,6 +20,8 @@ from lastack.wire import build
 
 pytestmark = [pytest.mark.system, needs_lab]
 
+LATE_STAMP_NS = 5_000_000
+
 SETS = {
     "panos_legacy": ("tcp_wait=400ms", "tcp=700ms"),
     "f5_fastl4": ("idle=600ms", "close=300ms"),
@@ -110,6 +112,7 @@ def test_replay_of_what_went_in__gives_the_verdicts_that_the_box_gave(name: str,
         slack_ms = min(60 + stood_ms, 150)
         others = [differing(verdicts(path, name, ms), told) for ms in (-slack_ms, slack_ms)]
         wrong = [row for row in wrong if all(row in other for other in others)]
+        wrong = [row for row in wrong if not raced(rows[row - 1], rows)]
         assert len(wrong) < len(rows) * 0.02
     assert wrong == []
     assert {row["action"] for row in rows} >= {"forward", "drop" if name != "f5_fastl4" else "reset"}
@@ -122,6 +125,20 @@ def differing(rows: list[dict[str, Any]], told: list[tuple[Frame, int | None]]) 
         for row in rows
         if (row["action"] == "forward") != (told[row["packet"] - 1][1] is not None)
     ]
+
+
+def raced(row: dict[str, Any], rows: list[dict[str, Any]]) -> bool:
+    """Return whether a packet is invalid to a replay that may have it before what it answers.
+
+    On a busy machine some data has a later time stamp than its acknowledgment, by some tenths of a millisecond.
+    """
+    answer = [row[name] for name in ("dst", "dport", "src", "sport")]
+    return row["reason"] == "invalid" and any(
+        [other[name] for name in ("src", "sport", "dst", "dport")] == answer
+        and other["seq"] < row["ack"] <= other["seq"] + other["payload"]
+        and 0 <= other["time_ns"] - row["time_ns"] <= LATE_STAMP_NS
+        for other in rows
+    )
 
 
 def verdicts(path: Path, name: str, longer_ms: int) -> list[dict[str, Any]]:
