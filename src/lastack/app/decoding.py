@@ -135,7 +135,7 @@ class Decoder:
         lanes = np.zeros(len(starts), LANE)
         lanes["position"], lanes["stop"] = starts, [*starts[1:], window.end]
         sizes = (lanes["stop"] - lanes["position"]).tolist()
-        some = self._set.parts(sizes, self._per_byte)
+        some = self._set.room_for(sizes, self._per_byte)
         parts = some.parts
         groups = -(-len(starts) // _LANES)
         states = self.capture.split(groups)
@@ -162,7 +162,7 @@ class Decoder:
         starts = self.capture.cuts(window, wanted) if wanted > 1 else [window.position]
         ends = [*starts[1:], window.end]
         sizes = [end - start for start, end in zip(starts, ends, strict=True)]
-        parts = self._set.parts(sizes, self._per_byte).parts
+        parts = self._set.room_for(sizes, self._per_byte).parts
         states = self.capture.split(len(starts))
         interfaces = self.capture.table
         jobs = []

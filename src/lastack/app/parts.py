@@ -176,7 +176,7 @@ class PartSet:
         self._near = None
         return left
 
-    def parts(self, sizes: Sequence[int], per_byte: Any) -> Lanes:
+    def room_for(self, sizes: Sequence[int], per_byte: Any) -> Lanes:
         """Return parts for some stretches, with room for what is to be expected of all of them side by side.
 
         What is expected is filled first: arrays for the worst case have pages of their own, and the first touch of a

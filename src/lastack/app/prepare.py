@@ -197,7 +197,7 @@ def _use_ingest() -> None:
         ) as capture:  # what larger captures need takes little more now, and seconds later
             for window in capture.windows():
                 capture.cuts(window, 2)
-                lanes = PartSet().parts([1], np.zeros(SHARDS))
+                lanes = PartSet().room_for([1], np.zeros(SHARDS))
                 lanes.decode(np.zeros(1, LANE), window, capture.split(1)[0], capture.table, 0)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from lastack.diagnosis.arrays import are
 from lastack.diagnosis.case import Case, after_idle, count, other_end, the
 from lastack.diagnosis.columns import Columns
 from lastack.diagnosis.facts import (
@@ -21,7 +20,7 @@ from lastack.diagnosis.facts import (
 from lastack.diagnosis.late import farewell
 from lastack.diagnosis.rule import EITHER, Claim, Rule, Story, claim
 from lastack.diagnosis.verdict import Alternative
-from lastack.model.enums import Actor, Cause, Closer, Ending, Harm, Opening
+from lastack.model.enums import Actor, Cause, Closer, Ending, Harm, Opening, are
 
 
 def abort_rule(code: Cause, side: Closer, actor: Actor) -> Rule:

@@ -151,12 +151,3 @@ def codes_of(column: Any, vocabulary: type[IntEnum] | None) -> Any:
         return indices.astype(np.uint8, copy=False)
     table = np.array([vocabulary[word].value for word in words.to_pylist()] or [0], np.uint8)
     return table[indices]
-
-
-def are(codes: Any, member: IntEnum) -> Any:
-    """Return which codes stand for a member.
-
-    NumPy takes a member for a number of 64 bits and widens all codes before it compares them: six times as slow as with
-    a plain number.
-    """
-    return codes == int(member)

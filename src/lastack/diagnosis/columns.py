@@ -12,18 +12,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lastack.diagnosis.arrays import (
-    BatchArrays,
-    Entries,
-    are,
-    codes_of,
-    numbers,
-    numbers_at,
-    valid_at,
-    validity,
-)
+from lastack.diagnosis.arrays import BatchArrays, Entries, codes_of, numbers, numbers_at, valid_at, validity
 from lastack.model.arrow import arrow_type
-from lastack.model.enums import Closer
+from lastack.model.enums import Closer, are
 from lastack.model.fields import BY_NAME
 
 

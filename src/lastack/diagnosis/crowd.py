@@ -15,9 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lastack.diagnosis.arrays import are
 from lastack.diagnosis.columns import Columns
-from lastack.model.enums import Opening
+from lastack.model.enums import Opening, are
 from lastack.model.units import NS_PER_S
 from lastack.tracking.attempt import Attempts
 from lastack.tracking.jobs import Run, in_turn

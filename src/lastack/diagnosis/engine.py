@@ -14,13 +14,13 @@ import numpy as np
 import pyarrow as pa
 
 from lastack.diagnosis.around import Around
-from lastack.diagnosis.arrays import BatchArrays, are, codes_of
+from lastack.diagnosis.arrays import BatchArrays, codes_of
 from lastack.diagnosis.columns import Columns
 from lastack.diagnosis.rule import VERDICT_FROM, Rule, Scope
 from lastack.diagnosis.rules import RULES, half_open_client_gone, observer_limit, syn_flood
 from lastack.diagnosis.translate import translate
 from lastack.model.arrow import coded, enum_values
-from lastack.model.enums import Actor, Cause, Ending, Harm, Observed
+from lastack.model.enums import Actor, Cause, Ending, Harm, Observed, are
 from lastack.model.fields import BY_NAME
 
 _PLAIN = np.zeros((len(Cause), len(Observed)), bool)

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from lastack.diagnosis.arrays import are
 from lastack.diagnosis.columns import Columns, other
-from lastack.model.enums import Closer, ConnState, Ending, EndpointState, Observed, RstSeq
+from lastack.model.enums import Closer, ConnState, Ending, EndpointState, Observed, RstSeq, are
 
 _ACK = 16
 MANY = 3  #: repeats in vain: fewer are what any loss makes

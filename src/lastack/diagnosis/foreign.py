@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from lastack.diagnosis.arrays import are
 from lastack.diagnosis.case import Case, span, the
 from lastack.diagnosis.columns import Columns
 from lastack.diagnosis.facts import has_rst, of_own_doing, resetter, seen_whole
 from lastack.diagnosis.verdict import Proof
-from lastack.model.enums import Closer, IpidKind
+from lastack.model.enums import Closer, IpidKind, are
 from lastack.model.units import NS_PER_S
 
 TTL_OFF = 2  # hops: routes shift by one, and a NAT on the path takes one

@@ -6,10 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from lastack.diagnosis.arrays import are
 from lastack.diagnosis.columns import Columns, other
 from lastack.diagnosis.facts import is_code, repeated_in_vain, resetter
-from lastack.model.enums import Closer, Ending
+from lastack.model.enums import Closer, Ending, are
 
 #: Bytes of the last words of an application that closes as well: TLS's close_notify, `221 Goodbye`.
 FAREWELL = 100

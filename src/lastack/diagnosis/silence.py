@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from lastack.diagnosis.arrays import are
 from lastack.diagnosis.case import Case, span
 from lastack.diagnosis.columns import Columns
 from lastack.diagnosis.facts import (
@@ -26,7 +25,7 @@ from lastack.diagnosis.facts import (
 )
 from lastack.diagnosis.foreign import accused, counts_on
 from lastack.diagnosis.verdict import Proof
-from lastack.model.enums import Closer, Ending, TimerPhase
+from lastack.model.enums import Closer, Ending, TimerPhase, are
 from lastack.model.units import NS_PER_S
 
 #: Shortest silence that a timer of a box may be blamed for, by what the box would call the session.

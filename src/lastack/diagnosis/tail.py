@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from lastack.diagnosis.arrays import are
 from lastack.diagnosis.case import Case, count, other_end, span, the
 from lastack.diagnosis.columns import Columns
 from lastack.diagnosis.facts import MANY, by_rst, is_code, of_own_doing, resetter
 from lastack.diagnosis.icmp import icmp_words
 from lastack.diagnosis.verdict import Alternative, Proof
-from lastack.model.enums import Cause, Closer, Ending, Phase, TailKind
+from lastack.model.enums import Cause, Closer, Ending, Phase, TailKind, are
 from lastack.model.units import NS_PER_S
 
 _WITH_RST = 2  # if their sender then gives up by a RST

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from lastack.diagnosis.arrays import are, codes_of
+from lastack.diagnosis.arrays import codes_of
 from lastack.model.endreasons import EndAsa, EndFortigate, EndIpfix, EndPanos
-from lastack.model.enums import Ending, Observed, Opening
+from lastack.model.enums import Ending, Observed, Opening, are
 
 _NOBODY, _CLIENT, _SERVER = 0, 1, 2
 _SHAPE = (len(Opening), len(Ending), 3)

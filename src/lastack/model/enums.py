@@ -7,6 +7,7 @@ Member names are what files, filters and pages show (lower case, but for RFC 929
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Any
 
 
 class ClientBy(IntEnum):
@@ -250,3 +251,12 @@ class TailKind(IntEnum):
     fin = 3
     keepalive = 4
     zero_window = 5
+
+
+def are(codes: Any, member: IntEnum) -> Any:
+    """Return which codes stand for a member.
+
+    NumPy takes a member for a number of 64 bits and widens all codes before it compares them: six times as slow as with
+    a plain number.
+    """
+    return codes == int(member)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lastack.model.enums import Cause, Closer, Ending, Harm, Observed, Opening
+from lastack.model.enums import Cause, Closer, Ending, Harm, Observed, Opening, are
 from lastack.model.units import NS_PER_S
 from lastack.query.columns import column, enum_codes, numbers, valid
 from lastack.query.overview import FAILURES, HARMS, RESET_KINDS, SIDES, Ledger, Overview
@@ -68,16 +68,16 @@ class Survey:
         opening, ending = enum_codes(batch, "opening"), enum_codes(batch, "ending")
         closer, harm = enum_codes(batch, "first_closer"), enum_codes(batch, "harm")
         np.add.at(self._endings, (opening, ending, closer), 1)
-        session = opening != Opening.stray
+        session = ~are(opening, Opening.stray)
         for counts, name in ((self._harms, "harm"), (self._observed, "observed")):
             counts += np.bincount(enum_codes(batch, name)[session], minlength=len(counts))
         costs = enum_codes(batch, "cause")[session].astype(np.intp) * len(Harm) + harm[session]
         self._causes += np.bincount(costs, minlength=self._causes.size).reshape(self._causes.shape)
         start, end = numbers(column(batch, "start_ns")), numbers(column(batch, "end_ns"))
         self._span(start, end)
-        self._pending.add(end[opening == Opening.unanswered])
-        self._half_closed.add(batch, ending == Ending.half_closed)
-        self._half_open.add(batch, opening == Opening.half_open)
+        self._pending.add(end[are(opening, Opening.unanswered)])
+        self._half_closed.add(batch, are(ending, Ending.half_closed))
+        self._half_open.add(batch, are(opening, Opening.half_open))
         for name, quantiles in self._handshakes.items():
             quantiles.add(_known(batch, name, session))
         self._half_close.add(_known(batch, "half_closed_ns", session))
@@ -161,15 +161,15 @@ class Survey:
         kind = np.full(len(side), RESET_KINDS.index("ignored"), np.int8)
         opened = np.isin(opening, (*_ESTABLISHED, Opening.midstream))
         kind[~opened] = RESET_KINDS.index("opening")
-        kind[opening == Opening.refused] = RESET_KINDS.index("refused")
+        kind[are(opening, Opening.refused)] = RESET_KINDS.index("refused")
         for name, member in (
             ("after_close", Ending.closed_rst),
             ("after_fin", Ending.fin_rst),
             ("mid_session", Ending.rst),
         ):
-            kind[opened & (ending == member)] = RESET_KINDS.index(name)
-        cost = np.select([harm == Harm.none, harm == Harm.unknown], [0, 2], 1)
-        chosen = (side >= 0) & (opening != Opening.stray)
+            kind[opened & are(ending, member)] = RESET_KINDS.index(name)
+        cost = np.select([are(harm, Harm.none), are(harm, Harm.unknown)], [0, 2], 1)
+        chosen = (side >= 0) & ~are(opening, Opening.stray)
         np.add.at(self._resets, (kind[chosen], side[chosen], cost[chosen]), 1)
 
     def _sum_ends(self, batch: Any, opening: Any, ending: Any, harm: Any, session: Any) -> None:
@@ -189,10 +189,10 @@ class Survey:
             "attempts": attempt,
             "established": up,
             "refused": np.isin(opening, (Opening.refused, Opening.refused_icmp)),
-            "unanswered": opening == Opening.unanswered,
-            "half_open": opening == Opening.half_open,
+            "unanswered": are(opening, Opening.unanswered),
+            "half_open": are(opening, Opening.half_open),
             "failed": attempt & ~up,
-            "broken": broken & (ending != Ending.never_opened),
+            "broken": broken & ~are(ending, Ending.never_opened),
             "harmed": np.isin(harm, _LOST),
             "resets_clt": rst_clt > 0,
             "resets_srv": rst_srv > 0,

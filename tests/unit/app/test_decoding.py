@@ -51,8 +51,8 @@ def test_lanes__give_the_rows_of_the_plain_walk(
 
 def test_parts__keep_their_memory_for_a_stretch_that_is_a_little_larger() -> None:
     some, nothing = parts.PartSet(), np.zeros(SHARDS)
-    places = some.parts([50 << 20], nothing).parts[0].places.copy()
-    assert some.parts([51 << 20], nothing).parts[0].places == places
+    places = some.room_for([50 << 20], nothing).parts[0].places.copy()
+    assert some.room_for([51 << 20], nothing).parts[0].places == places
 
 
 def test_pieces__of_no_parts_are_none() -> None:

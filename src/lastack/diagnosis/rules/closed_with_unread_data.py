@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from lastack.diagnosis.arrays import are
 from lastack.diagnosis.case import Case, count, other_end, the
 from lastack.diagnosis.columns import Columns
 from lastack.diagnosis.facts import by_rst, in_flight, of_own_doing, receiver, resetter, sent_fin
 from lastack.diagnosis.rule import Claim, Rule, Story, claim
 from lastack.diagnosis.verdict import Alternative
-from lastack.model.enums import Cause, Closer, Harm
+from lastack.model.enums import Cause, Closer, Harm, are
 
 _MORE_THAN_AN_ANSWER = 2 * 1460  # bytes: two segments
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from lastack.diagnosis.arrays import are
 from lastack.diagnosis.case import Case, the
 from lastack.diagnosis.columns import Columns
 from lastack.diagnosis.facts import MANY, by_rst, is_code, mere_answer, of_own_doing, resetter, sent_fin
@@ -14,7 +13,7 @@ from lastack.diagnosis.foreign import accused
 from lastack.diagnosis.rule import EITHER, Claim, Rule, Story, claim
 from lastack.diagnosis.silence import both_talk_in_vain
 from lastack.diagnosis.tail import repeats_by_a_timer
-from lastack.model.enums import Cause, Ending, Observed, Opening, TailKind
+from lastack.model.enums import Cause, Ending, Observed, Opening, TailKind, are
 
 SURE = 60  #: percent
 SHORT = 20  #: packets: if one of fewer is missing, it may well have been the last

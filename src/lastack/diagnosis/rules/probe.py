@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from lastack.diagnosis.arrays import are
 from lastack.diagnosis.case import Case
 from lastack.diagnosis.columns import Columns
 from lastack.diagnosis.facts import is_code, resetter
 from lastack.diagnosis.rule import ATTEMPT, Claim, Rule, Story, claim
 from lastack.diagnosis.verdict import Alternative
-from lastack.model.enums import Actor, Cause, Closer, Harm, Opening
+from lastack.model.enums import Actor, Cause, Closer, Harm, Opening, are
 
 
 def check(cols: Columns) -> Claim:

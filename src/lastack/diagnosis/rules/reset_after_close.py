@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from lastack.diagnosis.arrays import are
 from lastack.diagnosis.case import Case, count, the
 from lastack.diagnosis.columns import Columns
 from lastack.diagnosis.facts import is_code, repeated_in_vain
 from lastack.diagnosis.rule import Claim, Rule, Story, claim
 from lastack.diagnosis.verdict import Alternative
-from lastack.model.enums import Cause, Closer, Ending, Harm
+from lastack.model.enums import Cause, Closer, Ending, Harm, are
 
 
 def check(cols: Columns) -> Claim:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from lastack.diagnosis.arrays import are
 from lastack.diagnosis.case import Case, after_idle, the
 from lastack.diagnosis.columns import Columns
 from lastack.diagnosis.facts import by_rst, has_rst, in_flight, is_code, of_own_doing, resetter, unacked
 from lastack.diagnosis.rule import Claim, Rule, Story, claim
 from lastack.diagnosis.verdict import Alternative
-from lastack.model.enums import Cause, Closer, Ending, Harm, Observed
+from lastack.model.enums import Cause, Closer, Ending, Harm, Observed, are
 
 
 def check(cols: Columns) -> Claim:

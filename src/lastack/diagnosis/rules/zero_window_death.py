@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from lastack.diagnosis.case import Case, other_end, the
 from lastack.diagnosis.columns import Columns
 from lastack.diagnosis.rule import Claim, Rule, Story, claim
@@ -14,7 +12,7 @@ from lastack.model.enums import Cause, Harm, TailKind
 
 def check(cols: Columns) -> Claim:
     """Claim sessions that end with window probes in vain."""
-    return claim(in_vain(cols, TailKind.zero_window), np.uint8(85), harm=Harm.stalled)
+    return claim(in_vain(cols, TailKind.zero_window), 85, harm=Harm.stalled)
 
 
 def explain(case: Case) -> Story:
